@@ -1,0 +1,33 @@
+# make demo   sets up .venv, trains the demo study, writes its report
+# make test   sets up .venv, checks style and types, runs all tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench setup clean
+
+demo: setup
+	$(BIN)/python -m repro.run degradation --preset demo
+	$(BIN)/python -m repro.report --preset demo --out reports/local
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check repro tests
+	$(BIN)/ruff format --check repro tests
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -p no:cacheprovider
+
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, e.g. make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,94 @@
+"""The names of networks, and what they say: plain-20, resnet-56, resnet-34-B."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from repro.errors import UserError, unknown
+
+#: Depths that the paper trains on CIFAR-10 (Section 4.2), and on ImageNet (Table 1), where the deepest three are
+#: built of bottleneck blocks.
+CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)
+IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+BOTTLENECK_DEPTHS = (50, 101, 152)
+
+Kind = Literal["plain", "resnet"]
+Option = Literal["A", "B", "C"]
+Family = Literal["cifar", "imagenet"]
+
+
+@dataclass(frozen=True)
+class NetworkName:
+    """A network's name, taken apart.
+
+    Attributes:
+        kind: "plain" or "resnet".
+        depth: number of weighted layers.
+        option: shortcut option of Section 4.1 (None for plain nets).
+        family: "cifar" (Section 4.2, depth 6n + 2) or "imagenet" (Table 1).
+    """
+
+    kind: Kind
+    depth: int
+    option: Option | None
+    family: Family
+
+    def __str__(self) -> str:
+        """The shortest name: the option is left out where it is the family's default."""
+        suffix = "" if self.option in (None, default_option(self.depth, self.family)) else f"-{self.option}"
+        return f"{self.kind}-{self.depth}{suffix}"
+
+    @property
+    def blocks_per_stage(self) -> int:
+        """n of Section 4.2; only nets of the CIFAR family have it."""
+        assert self.family == "cifar"
+        return (self.depth - 2) // 6
+
+    @property
+    def twin(self) -> str:
+        """The name of the plain net of this depth, or of the residual net of a plain one."""
+        return f"{'plain' if self.kind == 'resnet' else 'resnet'}-{self.depth}"
+
+
+def default_option(depth: int, family: Family) -> Option:
+    """Option A on CIFAR-10 (Section 4.2) and in the paper's Table 2; B for the bottleneck nets (Section 4.1)."""
+    return "B" if family == "imagenet" and depth in BOTTLENECK_DEPTHS else "A"
+
+
+def parse(name: str, family: Family | None = None) -> NetworkName:
+    """Read a network's name.
+
+    Args:
+        name: plain-L or resnet-L[-A|-B|-C].
+        family: where L may be; by default "cifar" where L is 6n + 2, and else "imagenet". Two depths are of both:
+            a resnet-50 or resnet-152 of Table 1 needs family="imagenet".
+
+    Raises:
+        UserError: another form, or a depth that the family does not have; the nearest valid name is given.
+    """
+    match = re.fullmatch(r"(plain|resnet)-(\d{1,6})(?:-([ABC]))?", name, re.ASCII)
+    if match is None:
+        depths = IMAGENET_DEPTHS if family == "imagenet" else CIFAR_DEPTHS
+        known = [f"{kind}-{depth}" for kind in ("plain", "resnet") for depth in depths]
+        raise unknown("network", name, known + [f"resnet-{depth}-{option}" for depth in depths for option in "ABC"])
+    kind, depth, option = match[1], int(match[2]), match[3]
+    if kind == "plain" and option:
+        raise UserError(f"unknown network {name!r}: a plain net has no shortcuts, did you mean 'plain-{depth}'?")
+    if family is None:
+        family = "imagenet" if depth in IMAGENET_DEPTHS and not _is_cifar_depth(depth) else "cifar"
+    suffix = f"-{option}" if option else ""
+    if family == "imagenet" and depth not in IMAGENET_DEPTHS:
+        nearest = min(IMAGENET_DEPTHS, key=lambda known: abs(known - depth))
+        raise UserError(f"unknown ImageNet network {name!r}: did you mean '{kind}-{nearest}{suffix}'?")
+    if family == "cifar" and not _is_cifar_depth(depth):
+        nearest = max(8, 6 * round((depth - 2) / 6) + 2)
+        raise UserError(f"unknown network {name!r}: a depth is 6n + 2, did you mean '{kind}-{nearest}{suffix}'?")
+    if kind == "plain":
+        return NetworkName("plain", depth, None, family)
+    return NetworkName("resnet", depth, option or default_option(depth, family), family)  # type: ignore[arg-type]
+
+
+def _is_cifar_depth(depth: int) -> bool:
+    return depth >= 8 and depth % 6 == 2

@@ -1,0 +1,232 @@
+"""Studies: reads experiments/*.toml, applies a preset and overrides, yields Runs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from repro import names as network_names
+from repro.errors import UserError, unknown
+from repro.spec import Run, override, value_of
+
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
+#: Larger than any study a person writes; a file beyond it is refused unread.
+LARGEST_FILE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Study:
+    """A file of experiments/: a question, and the networks and settings whose runs answer it."""
+
+    name: str
+    title: str
+    question: str
+    expected: str
+    paper: str
+    networks: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+    #: Settings of every run, and alternatives of them: each run is repeated once per variant.
+    settings: Mapping[str, Any] | None = None
+    variants: tuple[Mapping[str, Any], ...] = ({},)
+    #: What a preset changes of this study: its networks, seeds, settings or variants.
+    presets: Mapping[str, Mapping[str, Any]] | None = None
+
+    def for_preset(self, preset: str) -> Study:
+        """The study as one preset runs it."""
+        changes = dict((self.presets or {}).get(preset, {}))
+        settings = {**(self.settings or {}), **_flatten(changes.pop("settings", {}))}
+        return _study(self.name, {**_as_dict(self), **changes, "settings": settings, "presets": {}})
+
+    def runs(
+        self,
+        preset: str,
+        *,
+        seeds: Sequence[int] | None = None,
+        only: Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        data: str | None = None,
+    ) -> list[Run]:
+        """The runs of this study at a preset, without repetition, in the order of the file.
+
+        Args:
+            preset: a name from experiments/presets.toml.
+            seeds: instead of the study's own.
+            only: of the study's networks, these.
+            settings: dotted settings that override preset and study.
+            data: name of the data set, instead of the preset's.
+
+        Raises:
+            UserError: an unknown preset, network of `only`, or setting.
+        """
+        study = self.for_preset(preset)
+        for name in only or ():
+            if name not in study.networks:
+                raise unknown(f"network of study {self.name!r}", name, study.networks)
+        found: dict[PurePosixPath, Run] = {}
+        for network in study.networks:
+            if only and network not in only:
+                continue
+            for variant in study.variants:
+                for seed in seeds if seeds is not None else study.seeds:
+                    base = preset_run(preset, network, seed, data)
+                    run = _with_settings(base, {**(study.settings or {}), **variant, **(settings or {})})
+                    found[run.path] = run
+        return list(found.values())
+
+
+def preset_run(preset: str, network: str, seed: int = 0, data: str | None = None) -> Run:
+    """The run of one network as a preset has it."""
+    values = presets().get(preset)
+    if values is None:
+        raise unknown("preset", preset, presets())
+    values = {key: value for key, value in values.items() if key != "summary"}
+    run = override(Run(network=network, preset=preset, seed=seed), values)
+    return override(run, {"data": data}) if data else run
+
+
+def _with_settings(base: Run, settings: Mapping[str, Any]) -> Run:
+    """Apply settings and name the run by those that depart from its preset."""
+    for key in settings:
+        if key in _NOT_SETTINGS:
+            raise UserError(f"{key} is no setting of a run: use {_NOT_SETTINGS[key]}")
+    run = override(base, settings)
+    changed = {key: value_of(run, key) for key in sorted(settings) if value_of(run, key) != value_of(base, key)}
+    return override(run, {"variant": ",".join(f"{key}={_text(value)}" for key, value in changed.items())})
+
+
+_NOT_SETTINGS = {
+    "network": "networks of the study, or --only",
+    "data": "--data",
+    "preset": "--preset",
+    "seed": "seeds of the study, or --seeds",
+    "variant": "settings: they name the variant",
+}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "-".join(str(item) for item in value)
+    return str(value).replace("/", "_")
+
+
+@cache
+def presets() -> dict[str, dict[str, Any]]:
+    """All presets by name, their settings flattened to dotted names; 'summary' describes each."""
+    table = _read_toml(EXPERIMENTS / "presets.toml")
+    return {name: _flatten(values) for name, values in table.items()}
+
+
+def names() -> list[str]:
+    """The names of all studies."""
+    return sorted(path.stem for path in EXPERIMENTS.glob("*.toml") if path.stem != "presets")
+
+
+def load(name: str) -> Study:
+    """Read a study by its name, or from a file whose path ends in .toml.
+
+    Raises:
+        UserError: no such study (the nearest is named), or a file that is not a study: which file, what is wrong.
+    """
+    path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
+    if not name.endswith(".toml") and name not in names():
+        raise unknown("study", name, names())
+    try:
+        return _study(path.stem, _read_toml(path))
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{path}: larger than {LARGEST_FILE:,} bytes, no experiment file")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as an experiment file: {error}") from error
+
+
+def _study(name: str, table: Mapping[str, Any]) -> Study:
+    """Check a table of a file, key by key."""
+    texts = ("title", "question", "expected", "paper")
+    known = (*texts, "networks", "seeds", "settings", "variants", "presets")
+    for key in table:
+        if key not in known:
+            raise unknown("key", key, known)
+    for key in texts:
+        if not isinstance(table.get(key), str):
+            raise UserError(f"{key} is missing: a text is needed")
+    networks = table.get("networks")
+    if not _is_list_of(networks, str) or not networks:
+        raise UserError('it names no network: networks = ["plain-20", ...] is needed')
+    for network in networks:
+        network_names.parse(network, "cifar")
+    seeds = table.get("seeds", [0])
+    if not _is_list_of(seeds, int) or not seeds:
+        raise UserError(f"seeds is {seeds!r}: a list of whole numbers is needed, such as [0, 1, 2]")
+    variants = table.get("variants", [{}])
+    if not _is_list_of(variants, Mapping) or not variants:
+        raise UserError("variants must be a list of tables of settings")
+    for key in ("settings", "presets"):
+        if not isinstance(table.get(key) or {}, Mapping):
+            raise UserError(f"{key} must be a table")
+    changes = table.get("presets") or {}
+    for preset in changes:
+        if preset not in presets():
+            raise unknown("preset", preset, presets())
+        if not isinstance(changes[preset], Mapping):
+            raise UserError(f"presets.{preset} must be a table")
+    return Study(
+        name=name,
+        networks=tuple(networks),
+        seeds=tuple(seeds),
+        settings=_flatten(table.get("settings") or {}),
+        variants=tuple(_flatten(item) for item in variants),
+        presets=changes,
+        **{key: table[key] for key in texts},
+    )
+
+
+def _as_dict(study: Study) -> dict[str, Any]:
+    return {key: value for key, value in vars(study).items() if key != "name"}
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(item, kind) and not isinstance(item, bool) for item in value
+    )
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted names: {"schedule": {"lr": 1}} becomes {"schedule.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """Read KEY=VALUE words of a command line; the value is TOML, or else a text.
+
+    Raises:
+        UserError: a word without '='.
+    """
+    settings = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not key.strip():
+            raise UserError(f"--set {pair}: KEY=VALUE is needed, such as schedule.iterations=4000")
+        try:
+            settings[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[key.strip()] = text.strip()
+    return settings
