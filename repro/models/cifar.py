@@ -1,0 +1,56 @@
+"""The CIFAR-10 networks of Section 4.2 (arXiv:1512.03385): plain and residual nets of 6n + 2 layers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from repro.models.blocks import BasicBlock
+from repro.models.shortcuts import Subsample
+from repro.names import Option
+
+#: Filters of the three stages, whose feature maps are 32, 16 and 8 pixels wide for 32x32 images.
+WIDTHS = (16, 32, 64)
+
+
+class CifarNet(nn.Module):
+    """A 3x3 convolution, 3 stages of n blocks of two 3x3 convolutions each, global average pooling, a 10-way fc.
+
+    "Subsampling is performed by convolutions with a stride of 2": the first of stages 2 and 3. The plain net
+    (`option=None`) and the residual net with option A have exactly the same parameters.
+
+    Takes (N, channels, H, W) of any size from 4x4; gives (N, classes) logits.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        option: Option | None,
+        channels: int = 3,
+        classes: int = 10,
+        subsample: Subsample = "stride",
+    ) -> None:
+        super().__init__()
+        first, second, third = WIDTHS
+        self.conv1 = nn.Conv2d(channels, first, kernel_size=3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.relu = nn.ReLU(inplace=True)
+        self.layer1 = stage(n, first, first, 1, option, subsample)
+        self.layer2 = stage(n, first, second, 2, option, subsample)
+        self.layer3 = stage(n, second, third, 2, option, subsample)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(third, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of a batch of images."""
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        logits: Tensor = self.fc(self.avgpool(x).flatten(1))
+        return logits
+
+
+def stage(
+    n: int, channels_in: int, width: int, stride: int, option: Option | None, subsample: Subsample
+) -> nn.Sequential:
+    """The n blocks of one feature-map size; the first takes the stride and the change of width."""
+    first = BasicBlock(channels_in, width, stride, option, subsample)
+    return nn.Sequential(first, *(BasicBlock(width, width, 1, option, subsample) for _ in range(n - 1)))

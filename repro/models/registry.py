@@ -1,0 +1,67 @@
+"""Networks by name, and their initialisation."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import nn
+
+from repro import names
+from repro.models.cifar import CifarNet
+from repro.models.shortcuts import Subsample
+
+
+def build(
+    name: str,
+    channels: int = 3,
+    classes: int = 10,
+    *,
+    initialisation: Literal["fan-in", "fan-out"] = "fan-in",
+    subsample: Subsample = "stride",
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build and initialise a network.
+
+    Args:
+        name: plain-L or resnet-L[-A|-B|-C], L = 6n + 2 (Section 4.2).
+        channels: of the input images.
+        classes: of the classifier.
+        initialisation: of the weights, see `initialise`.
+        subsample: how option A's identity takes a stride of 2.
+        generator: source of the random weights; by default torch's global one.
+
+    Raises:
+        repro.errors.UserError: no such network; the nearest one is named.
+    """
+    parsed = names.parse(name, "cifar")
+    net = CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample)
+    initialise(net, initialisation, generator)
+    return net
+
+
+@torch.no_grad()
+def initialise(
+    net: nn.Module,
+    mode: Literal["fan-in", "fan-out"] = "fan-in",
+    generator: torch.Generator | None = None,
+) -> None:
+    """Initialise in place as in the paper's reference [13]: zero-mean normal weights of variance 2 / fan.
+
+    Convolutions and classifier alike; biases 0, batch normalisation 1 and 0. The paper does not say how the classifier
+    begins. Weights are drawn in the order of the layers, shortcuts apart and last, so that twins of one seed begin with
+    the same weights wherever they have the same layers.
+    """
+    layers = [(key, module) for key, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    layers.sort(key=lambda item: "downsample" in item[0])
+    for _, module in layers:
+        receptive = module.weight[0, 0].numel() if isinstance(module, nn.Conv2d) else 1
+        fan = module.weight.shape[1 if mode == "fan-in" else 0] * receptive
+        module.weight.normal_(0, math.sqrt(2 / fan), generator=generator)
+        if module.bias is not None:
+            module.bias.zero_()
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.reset_parameters()
+            norm.reset_running_stats()
