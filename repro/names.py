@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from repro.errors import UserError, unknown
 
-#: Depths that the paper trains on CIFAR-10 (Section 4.2), and on ImageNet (Table 1), where the deepest three are
-#: built of bottleneck blocks.
+#: Depths that the paper trains on CIFAR-10 (Section 4.2).
 CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)
-IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+#: Table 1: blocks of conv2_x to conv5_x by depth; the deepest three are built of bottleneck blocks.
+IMAGENET_STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+IMAGENET_DEPTHS = tuple(IMAGENET_STAGES)
 BOTTLENECK_DEPTHS = (50, 101, 152)
 
 Kind = Literal["plain", "resnet"]
@@ -47,6 +48,18 @@ class NetworkName:
         return (self.depth - 2) // 6
 
     @property
+    def stages(self) -> tuple[int, ...]:
+        """Blocks of each stage: n, n, n on CIFAR-10 (Section 4.2), those of Table 1 on ImageNet."""
+        if self.family == "imagenet":
+            return IMAGENET_STAGES[self.depth]
+        return (self.blocks_per_stage,) * 3
+
+    @property
+    def bottleneck(self) -> bool:
+        """Whether the blocks are of three layers, 1x1, 3x3, 1x1 (Figure 5, right)."""
+        return self.family == "imagenet" and self.depth in BOTTLENECK_DEPTHS
+
+    @property
     def twin(self) -> str:
         """The name of the plain net of this depth, or of the residual net of a plain one."""
         return f"{'plain' if self.kind == 'resnet' else 'resnet'}-{self.depth}"
@@ -68,26 +81,34 @@ def parse(name: str, family: Family | None = None) -> NetworkName:
     Raises:
         UserError: another form, or a depth that the family does not have; the nearest valid name is given.
     """
-    match = re.fullmatch(r"(plain|resnet)-(\d{1,6})(?:-([ABC]))?", name, re.ASCII)
+    match = re.fullmatch(r"(plain|resnet)-([1-9]\d{0,5})(?:-(\w+))?", name, re.ASCII)
     if match is None:
         depths = IMAGENET_DEPTHS if family == "imagenet" else CIFAR_DEPTHS
         known = [f"{kind}-{depth}" for kind in ("plain", "resnet") for depth in depths]
         raise unknown("network", name, known + [f"resnet-{depth}-{option}" for depth in depths for option in "ABC"])
     kind, depth, option = match[1], int(match[2]), match[3]
-    if kind == "plain" and option:
-        raise UserError(f"unknown network {name!r}: a plain net has no shortcuts, did you mean 'plain-{depth}'?")
     if family is None:
         family = "imagenet" if depth in IMAGENET_DEPTHS and not _is_cifar_depth(depth) else "cifar"
-    suffix = f"-{option}" if option else ""
-    if family == "imagenet" and depth not in IMAGENET_DEPTHS:
-        nearest = min(IMAGENET_DEPTHS, key=lambda known: abs(known - depth))
-        raise UserError(f"unknown ImageNet network {name!r}: did you mean '{kind}-{nearest}{suffix}'?")
-    if family == "cifar" and not _is_cifar_depth(depth):
-        nearest = max(8, 6 * round((depth - 2) / 6) + 2)
-        raise UserError(f"unknown network {name!r}: a depth is 6n + 2, did you mean '{kind}-{nearest}{suffix}'?")
-    if kind == "plain":
+    nearest = _nearest_depth(depth, family)
+    if option and kind == "plain":
+        reason = "a plain net has no shortcuts"
+    elif option and option not in get_args(Option):
+        reason = "the shortcut options are A, B, C"
+    elif depth != nearest:
+        reason = "a depth is 6n + 2" if family == "cifar" else f"a depth is one of {list(IMAGENET_DEPTHS)} on ImageNet"
+    elif kind == "plain":
         return NetworkName("plain", depth, None, family)
-    return NetworkName("resnet", depth, option or default_option(depth, family), family)  # type: ignore[arg-type]
+    else:
+        return NetworkName("resnet", depth, option or default_option(depth, family), family)  # type: ignore[arg-type]
+    asked = option.upper() if option and kind == "resnet" else ""
+    suffix = f"-{asked}" if asked in get_args(Option) else ""
+    raise UserError(f"unknown network {name!r}: {reason}, did you mean '{kind}-{nearest}{suffix}'?")
+
+
+def _nearest_depth(depth: int, family: Family) -> int:
+    if family == "imagenet":
+        return min(IMAGENET_DEPTHS, key=lambda known: abs(known - depth))
+    return max(8, 6 * round((depth - 2) / 6) + 2)
 
 
 def _is_cifar_depth(depth: int) -> bool:

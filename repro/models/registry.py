@@ -36,7 +36,12 @@ def build(
         repro.errors.UserError: no such network; the nearest one is named.
     """
     parsed = names.parse(name, "cifar")
-    net = CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample)
+    device = torch.get_default_device()
+    # Layers draw default weights as they are made, of which projections would take their share: made without storage,
+    # they draw nothing.
+    with torch.device("meta"):
+        net = CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample)
+    net.to_empty(device=device)
     initialise(net, initialisation, generator)
     return net
 

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from handmade import by_hand, randomised
+from torch import nn
+
+from repro.models.blocks import BasicBlock, Bottleneck
+from repro.models.shortcuts import Projection, ZeroPadded, shortcut
+
+OPTIONS = [None, "A", "B", "C"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize(("channels_in", "width", "stride"), [(16, 16, 1), (16, 32, 2), (6, 9, 2), (4, 8, 1)])
+def test_a_basic_block_is_its_formula(channels_in, width, stride, option, training):
+    block = randomised(BasicBlock(channels_in, width, stride, option)).train(training)
+    state = {key: value.clone() for key, value in block.state_dict().items()}
+    x = torch.randn(3, channels_in, 7, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    kept = x.clone()
+    torch.testing.assert_close(block(x), by_hand(x, state, option, stride, training), rtol=1e-10, atol=1e-10)
+    assert torch.equal(x, kept)
+
+
+@pytest.mark.parametrize("stride_on_3x3", [False, True])
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize(("channels_in", "width", "stride"), [(16, 4, 1), (16, 8, 2), (8, 4, 1)])
+def test_a_bottleneck_is_its_formula(channels_in, width, stride, option, stride_on_3x3):
+    block = randomised(Bottleneck(channels_in, width, stride, option, stride_on_3x3=stride_on_3x3)).train()
+    state = {key: value.clone() for key, value in block.state_dict().items()}
+    x = torch.randn(3, channels_in, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    kept = x.clone()
+    expected = by_hand(x, state, option, stride, True, stride_on_3x3)
+    torch.testing.assert_close(block(x), expected, rtol=1e-10, atol=1e-10)
+    assert torch.equal(x, kept)
+
+
+def test_where_the_stride_is_makes_a_difference_to_a_bottleneck():
+    x = torch.randn(1, 16, 8, 8, dtype=torch.float64)
+    on_1x1, on_3x3 = (randomised(Bottleneck(16, 8, 2, "B", stride_on_3x3=switch)).eval() for switch in (False, True))
+    assert on_1x1(x).shape == on_3x3(x).shape
+    assert not torch.allclose(on_1x1(x), on_3x3(x))
+
+
+def test_option_a_takes_every_second_pixel_and_splits_the_zeros_evenly():
+    x = torch.arange(1.0, 1 + 2 * 3 * 5 * 4).reshape(2, 3, 5, 4)
+    y = ZeroPadded(3, 8, 2)(x)
+    assert y.shape == (2, 8, 3, 2)
+    assert torch.equal(y[:, 2:5], x[:, :, [0, 2, 4]][..., [0, 2]])
+    assert y[:, :2].count_nonzero() == 0 and y[:, 5:].count_nonzero() == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 7), (1, 1)])
+def test_option_a_can_average_instead(height, width):
+    x = torch.randn(2, 3, height, width)
+    y = ZeroPadded(3, 6, 2, "average")(x)
+    assert y.shape == (2, 6, (height + 1) // 2, (width + 1) // 2)
+    for i in range(y.shape[2]):
+        for j in range(y.shape[3]):
+            pixels = x[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+            torch.testing.assert_close(y[:, 1:4, i, j], pixels.mean((2, 3)))
+    assert y[:, 0].count_nonzero() == 0 and y[:, 4:].count_nonzero() == 0
+
+
+@pytest.mark.parametrize("changes", [(16, 32, 2), (16, 32, 1), (16, 16, 2)])
+def test_which_shortcut_an_option_takes(changes):
+    assert shortcut(None, 16, 16, 1) is None
+    assert isinstance(shortcut("A", 16, 16, 1), nn.Identity)
+    assert isinstance(shortcut("B", 16, 16, 1), nn.Identity)
+    assert isinstance(shortcut("C", 16, 16, 1), Projection)
+    assert shortcut(None, *changes) is None
+    assert isinstance(shortcut("A", *changes), ZeroPadded)
+    assert isinstance(shortcut("B", *changes), Projection)
+    assert isinstance(shortcut("C", *changes), Projection)
+
+
+def test_a_projection_has_batch_normalisation_no_bias_and_no_relu():
+    projection = Projection(4, 8, 2)
+    assert [type(module) for module in projection] == [nn.Conv2d, nn.BatchNorm2d]
+    assert projection[0].bias is None
+    assert projection(torch.randn(2, 4, 6, 6)).min() < 0

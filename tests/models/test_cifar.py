@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from handmade import by_hand, normalised, randomised
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from repro import models
+from repro.names import CIFAR_DEPTHS, parse
+
+#: Computed by hand from Section 4.2: no convolution has a bias, batch normalisation has gamma and beta.
+PARAMETERS = {
+    "A": (269_722, 464_154, 658_586, 853_018, 1_727_962, 19_421_274),
+    "B": (272_474, 466_906, 661_338, 855_770, 1_730_714, 19_424_026),
+    "C": (283_962, 489_594, 695_226, 900_858, 1_826_202, 20_538_714),
+}
+
+
+def built(name: str, seed: int = 0, **settings) -> nn.Module:
+    torch.manual_seed(seed)
+    return models.build(name, **settings)
+
+
+def on_meta(name: str, **settings) -> nn.Module:
+    with torch.device("meta"):
+        return models.build(name, **settings)
+
+
+def parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize("depth", CIFAR_DEPTHS)
+def test_parameters_are_those_of_the_paper_exactly(depth):
+    at = CIFAR_DEPTHS.index(depth)
+    assert {o: parameters(on_meta(f"resnet-{depth}-{o}")) for o in "ABC"} == {o: PARAMETERS[o][at] for o in "ABC"}
+    assert parameters(on_meta(f"plain-{depth}")) == PARAMETERS["A"][at]
+
+
+@pytest.mark.parametrize("depth", CIFAR_DEPTHS)
+def test_a_net_has_as_many_weighted_layers_as_its_name_says(depth):
+    for name in (f"plain-{depth}", f"resnet-{depth}"):
+        layers = [m for m in on_meta(name).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        assert len(layers) == depth
+        assert [m.kernel_size for m in layers[:-1]] == [(3, 3)] * (depth - 1)
+        assert all(m.bias is None for m in layers[:-1]) and layers[-1].bias is not None
+
+
+def test_projections_are_where_the_options_put_them():
+    def projected(name: str) -> list[str]:
+        return [key for key, m in on_meta(name).named_modules() if isinstance(m, nn.Conv2d) and "downsample" in key]
+
+    assert projected("plain-20") == projected("resnet-20-A") == []
+    assert projected("resnet-20-B") == ["layer2.0.downsample.0", "layer3.0.downsample.0"]
+    assert projected("resnet-20-C") == [f"layer{s}.{b}.downsample.0" for s in (1, 2, 3) for b in range(3)]
+
+
+@pytest.mark.parametrize("option", ["A", "B"])
+def test_the_first_block_keeps_its_shape_and_so_its_identity(option):
+    assert isinstance(on_meta(f"resnet-20-{option}").layer1[0].downsample, nn.Identity)
+
+
+def test_parameters_are_named_as_in_the_public_networks():
+    block = [f"{m}.{p}" for k in (1, 2) for m, p in ((f"conv{k}", "weight"), (f"bn{k}", "weight"), (f"bn{k}", "bias"))]
+    names = ["conv1.weight", "bn1.weight", "bn1.bias"]
+    names += [f"layer{s}.{b}.{key}" for s in (1, 2, 3) for b in range(3) for key in block]
+    names += ["fc.weight", "fc.bias"]
+    for net in ("plain-20", "resnet-20"):
+        assert [key for key, _ in on_meta(net).named_parameters()] == names
+    extra = {
+        f"layer{s}.0.downsample.{key}" for s in (2, 3) for key in ("0.weight", "1.weight", "1.bias")
+    }  # fmt: skip
+    assert {key for key, _ in on_meta("resnet-20-B").named_parameters()} == {*names, *extra}
+
+
+@pytest.mark.parametrize("name", ["plain-8", "resnet-8", "resnet-8-B", "resnet-8-C"])
+@pytest.mark.parametrize(("size", "maps"), [(32, (32, 16, 8)), (8, (8, 4, 2)), (9, (9, 5, 3)), (4, (4, 2, 1))])
+def test_feature_maps_halve_from_stage_to_stage(name, size, maps):
+    net = on_meta(name)
+    shapes = []
+    for stage in (net.layer1, net.layer2, net.layer3):
+        stage.register_forward_hook(lambda _module, _args, y: shapes.append(tuple(y.shape)))
+    assert net(torch.empty(2, 3, size, size, device="meta")).shape == (2, 10)
+    assert shapes == [(2, filters, m, m) for filters, m in zip((16, 32, 64), maps, strict=True)]
+
+
+def test_the_same_nets_take_grey_digits():
+    net = built("resnet-20", channels=1, classes=7)
+    assert net.conv1.weight.shape == (16, 1, 3, 3)
+    logits = net(torch.rand(5, 1, 8, 8))
+    assert logits.shape == (5, 7) and logits.isfinite().all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    n=st.integers(1, 12),
+    kind=st.sampled_from(["plain-{}", "resnet-{}", "resnet-{}-B", "resnet-{}-C"]),
+    channels=st.integers(1, 4),
+    classes=st.integers(1, 12),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    subsample=st.sampled_from(["stride", "average"]),
+)
+def test_any_depth_and_image_size(n, kind, channels, classes, height, width, subsample):
+    net = on_meta(kind.format(6 * n + 2), channels=channels, classes=classes, subsample=subsample)
+    images = torch.empty(2, channels, height, width, device="meta")
+    assert net(images).shape == (2, classes)
+    assert sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in net.modules()) == 6 * n + 1
+
+
+def test_twins_differ_in_nothing_but_the_shortcut():
+    plain, residual = built("plain-20", seed=3), built("resnet-20", seed=3)
+    ours, theirs = plain.state_dict(), residual.state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    x = torch.randn(4, 3, 16, 16)
+    assert not torch.allclose(plain(x), residual(x))
+    for module in residual.modules():
+        if hasattr(module, "downsample"):
+            module.downsample = None
+    assert [(key, repr(m)) for key, m in leaves(plain)] == [(key, repr(m)) for key, m in leaves(residual)]
+    assert torch.equal(plain(x), residual(x))
+
+
+def leaves(net: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(key, module) for key, module in net.named_modules() if not list(module.children())]
+
+
+@pytest.mark.parametrize("option", ["B", "C"])
+@pytest.mark.parametrize("generated", [True, False])
+def test_nets_of_one_seed_begin_alike_wherever_they_have_the_same_layers(option, generated):
+    def weights(name: str) -> dict[str, torch.Tensor]:
+        if generated:
+            return models.build(name, generator=torch.Generator().manual_seed(5)).state_dict()
+        return built(name, seed=5).state_dict()
+
+    plain, projected = weights("plain-20"), weights(f"resnet-20-{option}")
+    assert set(projected) > set(plain)
+    assert all(torch.equal(plain[key], projected[key]) for key in plain)
+
+
+def test_another_seed_begins_elsewhere_and_a_generator_of_its_own_leaves_the_global_one_alone():
+    a, b = (models.build("plain-8", generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert not torch.equal(a.conv1.weight, b.conv1.weight)
+    before = torch.get_rng_state()
+    models.build("resnet-8-C", generator=torch.Generator().manual_seed(0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("mode", ["fan-in", "fan-out"])
+def test_weights_begin_with_the_standard_deviation_of_he(mode):
+    net = built("resnet-32-C", initialisation=mode)
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 32 + 15
+    for layer in layers:
+        out, into, *kernel = layer.weight.shape
+        area = kernel[0] * kernel[1] if kernel else 1
+        expected = (2 / ((into if mode == "fan-in" else out) * area)) ** 0.5
+        weights, count = layer.weight.detach().double(), layer.weight.numel()
+        # Five standard errors of a normal sample's standard deviation and mean.
+        assert weights.std().item() == pytest.approx(expected, rel=5 / (2 * count) ** 0.5)
+        assert abs(weights.mean().item()) < 5 * expected / count**0.5
+    assert net.fc.bias.count_nonzero() == 0
+    for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
+        assert torch.equal(norm.weight, torch.ones_like(norm.weight)) and norm.bias.count_nonzero() == 0
+        assert norm.running_mean.count_nonzero() == 0 and norm.num_batches_tracked == 0
+        assert torch.equal(norm.running_var, torch.ones_like(norm.running_var))
+
+
+@pytest.mark.parametrize("name", ["plain-14", "resnet-14", "resnet-14-B", "resnet-14-C"])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_whole_net_is_its_formula(name, training):
+    net = randomised(built(name)).train(training)
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    x = torch.randn(4, 3, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    y = F.conv2d(x, state["conv1.weight"], padding=1)
+    y = normalised(y, state, "bn1", training).clamp(min=0)
+    for stage in (1, 2, 3):
+        for block in (0, 1):
+            prefix = f"layer{stage}.{block}."
+            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            y = by_hand(y, own, parse(name).option, 2 if stage > 1 and block == 0 else 1, training)
+    expected = y.mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
+    torch.testing.assert_close(net(x), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("option", ["A", "B"])
+@pytest.mark.parametrize("zeroed", ["gamma", "weights"])
+def test_a_deeper_net_can_be_a_trained_shallower_one(option, zeroed):
+    """Section 3.1: with identities for its added layers "a deeper model should have training error no greater"."""
+    shallow, images = trained(f"resnet-14-{option}")
+    deep = deepened(shallow, f"resnet-32-{option}", zeroed)
+    with torch.no_grad():
+        assert torch.equal(shallow(images), deep(images))
+
+
+def test_a_deeper_plain_net_cannot_so_easily():
+    shallow, images = trained("plain-14")
+    deep = deepened(shallow, "plain-32", "gamma")
+    with torch.no_grad():
+        assert not torch.allclose(shallow(images), deep(images))
+
+
+def trained(name: str) -> tuple[nn.Module, torch.Tensor]:
+    """A net after some steps on noise, in eval mode, so that no statistic is where it began; and some images."""
+    net = built(name).train()
+    images, labels = torch.randn(16, 3, 12, 12), torch.arange(16) % 10
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(5):
+        optimiser.zero_grad()
+        F.cross_entropy(net(images), labels).backward()
+        optimiser.step()
+    for key, value in net.state_dict().items():
+        if key.endswith("running_var"):
+            assert not torch.allclose(value, torch.ones_like(value)), key
+    return net.eval(), images
+
+
+def deepened(shallow: nn.Module, name: str, zeroed: str) -> nn.Module:
+    """The net of this name with the shallow net's blocks first in each stage, and residual branches of zero after."""
+    deep = built(name, seed=1)
+    deep.conv1, deep.bn1, deep.fc = (copy.deepcopy(module) for module in (shallow.conv1, shallow.bn1, shallow.fc))
+    for ours, theirs in zip(stages(deep), stages(shallow), strict=True):
+        for index, block in enumerate(ours):
+            if index < len(theirs):
+                block.load_state_dict(theirs[index].state_dict())
+            elif zeroed == "gamma":
+                nn.init.zeros_(block.bn2.weight)
+            else:
+                nn.init.zeros_(block.conv2.weight)
+    return deep.eval()
+
+
+def stages(net: nn.Module) -> list[nn.Sequential]:
+    return [net.layer1, net.layer2, net.layer3]
+
+
+def test_the_deepest_net_is_initialised_too():
+    net = models.build("resnet-1202")
+    assert parameters(net) == PARAMETERS["A"][-1]
+    assert all(p.device.type == "cpu" and p.isfinite().all() for p in net.parameters())
