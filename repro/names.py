@@ -19,6 +19,9 @@ Kind = Literal["plain", "resnet"]
 Option = Literal["A", "B", "C"]
 Family = Literal["cifar", "imagenet"]
 
+#: Classes of each family's data set.
+CLASSES: dict[Family, int] = {"cifar": 10, "imagenet": 1000}
+
 
 @dataclass(frozen=True)
 class NetworkName:

@@ -10,40 +10,54 @@ from torch import nn
 
 from repro import names
 from repro.models.cifar import CifarNet
+from repro.models.imagenet import ImageNetNet
 from repro.models.shortcuts import Subsample
+from repro.names import CLASSES, Family, NetworkName
 
 
 def build(
     name: str,
     channels: int = 3,
-    classes: int = 10,
+    classes: int | None = None,
     *,
+    family: Family | None = None,
     initialisation: Literal["fan-in", "fan-out"] = "fan-in",
     subsample: Subsample = "stride",
+    stride_on_3x3: bool = False,
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """Build and initialise a network.
 
     Args:
-        name: plain-L or resnet-L[-A|-B|-C], L = 6n + 2 (Section 4.2).
+        name: plain-L or resnet-L[-A|-B|-C].
         channels: of the input images.
-        classes: of the classifier.
+        classes: of the classifier; by default 10 for CIFAR-10 and 1000 for ImageNet.
+        family: "cifar" (L = 6n + 2, Section 4.2) or "imagenet" (Table 1); by default the former where L is 6n + 2, so
+            that the 50 and 152 layers of Table 1 need family="imagenet".
         initialisation: of the weights, see `initialise`.
         subsample: how option A's identity takes a stride of 2.
+        stride_on_3x3: put the stride of a bottleneck block on its 3x3 layer instead of its first 1x1. In a basic block
+            it is on a 3x3 layer in any case.
         generator: source of the random weights; by default torch's global one.
 
     Raises:
         repro.errors.UserError: no such network; the nearest one is named.
     """
-    parsed = names.parse(name, "cifar")
+    parsed = names.parse(name, family)
     device = torch.get_default_device()
     # Layers draw default weights as they are made, of which projections would take their share: made without storage,
     # they draw nothing.
     with torch.device("meta"):
-        net = CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample)
+        net = _net(parsed, channels, CLASSES[parsed.family] if classes is None else classes, subsample, stride_on_3x3)
     net.to_empty(device=device)
     initialise(net, initialisation, generator)
     return net
+
+
+def _net(parsed: NetworkName, channels: int, classes: int, subsample: Subsample, stride_on_3x3: bool) -> nn.Module:
+    if parsed.family == "imagenet":
+        return ImageNetNet(parsed, channels, classes, subsample, stride_on_3x3)
+    return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample)
 
 
 @torch.no_grad()

@@ -8,15 +8,17 @@ from torch import Tensor, nn
 
 
 def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Double precision; every parameter and running statistic away from where it begins."""
+    """Double precision; every parameter and running statistic away from where it begins, signals of about size 1."""
     generator = torch.Generator().manual_seed(seed)
     module.double()
     with torch.no_grad():
         for key, value in module.state_dict().items():
-            if value.is_floating_point():
-                drawn = torch.randn(value.shape, generator=generator, dtype=value.dtype)
-                positive = key.endswith("running_var") or ("bn" in key and key.endswith("weight"))
-                value.copy_(drawn.abs() + 0.5 if positive else 0.3 * drawn)
+            if value.ndim > 1:
+                value.normal_(0, (2 / value[0].numel()) ** 0.5, generator=generator)
+            elif key.endswith("running_var") or (key.endswith("weight") and value.ndim == 1):
+                value.uniform_(0.5, 1.5, generator=generator)
+            elif value.ndim:
+                value.normal_(0, 0.3, generator=generator)
     return module
 
 

@@ -1,0 +1,71 @@
+"""The ImageNet networks of Table 1 (arXiv:1512.03385): plain and residual nets of 18, 34, 50, 101 and 152 layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+from repro.models.blocks import BasicBlock, Bottleneck
+from repro.models.shortcuts import Subsample
+from repro.names import NetworkName
+
+#: Filters of conv2_x to conv5_x, whose feature maps are 56, 28, 14 and 7 pixels wide for 224x224 images; bottleneck
+#: blocks give four times as many.
+WIDTHS = (64, 128, 256, 512)
+
+#: A block from its input channels, width and stride.
+MakeBlock = Callable[[int, int, int], BasicBlock | Bottleneck]
+
+
+class ImageNetNet(nn.Module):
+    """A 7x7 convolution, 3x3 max pooling, four stages of blocks, global average pooling, a 1000-way fc (Table 1).
+
+    Both of the first two have a stride of 2, and so have the first blocks of stages 2 to 4 ("conv3_1, conv4_1, and
+    conv5_1"). Nets of 18 and 34 layers are of basic blocks, deeper ones of bottlenecks. Parameters have the names that
+    torchvision gives them.
+
+    Takes (N, channels, H, W), 224x224 in the paper; gives (N, classes) logits.
+    """
+
+    def __init__(
+        self,
+        name: NetworkName,
+        channels: int = 3,
+        classes: int = 1000,
+        subsample: Subsample = "stride",
+        stride_on_3x3: bool = False,
+    ) -> None:
+        super().__init__()
+        block: MakeBlock
+        if name.bottleneck:
+            block = partial(Bottleneck, option=name.option, subsample=subsample, stride_on_3x3=stride_on_3x3)
+            wider = Bottleneck.expansion
+        else:
+            block = partial(BasicBlock, option=name.option, subsample=subsample)
+            wider = BasicBlock.expansion
+        first, second, third, fourth = WIDTHS
+        self.conv1 = nn.Conv2d(channels, first, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.layer1 = stage(block, name.stages[0], first, first, 1)
+        self.layer2 = stage(block, name.stages[1], first * wider, second, 2)
+        self.layer3 = stage(block, name.stages[2], second * wider, third, 2)
+        self.layer4 = stage(block, name.stages[3], third * wider, fourth, 2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(fourth * wider, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of a batch of images."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        logits: Tensor = self.fc(self.avgpool(x).flatten(1))
+        return logits
+
+
+def stage(block: MakeBlock, blocks: int, channels_in: int, width: int, stride: int) -> nn.Sequential:
+    """The blocks of one feature-map size; the first takes the stride and the change of width."""
+    first = block(channels_in, width, stride)
+    return nn.Sequential(first, *(block(width * first.expansion, width, 1) for _ in range(blocks - 1)))
