@@ -12,7 +12,7 @@ class BasicBlock(nn.Module):
     """y = relu(F(x) + x), F(x) = bn2(conv2(relu(bn1(conv1(x))))); plain: y = relu(F(x)).
 
     Two 3x3 convolutions (Figure 5, left), batch normalisation right after each and before the activation (Section 3.4),
-    the second ReLU after the addition (Section 3.2). Maps (N, in, H, W) to (N, width, H / stride, W / stride), rounded up.
+    the second ReLU after the addition (Section 3.2). Maps (N, in, H, W) to (N, width, H / stride, W / stride).
     """
 
     expansion = 1

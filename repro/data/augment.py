@@ -1,0 +1,149 @@
+"""Images as a network sees them: mean subtracted, and cropped and flipped at random (Section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from repro.data.dataset import Dataset
+from repro.errors import UserError
+from repro.spec import Images
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What chance decides for the images of one batch, as tensors of shape (N,) on the CPU.
+
+    Attributes:
+        top, left: corner of the crop in the padded image, 0 to 2 x pad.
+        flip: whether the crop is mirrored.
+    """
+
+    top: Tensor
+    left: Tensor
+    flip: Tensor
+
+    @classmethod
+    def draw(cls, images: int, pad: int, flip: bool, generator: torch.Generator) -> Crops:
+        """Each corner equally likely, all (2 pad + 1)^2 of them; each image flipped or not with equal chance."""
+        top, left = torch.randint(0, 2 * pad + 1, (2, images), generator=generator)
+        mirrored = torch.rand(images, generator=generator) < 0.5 if flip else torch.zeros(images, dtype=torch.bool)
+        return cls(top, left, mirrored)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set on a device, as one run trains on it. Images stay uint8 until they are needed.
+
+    Attributes:
+        images, labels: to train on, (N, C, H, W) uint8 and (N,) int64.
+        test_images, test_labels: to measure the test error on.
+        mean: per-pixel mean of the training images, (C, H, W), of pixels in [0, 1].
+        std: per-channel standard deviation to divide by, (C, 1, 1), or None.
+        pad, flip: of the augmentation; 0 and False where the run does without.
+        padding: see `repro.spec.Images`.
+    """
+
+    images: Tensor
+    labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    mean: Tensor
+    std: Tensor | None
+    pad: int
+    flip: bool
+    padding: Literal["after-mean", "before-mean"]
+
+    def batch(self, index: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
+        """Training images (N, C, H, W), float32 and channels-last in memory, and their labels.
+
+        Args:
+            index: of the images, (N,) int64 on the device.
+            crops: of those images.
+        """
+        x = self.images[index]
+        if self.pad or self.flip:
+            device, p, size = x.device, self.pad, x.shape[-1]
+            if self.padding == "before-mean":
+                x = _crop(F.pad(x, (p, p, p, p)), crops, x.shape[-2], size, device)
+                x = self.normalise(x)
+            else:
+                x = _crop(F.pad(self.normalise(x), (p, p, p, p)), crops, x.shape[-2], size, device)
+        else:
+            x = self.normalise(x)
+        return x.contiguous(memory_format=torch.channels_last), self.labels[index]
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Pixels in [0, 1] with the mean of the training images subtracted."""
+        x = images.float().div_(255).sub_(self.mean)
+        return x if self.std is None else x.div_(self.std)
+
+    def batches(self, split: Literal["train", "test"], size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images of a split once, as they are: "we only evaluate the single view of the original 32x32 image"."""
+        images, labels = (self.images, self.labels) if split == "train" else (self.test_images, self.test_labels)
+        for begin in range(0, len(images), size):
+            x = self.normalise(images[begin : begin + size])
+            yield x.contiguous(memory_format=torch.channels_last), labels[begin : begin + size]
+
+
+def _crop(padded: Tensor, crops: Crops, height: int, width: int, device: torch.device) -> Tensor:
+    """Cut (N, C, height, width) out of (N, C, height + 2 pad, width + 2 pad) in one gather, mirrored where asked."""
+    rows = crops.top.to(device, non_blocking=True)[:, None] + torch.arange(height, device=device)
+    steps = torch.arange(width, device=device)
+    flip = crops.flip.to(device, non_blocking=True)[:, None]
+    columns = crops.left.to(device, non_blocking=True)[:, None] + torch.where(flip, width - 1 - steps, steps)
+    n = torch.arange(len(padded), device=device)[:, None, None]
+    # Advanced indices around a slice put the channels last, which is where the convolutions want them.
+    return padded[n, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def prepare(dataset: Dataset, choice: Images, device: torch.device) -> Prepared:
+    """Put a data set on a device, with the run's choices applied.
+
+    The held-out images are the last of each class in the data set's order, equally many of each.
+
+    Raises:
+        UserError: more images are to be held out than there are, or not the same number of each class.
+    """
+    images, labels = dataset.train_images, dataset.train_labels
+    test_images, test_labels = dataset.test_images, dataset.test_labels
+    if choice.held_out:
+        held = _last_of_each_class(labels, len(dataset.classes), choice.held_out)
+        if choice.evaluate_on == "held-out":
+            test_images, test_labels = images[held], labels[held]
+        images, labels = images[~held], labels[~held]
+    # Sums of 8-bit pixels are exact in int64, so the mean does not depend on how the sum is split among threads.
+    mean = images.sum(0, dtype=torch.int64).double() / len(images) / 255
+    std = None
+    if choice.normalise == "pixel-mean-std":
+        pixels = images.double().div_(255)
+        std = pixels.sub_(mean).square_().mean((0, 2, 3)).sqrt()[:, None, None].float().to(device)
+    return Prepared(
+        images=images.to(device),
+        labels=labels.to(device),
+        test_images=test_images.to(device),
+        test_labels=test_labels.to(device),
+        mean=mean.float().to(device),
+        std=std,
+        pad=dataset.pad if choice.augment else 0,
+        flip=dataset.flip and choice.augment,
+        padding=choice.padding,
+    )
+
+
+def _last_of_each_class(labels: Tensor, classes: int, number: int) -> Tensor:
+    each, rest = divmod(number, classes)
+    counts = torch.bincount(labels, minlength=classes)
+    if rest or each >= int(counts.min()):
+        raise UserError(
+            f"images.held_out is {number}: a multiple of {classes} below {classes * int(counts.min())} is needed"
+        )
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(classes):
+        held[(labels == label).nonzero().flatten()[-each:]] = True
+    return held

@@ -1,0 +1,63 @@
+"""On what a run was made: versions, processor and commit, without a path or a name of the machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "numpy")
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Versions of Python and of the packages that make the numbers, operating system, processor, and commit."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": processor(),
+        **_commit(),
+    }
+
+
+def processor() -> str:
+    """The processor's model name, or what the platform says of it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> dict[str, Any]:
+    """The commit of this code, and whether files of it were changed since; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+    if not (here.parent / ".git").exists():
+        return {"commit": None, "changed": None}
+    try:
+        commit = _git(here, "rev-parse", "HEAD").strip()
+        # Records that a run adds change no code, so only the code and the experiments are looked at.
+        changed = bool(_git(here.parent, "status", "--porcelain", "--", "repro", "experiments").strip())
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "changed": None}
+    return {"commit": commit, "changed": changed}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=20
+    ).stdout

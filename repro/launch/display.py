@@ -1,0 +1,123 @@
+"""What the user sees while runs train: live bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from repro.launch.execute import Outcome, Progress
+from repro.records import Row
+from repro.spec import Run
+
+#: Where the output is no terminal, a run prints a line at most this often (seconds).
+LINE_EVERY = 15.0
+
+
+def duration(seconds: float) -> str:
+    """As '12 s', '3 min 20 s', '5 h 10 min' or '2 d 3 h'."""
+    if not math.isfinite(seconds):
+        return "?"
+    whole = timedelta(seconds=round(seconds))
+    hours, rest = divmod(whole.seconds, 3600)
+    minutes, secs = divmod(rest, 60)
+    if whole.days:
+        return f"{whole.days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {secs} s" if minutes else f"{secs} s"
+
+
+def label(run: Run) -> str:
+    """A run's short name."""
+    variant = f" ({run.variant})" if run.variant else ""
+    return f"{run.network}{variant} seed {run.seed}"
+
+
+class Display:
+    """Takes what launchers tell and shows it."""
+
+    def __init__(self, console: Console, total: int, last: int | None = None) -> None:
+        self.console, self.total, self.last = console, total, last
+        self.done = 0
+        self.live = console.is_terminal
+        self.tasks: dict[Run, TaskID] = {}
+        self.rows: dict[Run, Row] = {}
+        self.tests: dict[Run, float] = {}
+        self.began: dict[Run, tuple[float, int]] = {}
+        self.printed: dict[Run, float] = {}
+        self.bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            console=console,
+            refresh_per_second=4,
+        )
+
+    @contextmanager
+    def showing(self) -> Iterator[Display]:
+        """Show bars for as long as this lasts, where there is a terminal."""
+        if not self.live:
+            yield self
+            return
+        with self.bars:
+            yield self
+
+    def __call__(self, item: Progress | Outcome) -> None:
+        """Show one item."""
+        if isinstance(item, Outcome):
+            self._finish(item)
+        else:
+            self._advance(item)
+
+    def _finish(self, outcome: Outcome) -> None:
+        self.done += 1
+        if outcome.run in self.tasks:
+            self.bars.remove_task(self.tasks.pop(outcome.run))
+        test = self.tests.get(outcome.run)
+        errors = f", test error {test:.2f} %" if test is not None and outcome.status == "complete" else ""
+        message = f": {outcome.message}" if outcome.message else ""
+        style = "" if outcome.status in ("complete", "stopped") else "bold red"
+        text = f"[{self.done}/{self.total}] {label(outcome.run)}: {outcome.status}{errors}{message}"
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def _advance(self, item: Progress) -> None:
+        run, now = item.run, time.monotonic()
+        if item.row:
+            self.rows[run] = item.row
+            if not math.isnan(item.row.test_error):
+                self.tests[run] = item.row.test_error
+        if item.note:
+            self.console.print(Text(f"{label(run)}: {item.note}"), soft_wrap=True)
+        end = min(self.last or run.schedule.iterations, run.schedule.iterations)
+        since, first = self.began.setdefault(run, (now, item.iteration))
+        done = item.iteration - first
+        left = (now - since) / done * (end - item.iteration) if done > 0 else math.nan
+        if self.live:
+            if run not in self.tasks:
+                self.tasks[run] = self.bars.add_task(label(run), total=end, state="")
+            self.bars.update(self.tasks[run], completed=item.iteration, state=self._state(run, left))
+        elif item.row and (now - self.printed.get(run, -math.inf) >= LINE_EVERY or item.iteration >= end):
+            self.printed[run] = now
+            text = f"{escape(label(run))}: {item.iteration:,}/{end:,} {self._state(run, left)}"
+            self.console.print(Text(text), soft_wrap=True)
+
+    def _state(self, run: Run, left: float) -> str:
+        row, test = self.rows.get(run), self.tests.get(run)
+        parts = []
+        if row:
+            parts += [f"loss {row.train_loss:.3f}", f"train {row.train_error:.2f} %"]
+        if test is not None:
+            parts.append(f"test {test:.2f} %")
+        if math.isfinite(left) and left > 0:
+            parts.append(f"{duration(left)} left")
+        return ", ".join(parts)

@@ -1,0 +1,312 @@
+"""One run, from nothing or from its checkpoint to its end on disk."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from repro.data.augment import Prepared, prepare
+from repro.data.dataset import Dataset
+from repro.environment import environment
+from repro.errors import RecordError, UserError
+from repro.measure.responses import responses
+from repro.models import build
+from repro.records import Row, RunFolder, read_curve, write_responses
+from repro.spec import Run
+from repro.train import checkpoint
+from repro.train.evaluate import evaluate
+from repro.train.loop import DivergedError, Training, train
+from repro.train.precision import Numerics, resolve, settle
+from repro.train.randomness import generator
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs are to be carried out; nothing of it changes what they are.
+
+    Attributes:
+        results: the results folder.
+        device, precision, threads: asked for, or None to take what the run began with, or else this machine's best.
+        default_threads: where none are asked for and the run has not begun.
+        stop_at: end each run after this iteration of its unchanged schedule, to be carried on later.
+        checkpoint_every: seconds between checkpoints.
+    """
+
+    results: Path
+    device: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    default_threads: int | None = None
+    stop_at: int | None = None
+    checkpoint_every: float = 60.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: after each row of its curve, and now and then between."""
+
+    run: Run
+    iteration: int
+    began_at: int
+    row: Row | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt at a run ended: a status of its record, or "busy" where another process trains it."""
+
+    run: Run
+    status: str
+    message: str = ""
+
+
+#: Between rows, tell where a run is this often (seconds).
+TELL_EVERY = 0.5
+
+
+class Stop:
+    """Set by SIGINT and SIGTERM: finish the iteration, write a checkpoint, end."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None = None) -> None:
+        """Take a signal."""
+        self.signal = number
+
+    @contextmanager
+    def listening(self) -> Iterator[Stop]:
+        """Take SIGINT and SIGTERM for as long as this lasts."""
+        former = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+def attempt(run: Run, options: Options, data: Dataset, tell: Callable[[Progress], None], stop: Stop) -> Outcome:
+    """Carry a run to its end, or to `stop_at`, or until `stop`; whatever happens is recorded and told, never raised."""
+    folder = RunFolder(options.results, run)
+    try:
+        with folder.claim() as mine:
+            if not mine:
+                return Outcome(run, "busy", "another process is training it")
+            return _execute(folder, options, data, tell, stop)
+    except UserError as error:
+        return Outcome(run, "failed", str(error))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        return _failed(folder, f"out of memory: {str(error).splitlines()[0] if str(error) else 'no more to be had'}")
+    except OSError as error:
+        return _failed(folder, f"{folder.path}: {error.strerror or error}")
+    except Exception as error:
+        message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return _failed(folder, message, traceback.format_exc())
+
+
+def _failed(folder: RunFolder, message: str, trace: str | None = None) -> Outcome:
+    try:
+        record = folder.read() or {"iteration": 0}
+        folder.write({**record, "status": "failed", "error": message, "traceback": trace})
+    except (OSError, UserError):
+        pass  # the message reaches the user all the same
+    hint = f" (details in {folder.record_path})" if trace else ""
+    return Outcome(folder.run, "failed", message + hint)
+
+
+def _execute(
+    folder: RunFolder, options: Options, dataset: Dataset, tell: Callable[[Progress], None], stop: Stop
+) -> Outcome:
+    run = folder.run
+    record = folder.read()
+    if record and record["status"] == "complete":
+        return Outcome(run, "complete", "already complete")
+    if record and record["status"] == "diverged":
+        return Outcome(run, "diverged", f"diverged before: {record.get('error')}")
+    recorded = record.get("numerics") if record else None
+    numerics = resolve(options.device, options.precision, options.threads, recorded, options.default_threads)
+    device = settle(numerics)
+    if record and _fingerprint(record) not in (None, dataset.fingerprint):
+        raise RecordError(f"{folder.path}: was begun on other images than these: give the same ones to carry on")
+
+    data = prepare(dataset, run.images, device)
+    training = Training.start(make_net(run, dataset, device), run, numerics)
+    note = _resume(folder, training)
+    state = training.state
+    if record and record["status"] == "stopped" and options.stop_at and state.iteration >= options.stop_at:
+        return Outcome(run, "stopped", f"already at iteration {state.iteration}")
+    folder.rewind(state.iteration)
+
+    record = {
+        "status": "running",
+        "iteration": state.iteration,
+        "numerics": numerics.to_dict(),
+        "data": _describe(dataset, data),
+        "environment": {**environment(), "device": device_name(device)},
+        "sessions": [*((record or {}).get("sessions") or []), {"began": _now(), "from": state.iteration}],
+    }
+    folder.write(record)
+    tell(Progress(run, state.iteration, state.iteration, None, note))
+
+    def save() -> None:
+        checkpoint.save(folder.checkpoint_path, run.hash, training)
+
+    def close(status: str, **more: Any) -> None:
+        record["sessions"][-1].update(ended=_now(), to=state.iteration, how=status)
+        folder.write(
+            {
+                **record,
+                "status": status,
+                "iteration": state.iteration,
+                "seconds": round(state.seconds, 3),
+                "warm_up_ended": state.warm_until,
+                **more,
+            }
+        )
+
+    try:
+        finished = _train(folder, training, data, numerics, options, tell, stop, save)
+    except DivergedError as error:
+        close("diverged", error=str(error))
+        return Outcome(run, "diverged", str(error))
+    save()
+    if not finished:
+        close("stopped")
+        return Outcome(run, "stopped", f"at iteration {state.iteration}")
+    final = _final(training.net, folder, data, numerics)
+    close("complete", final=final)
+    checkpoint.previous(folder.checkpoint_path).unlink(missing_ok=True)
+    return Outcome(run, "complete")
+
+
+def _train(
+    folder: RunFolder,
+    training: Training,
+    data: Prepared,
+    numerics: Numerics,
+    options: Options,
+    tell: Callable[[Progress], None],
+    stop: Stop,
+    save: Callable[[], None],
+) -> bool:
+    """Train to the end of the schedule (True), to `stop_at` or until stopped (False)."""
+    run, state = folder.run, training.state
+    began_at = state.iteration
+    last = min(options.stop_at or run.schedule.iterations, run.schedule.iterations)
+    saved = told = time.monotonic()
+    if state.iteration >= last or stop.signal:
+        return state.iteration >= run.schedule.iterations
+    for row in train(training, data, run, numerics):
+        if row is not None:
+            folder.append(row)
+            tell(Progress(run, state.iteration, began_at, row))
+            continue
+        now = time.monotonic()
+        if now - told >= TELL_EVERY:
+            tell(Progress(run, state.iteration, began_at, None))
+            told = now
+        if state.iteration >= last or stop.signal:
+            break
+        if now - saved >= options.checkpoint_every:
+            save()
+            saved = time.monotonic()
+    return state.iteration >= run.schedule.iterations
+
+
+def _resume(folder: RunFolder, training: Training) -> str:
+    """Take up the newest checkpoint that can be read, and say what the user should know about it."""
+    problems = []
+    for path in (folder.checkpoint_path, checkpoint.previous(folder.checkpoint_path)):
+        try:
+            found = checkpoint.resume(path, folder.run.hash, training)
+        except RecordError as error:
+            problems.append(str(error))
+            continue
+        if found:
+            note = f"carries on from iteration {training.state.iteration}"
+            return f"{'; '.join(problems)}; {note} of the checkpoint before" if problems else note
+    if problems:
+        raise RecordError(f"{'; '.join(problems)}: remove the file to begin this run anew")
+    return ""
+
+
+def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
+    """The run's network as it begins: initialised by its seed, channels-last on the device."""
+    net = build(
+        run.network,
+        channels=dataset.channels,
+        classes=len(dataset.classes),
+        initialisation=run.model.initialisation,
+        subsample=run.model.subsample,
+        generator=generator("init", run.seed),
+    )
+    return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _final(net: nn.Module, folder: RunFolder, data: Prepared, numerics: Numerics) -> dict[str, float]:
+    """The results of a trained network. Training error is the mean over the last evaluation interval, as on a curve
+    whose points are that far apart; the clean one is of the training images as they are, in evaluation mode.
+    """
+    run = folder.run
+    rows = read_curve(folder.curve_path)
+    last = [row for row in rows if row.iteration > run.schedule.iterations - run.evaluate_every]
+    weights = [row.iteration - before.iteration for before, row in itertools.pairwise(rows)]
+    weights = ([rows[0].iteration, *weights])[-len(last) :]
+    clean_loss, clean_error = evaluate(net, data.batches("train"), numerics)
+    with numerics.autocast():
+        write_responses(folder.responses_path, responses(net, (x for x, _ in data.batches("test"))))
+    return {
+        "train_error": _mean([row.train_error for row in last], weights),
+        "train_loss": _mean([row.train_loss for row in last], weights),
+        "test_error": rows[-1].test_error,
+        "test_loss": rows[-1].test_loss,
+        "clean_train_error": clean_error,
+        "clean_train_loss": clean_loss,
+    }
+
+
+def _mean(values: list[float], weights: list[int]) -> float:
+    return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+
+
+def _fingerprint(record: dict[str, Any]) -> str | None:
+    fingerprint: str | None = (record.get("data") or {}).get("fingerprint")
+    return fingerprint
+
+
+def _describe(dataset: Dataset, data: Prepared) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "fingerprint": dataset.fingerprint,
+        "train_images": len(data.images),
+        "test_images": len(data.test_images),
+        "shape": list(data.images.shape[1:]),
+        "pad": data.pad,
+        "flip": data.flip,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The model of the device, for the record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return environment()["processor"] if device.type == "cpu" else device.type
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

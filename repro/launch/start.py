@@ -1,0 +1,161 @@
+"""From a plan to its results: settle data and numerics, train or estimate, and close with what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from tabulate import tabulate
+
+from repro import data as images
+from repro.errors import DataError
+from repro.launch.display import Display, duration, label
+from repro.launch.estimate import Estimate, estimate
+from repro.launch.execute import Options, Outcome, Stop
+from repro.launch.local import run_all
+from repro.launch.summary import finding, real_thing, results_table
+from repro.records import RunFolder
+from repro.spec import Run, override
+from repro.study import Study
+from repro.train.precision import Numerics, cores, resolve
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for, besides the study and its runs.
+
+    Attributes:
+        results: the results folder.
+        data_folder: where the images are, or None for the default place.
+        download: fetch them if they are not there.
+        device, precision, threads, jobs: None where the program is to choose.
+        stop_at: end each run after this iteration.
+        checkpoint_every: seconds between checkpoints.
+        dry_run: estimate, train nothing.
+    """
+
+    results: Path
+    data_folder: Path | None = None
+    download: bool = False
+    device: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    jobs: int | None = None
+    stop_at: int | None = None
+    checkpoint_every: float = 60.0
+    dry_run: bool = False
+
+
+def start(study: Study, plan: Sequence[Run], request: Request, console: Console) -> int:
+    """Carry out a plan and give the exit status of the command.
+
+    Raises:
+        UserError: the request does not fit this machine, or the images are not there.
+    """
+    numerics = resolve(request.device, request.precision, request.threads, None)
+    jobs = request.jobs or (min(cores(), len(plan)) if numerics.device == "cpu" else 1)
+    numerics = replace(numerics, threads=request.threads or max(1, cores() // jobs))
+    folder = images.data_folder(request.data_folder)
+    plan = _with_data(plan, folder, request)
+    _announce(study, plan, numerics, jobs, console)
+    if request.dry_run:
+        _print_plan(plan, numerics, jobs, request, console)
+        return 0
+
+    options = Options(
+        results=request.results,
+        device=request.device,
+        precision=request.precision,
+        threads=request.threads,
+        default_threads=numerics.threads,
+        stop_at=request.stop_at,
+        checkpoint_every=request.checkpoint_every,
+    )
+    todo = [run for run in plan if not _complete(request.results, run)]
+    if len(todo) < len(plan):
+        console.print(f"{len(plan) - len(todo)} of {len(plan)} runs are complete already")
+    outcomes: list[Outcome] = []
+    stop = Stop()
+    if todo:
+        display = Display(console, len(todo), request.stop_at)
+        with stop.listening(), display.showing():
+            outcomes = run_all(todo, options, (todo[0].data, folder), jobs, display, stop)
+    if stop.signal:
+        console.print("stopped; the same command carries on")
+        return 128 + stop.signal
+    _close(study, plan, request, numerics, jobs, console)
+    return 1 if any(outcome.status in ("failed", "diverged") for outcome in outcomes) else 0
+
+
+def _with_data(plan: Sequence[Run], folder: Path, request: Request) -> list[Run]:
+    """The plan on the images that are really there: JPEG copies have a name of their own."""
+    name = plan[0].data
+    if request.download and not request.dry_run:
+        images.load(name, folder, download=True)
+    try:
+        name = images.identify(name, folder)
+    except DataError:
+        if not request.dry_run:
+            raise
+    return [override(run, {"data": name}) for run in plan]
+
+
+def _announce(study: Study, plan: Sequence[Run], numerics: Numerics, jobs: int, console: Console) -> None:
+    iterations = sorted({run.schedule.iterations for run in plan})
+    many = "s" if len(plan) > 1 else ""
+    console.print(f"{study.title}\n{study.question}", soft_wrap=True, markup=False)
+    console.print(
+        f"{len(plan)} run{many} of {' or '.join(f'{n:,}' for n in iterations)} iterations on {plan[0].data}, "
+        f"preset {plan[0].preset}; {numerics.device}, {numerics.precision}, {jobs} at a time with "
+        f"{numerics.threads} thread{'s' if numerics.threads > 1 else ''} each",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _complete(results: Path, run: Run) -> bool:
+    folder = RunFolder(results, run)
+    record = folder.read()
+    return record is not None and record["status"] == "complete"
+
+
+def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, request: Request, console: Console) -> None:
+    """The plan with what each run will take, from a few iterations measured now."""
+    measured: dict[tuple[object, ...], Estimate] = {}
+    rows, total = [], 0.0
+    for run in plan:
+        key = (run.network, run.schedule.iterations, run.evaluate_every, run.optimiser.batch_size)
+        if key not in measured:
+            measured[key] = estimate(run, numerics)
+        cost = measured[key]
+        done = _complete(request.results, run)
+        total += 0.0 if done else cost.total
+        rows.append(
+            (label(run), f"{cost.iteration * 1000:.1f} ms", "complete" if done else duration(cost.total), run.path)
+        )
+    console.print(
+        tabulate(
+            rows, headers=("run", "iteration", "estimated", "folder"), colalign=("left", "right", "right", "left")
+        ),
+        soft_wrap=True,
+        markup=False,
+    )
+    console.print(f"in all about {duration(total / jobs)}, {jobs} at a time; nothing was written", markup=False)
+
+
+def _close(
+    study: Study, plan: Sequence[Run], request: Request, numerics: Numerics, jobs: int, console: Console
+) -> None:
+    console.print()
+    console.print(results_table(plan, request.results), markup=False, soft_wrap=True)
+    sentence = finding(plan, request.results)
+    if sentence:
+        console.print(f"\n{sentence}", markup=False, soft_wrap=True)
+    console.print(
+        f"\nRecords are in {request.results}; python -m repro.report draws them.", markup=False, soft_wrap=True
+    )
+    whole = {run.network for run in plan} == {run.network for run in study.runs(plan[0].preset)}
+    if plan[0].preset == "demo" and whole and not request.stop_at:
+        console.print(f"\n{real_thing(study, numerics, jobs)}", markup=False, soft_wrap=True)

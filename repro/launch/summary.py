@@ -1,0 +1,82 @@
+"""What a study's command closes with: its results, what they show, and what the real thing costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from repro.errors import RecordError
+from repro.launch.display import duration
+from repro.launch.estimate import by_depth
+from repro.records import RunFolder
+from repro.spec import Run
+from repro.study import Study
+from repro.train.precision import Numerics
+
+
+def results_table(plan: Sequence[Run], results: Path) -> str:
+    """A line per run of a plan, from the records on disk."""
+    rows = []
+    for run in plan:
+        folder = RunFolder(results, run)
+        try:
+            record = folder.read()
+        except RecordError as error:
+            record = {"status": f"damaged: {error}", "iteration": 0}
+        record = record or {"status": "not begun", "iteration": 0}
+        final = record.get("final") or {}
+        rows.append(
+            {
+                "network": run.network,
+                **({"variant": run.variant} if any(other.variant for other in plan) else {}),
+                "seed": run.seed,
+                "training error %": _percent(final.get("train_error")),
+                "test error %": _percent(final.get("test_error")),
+                "iterations": f"{record['iteration']:,} of {run.schedule.iterations:,}",
+                "status": record["status"],
+            }
+        )
+    return tabulate(rows, headers="keys", disable_numparse=True, colalign=_align(rows))
+
+
+def _align(rows: list[dict[str, object]]) -> list[str]:
+    right = ("seed", "training error %", "test error %", "iterations")
+    return ["right" if key in right else "left" for key in rows[0]] if rows else []
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
+
+
+def finding(plan: Sequence[Run], results: Path) -> str | None:
+    """One sentence on degradation and its cure, where the shallowest and the 56-layer twins of one seed are there."""
+    errors: dict[str, float] = {}
+    for run in plan:
+        record = RunFolder(results, run).read()
+        if record and record["status"] == "complete" and not run.variant:
+            errors.setdefault(run.network, record["final"]["train_error"])
+    needed = ("plain-20", "plain-56", "resnet-20", "resnet-56")
+    if any(name not in errors for name in needed):
+        return None
+    plain, residual = errors["plain-56"] - errors["plain-20"], errors["resnet-56"] - errors["resnet-20"]
+    return (
+        f"36 more layers change the training error of the plain net by {plain:+.2f} points "
+        f"({errors['plain-20']:.2f} % to {errors['plain-56']:.2f} %), that of the residual net by {residual:+.2f} "
+        f"({errors['resnet-20']:.2f} % to {errors['resnet-56']:.2f} %)."
+    )
+
+
+def real_thing(study: Study, numerics: Numerics, jobs: int) -> str:
+    """How to run the larger presets, and about what they cost here, from a few iterations measured now."""
+    lines = ["The real thing, on CIFAR-10 (--data-dir names its folder; --download fetches it):"]
+    for preset, what in (("short", "an eighth of the paper's schedule"), ("paper", "the paper's schedule")):
+        runs = study.runs(preset)
+        seconds = sum(by_depth(runs, numerics)) / jobs
+        lines.append(
+            f"  python -m repro.run {study.name} --preset {preset} --data-dir DIR"
+            f"   {what}: about {duration(seconds)} on this machine"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,118 @@
+"""python -m repro.run STUDY: train the runs of a study.
+
+Exit status: 0 all complete (or stopped where --stop-at says), 1 some failed or diverged, 2 bad usage, 130 or 143 ended
+by Ctrl-C or SIGTERM, after a checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from tabulate import tabulate
+
+from repro import study as studies
+from repro.errors import UserError
+
+LOCAL = Path("results/local")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit status."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.list:
+            print(_listing())
+            return 0
+        if arguments.study is None:
+            raise UserError(f"name a study: {', '.join(studies.names())} (--list describes them)")
+        return _run(arguments)
+    except UserError as error:
+        print(f"repro.run: {error}", file=sys.stderr)
+        return error.status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m repro.run", description="Train the runs of a study.")
+    add = parser.add_argument
+    add("study", nargs="?", help="name of a study (see --list), or an experiment file of your own (*.toml)")
+    add("--preset", default="demo", help="how much of the paper's protocol: demo (default), short or paper")
+    add("--data", metavar="NAME", help="data set instead of the preset's: digits, cifar10")
+    add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
+    add("--download", action="store_true", help="fetch CIFAR-10 into --data-dir if it is not there")
+    add("--results", type=Path, default=LOCAL, metavar="DIR", help=f"results folder (default: {LOCAL})")
+    add("--seeds", type=_seeds, metavar="0,1,2", help="seeds instead of the study's own; 0-4 is a range")
+    add("--only", type=_words, metavar="NETWORKS", help="of the study's networks these, e.g. plain-20,resnet-56")
+    add("--stop-at", type=_positive, metavar="N", help="end each run after iteration N, to be carried on later")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="change a setting of each run")
+    add("--jobs", type=_positive, metavar="N", help="runs side by side (default: one per core on a CPU, else one)")
+    add("--threads", type=_positive, metavar="N", help="threads per run (default: the cores shared out among the jobs)")
+    add("--device", help="cpu, cuda or mps (default: the best there is)")
+    add("--precision", help="fp32, bf16 or fp16 (default: the fastest that the device has natively)")
+    add("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between checkpoints (default: 60)")
+    add("--dry-run", action="store_true", help="print the plan with an estimated time per run, and train nothing")
+    add("--list", action="store_true", help="list the studies and presets")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    study = studies.load(arguments.study)
+    settings = studies.parse_settings(arguments.settings)
+    # Plans and usage errors need no torch, whose import takes seconds.
+    plan = study.runs(
+        arguments.preset, seeds=arguments.seeds, only=arguments.only, settings=settings, data=arguments.data
+    )
+
+    from repro.launch.start import Request, start
+
+    request = Request(
+        results=arguments.results,
+        data_folder=arguments.data_dir,
+        download=arguments.download,
+        device=arguments.device,
+        precision=arguments.precision,
+        threads=arguments.threads,
+        jobs=arguments.jobs,
+        stop_at=arguments.stop_at,
+        checkpoint_every=arguments.checkpoint_every,
+        dry_run=arguments.dry_run,
+    )
+    return start(study, plan, request, Console(highlight=False))
+
+
+def _listing() -> str:
+    rows = [(name, (study := studies.load(name)).title, study.paper) for name in studies.names()]
+    text = tabulate(rows, headers=("study", "what it shows", "in the paper"), tablefmt="plain")
+    presets = [(name, values["summary"]) for name, values in studies.presets().items()]
+    return f"{text}\n\n{tabulate(presets, headers=('preset', 'what it trains on'), tablefmt='plain')}"
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _seeds(text: str) -> list[int]:
+    seeds: list[int] = []
+    for word in _words(text):
+        first, dash, last = word.partition("-")
+        try:
+            seeds += range(int(first), int(last) + 1) if dash else [int(first)]
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word!r} is no seed: give numbers such as 0,1,2 or 0-4") from None
+    if not seeds:
+        raise argparse.ArgumentTypeError("give at least one seed")
+    return list(dict.fromkeys(seeds))
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""The training loop of Section 4.2 (arXiv:1512.03385). It knows nothing of files, terminals or studies."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repro.data.augment import Crops, Prepared
+from repro.records import Row
+from repro.spec import Optimiser, Run
+from repro.train import randomness
+from repro.train.evaluate import evaluate
+from repro.train.precision import Numerics
+from repro.train.schedule import learning_rate, warms_up
+
+
+class DivergedError(Exception):
+    """The loss is no longer finite."""
+
+
+@dataclass
+class State:
+    """Where a run stands, apart from its weights and momentum.
+
+    Attributes:
+        iteration: iterations done.
+        warm_until: index of the first iteration after the warm-up; None while it lasts.
+        seconds: spent training so far.
+        loss_sum, wrong: of the iterations since the last row of the curve: sum of the batches' mean losses, and wrongly
+            classified images. They stay on the device, so that no iteration waits for it.
+        since: iterations that these two sum up.
+    """
+
+    iteration: int
+    warm_until: int | None
+    seconds: float
+    loss_sum: Tensor
+    wrong: Tensor
+    since: int = 0
+
+    @classmethod
+    def start(cls, run: Run, device: torch.device) -> State:
+        """The state before the first iteration."""
+        warm_until = None if warms_up(run.schedule, run.network) else 0
+        zero = torch.zeros((), device=device)
+        return cls(0, warm_until, 0.0, loss_sum=zero, wrong=torch.zeros_like(zero, dtype=torch.int64))
+
+
+@dataclass
+class Training:
+    """All that training changes: the network, what its optimiser remembers, and where it stands."""
+
+    net: nn.Module
+    optimiser: torch.optim.SGD
+    scaler: torch.amp.GradScaler
+    state: State
+
+    @classmethod
+    def start(cls, net: nn.Module, run: Run, numerics: Numerics) -> Training:
+        """The training of a network before its first iteration."""
+        scaler = torch.amp.GradScaler(numerics.device, enabled=numerics.precision == "fp16")
+        state = State.start(run, torch.device(numerics.device))
+        return cls(net, make_optimiser(net, run.optimiser), scaler, state)
+
+
+def train(training: Training, data: Prepared, run: Run, numerics: Numerics) -> Iterator[Row | None]:
+    """Train from where `training` stands to the end of the schedule, changing it in place.
+
+    Yields:
+        After each iteration None, and before that, where one is due, a row of the curve. After a None, `training` is
+        all that carrying on needs: it can be saved there, or left.
+
+    Raises:
+        DivergedError: the loss is not finite; seen when the next row is due, and told after that row.
+    """
+    net, optimiser, scaler, state = training.net, training.optimiser, training.scaler, training.state
+    device, batch = data.images.device, run.optimiser.batch_size
+    indices = randomness.order(run.seed, len(data.images))
+    net.train()
+    while state.iteration < run.schedule.iterations:
+        began = time.perf_counter()
+        rate = learning_rate(run.schedule, state.iteration, state.warm_until)
+        set_rate(optimiser, rate, run.optimiser)
+
+        # The images of this iteration are a function of seed and iteration alone.
+        chance = randomness.generator("augment", run.seed, state.iteration)
+        crops = Crops.draw(batch, data.pad, data.flip, chance)
+        x, y = data.batch(indices(state.iteration, batch).to(device, non_blocking=True), crops)
+
+        # The loss and its gradient are fp32, whatever the convolutions are.
+        with numerics.autocast():
+            logits = net(x)
+        loss = F.cross_entropy(logits.float(), y)
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.step(optimiser)
+        scaler.update()
+        optimiser.zero_grad(set_to_none=True)
+
+        # Training error as the paper's curves have it: of augmented images, in training mode, before the update.
+        state.loss_sum += loss.detach()
+        state.wrong += (logits.detach().argmax(1) != y).sum()
+        state.since += 1
+        state.iteration += 1
+        state.seconds += time.perf_counter() - began
+
+        if state.iteration % run.log_every == 0 or state.iteration == run.schedule.iterations:
+            row = measure(net, data, run, state, numerics, rate)
+            yield row
+            if not math.isfinite(row.train_loss):
+                raise DivergedError(f"the loss is {row.train_loss} at iteration {state.iteration}")
+        yield None
+
+
+def measure(net: nn.Module, data: Prepared, run: Run, state: State, numerics: Numerics, rate: float) -> Row:
+    """The row of the curve that is due now; begins a new sum, and ends the warm-up once the error allows it."""
+    began = time.perf_counter()
+    iteration = state.iteration
+    train_loss = state.loss_sum.item() / state.since
+    train_error = 100 * state.wrong.item() / (state.since * run.optimiser.batch_size)
+    state.loss_sum.zero_(), state.wrong.zero_()
+    state.since = 0
+    if state.warm_until is None and train_error < run.schedule.warm_up_until:
+        state.warm_until = iteration
+    test_loss = test_error = math.nan
+    if iteration % run.evaluate_every == 0 or iteration == run.schedule.iterations:
+        test_loss, test_error = evaluate(net, data.batches("test"), numerics)
+    state.seconds += time.perf_counter() - began
+    epoch = iteration * run.optimiser.batch_size / len(data.images)
+    return Row(iteration, epoch, rate, train_loss, train_error, test_loss, test_error, round(state.seconds, 3))
+
+
+def make_optimiser(net: nn.Module, choice: Optimiser) -> torch.optim.SGD:
+    """SGD with momentum and weight decay (grad += decay x weight, as in Caffe), over all parameters or weights only."""
+    weights = [m.weight for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    kept = {id(weight) for weight in weights}
+    others = [p for p in net.parameters() if id(p) not in kept]
+    decay = choice.weight_decay
+    groups = [
+        {"params": weights, "weight_decay": decay},
+        {"params": others, "weight_decay": decay if choice.decay == "all" else 0.0},
+    ]
+    fused = next(net.parameters()).device.type in ("cpu", "cuda")
+    return torch.optim.SGD(groups, lr=1.0, momentum=choice.momentum, nesterov=choice.nesterov, fused=fused)
+
+
+def set_rate(optimiser: torch.optim.SGD, rate: float, choice: Optimiser) -> None:
+    """Set the learning rate of the next step.
+
+    torch keeps v = m v + g and subtracts rate x v. In Caffe's form v = m v + rate x g is subtracted, so that what was
+    gathered at the old rate goes on at the old rate: the same as scaling torch's v by old / new at a change.
+    """
+    for group in optimiser.param_groups:
+        if choice.momentum_form == "caffe" and group["lr"] != rate:
+            for parameter in group["params"]:
+                buffer = optimiser.state[parameter].get("momentum_buffer")
+                if buffer is not None:
+                    buffer.mul_(group["lr"] / rate)
+        group["lr"] = rate

@@ -1,0 +1,129 @@
+"""Where and how precisely to compute: device, floating-point format, threads, as resolved on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro.errors import RecordError, UserError, unknown
+
+DEVICES = ("cpu", "cuda", "mps")
+PRECISIONS = ("fp32", "bf16", "fp16")
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What the bits of a run depend on besides its spec.
+
+    Attributes:
+        device: "cpu", "cuda" or "mps".
+        precision: of convolutions and matrix products: "fp32", "bf16" or "fp16" by autocast. Weights, momentum, batch
+            normalisation's statistics and the loss are fp32 always.
+        threads: of one run on the CPU.
+    """
+
+    device: str
+    precision: str
+    threads: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which the network runs forward."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device, _DTYPES[self.precision])
+
+
+def resolve(
+    device: str | None,
+    precision: str | None,
+    threads: int | None,
+    recorded: dict[str, Any] | None,
+    default_threads: int | None = None,
+) -> Numerics:
+    """Settle device, precision and threads: what is asked for, else what the run began with, else this machine's best.
+
+    Raises:
+        UserError: a device that this machine lacks, an unknown precision, or another than what the run began with.
+    """
+    recorded = recorded or {}
+    for name, asked in (("device", device), ("precision", precision), ("threads", threads)):
+        if asked and recorded and asked != recorded.get(name):
+            raise RecordError(
+                f"the run began with {name} {recorded.get(name)}, not {asked}: leave --{name} out to carry on with the "
+                "same bits, or give another --results folder"
+            )
+    device = device or recorded.get("device") or best_device()
+    check_device(device)
+    precision = precision or recorded.get("precision") or best_precision(device)
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    if precision == "fp16" and device == "cpu":
+        raise UserError("precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
+    threads = threads or recorded.get("threads") or default_threads or cores()
+    return Numerics(device, precision, threads)
+
+
+def best_device() -> str:
+    """CUDA, else Apple's GPU, else the CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def check_device(device: str) -> None:
+    """Raise UserError for a device that is unknown or not here."""
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device is available here: use --device cpu, or install a CUDA build of torch")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise UserError("no MPS device is available here: use --device cpu")
+
+
+def best_precision(device: str) -> str:
+    """bf16 where the processor computes in it natively; on a GPU without it fp16; else fp32."""
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device == "cpu":
+        return "bf16" if cpu_has_bf16() else "fp32"
+    return "fp32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 natively (AVX512-BF16 or AMX on x86). Emulated bf16 is slower than fp32."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return " avx512_bf16" in flags or " amx_bf16" in flags
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def settle(numerics: Numerics) -> torch.device:
+    """Set torch up for a run, so that equal runs give equal bits, and give its device."""
+    torch.set_num_threads(numerics.threads)
+    # Where only a non-deterministic kernel exists, a warning beats a refusal; none is used by these networks.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Filling new memory makes only code that reads it unwritten repeatable, and costs a pass over each activation.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return torch.device(numerics.device)

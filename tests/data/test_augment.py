@@ -1,0 +1,83 @@
+import itertools
+
+import pytest
+import torch
+
+from repro.data.augment import Crops, prepare
+from repro.data.dataset import Dataset
+from repro.spec import Images
+from repro.train.randomness import generator
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def dataset():
+    g = torch.Generator().manual_seed(1)
+    images = torch.randint(1, 256, (40, 3, 32, 32), generator=g, dtype=torch.uint8)
+    labels = torch.arange(40) % 10
+    return Dataset("cifar10", images, labels, images[:20], labels[:20], tuple("0123456789"), 4, True, "made up")
+
+
+def test_all_81_crops_and_both_flips_are_drawn_equally_often():
+    crops = Crops.draw(81 * 2 * 400, 4, True, generator("augment", 0))
+    counts = torch.bincount((crops.top * 9 + crops.left) * 2 + crops.flip.long(), minlength=162)
+    assert len(counts) == 162
+    # 400 expected in each of 162 cells: chi-squared of 161 degrees of freedom is below 250 but once in 100,000 draws
+    assert ((counts - 400) ** 2 / 400).sum() < 250
+
+
+def test_without_flip_none_is_drawn():
+    assert not Crops.draw(1000, 1, False, generator("augment", 0)).flip.any()
+
+
+@pytest.mark.parametrize("padding", ["after-mean", "before-mean"])
+def test_every_crop_equals_padding_and_slicing_by_hand(dataset, padding):
+    data = prepare(dataset, Images(padding=padding), CPU)
+    cases = list(itertools.product(range(9), range(9), (False, True)))
+    index = torch.arange(len(cases)) % 40
+    top, left, flip = (torch.tensor(values) for values in zip(*cases, strict=True))
+    x, y = data.batch(index, Crops(top, left, flip))
+    assert torch.equal(y, dataset.train_labels[index])
+    mean = dataset.train_images.double().div(255).mean(0)
+    for k, (t, l, f) in enumerate(cases):
+        image = dataset.train_images[index[k]].double() / 255
+        canvas = torch.zeros(3, 40, 40, dtype=torch.float64)
+        canvas[:, 4:36, 4:36] = image - mean if padding == "after-mean" else image
+        expected = canvas[:, t : t + 32, l : l + 32]
+        expected = expected.flip(2) if f else expected
+        expected = expected if padding == "after-mean" else expected - mean
+        torch.testing.assert_close(x[k].double(), expected, atol=1e-6, rtol=0)
+
+
+def test_test_images_are_seen_as_they_are_once_in_order(dataset):
+    data = prepare(dataset, Images(), CPU)
+    pieces = list(data.batches("test", size=7))
+    x, y = torch.cat([a for a, _ in pieces]), torch.cat([b for _, b in pieces])
+    mean = dataset.train_images.double().div(255).mean(0)
+    torch.testing.assert_close(x.double(), dataset.test_images.double() / 255 - mean, atol=1e-6, rtol=0)
+    assert torch.equal(y, dataset.test_labels)
+
+
+def test_normalised_training_images_have_mean_zero_at_each_pixel_and_unit_spread_per_channel(dataset):
+    data = prepare(dataset, Images(normalise="pixel-mean-std", augment=False), CPU)
+    x = torch.cat([a for a, _ in data.batches("train")])
+    assert x.mean(0).abs().max() < 1e-5
+    torch.testing.assert_close(x.double().square().mean((0, 2, 3)).sqrt(), torch.ones(3).double(), atol=1e-5, rtol=0)
+    plain = prepare(dataset, Images(augment=False), CPU)
+    assert plain.std is None
+
+
+def test_without_augmentation_a_batch_is_the_images_themselves(dataset):
+    data = prepare(dataset, Images(augment=False), CPU)
+    index = torch.tensor([3, 3, 17])
+    crops = Crops.draw(3, data.pad, data.flip, generator("augment", 0))
+    x, _ = data.batch(index, crops)
+    assert torch.equal(x, data.normalise(dataset.train_images[index]))
+
+
+def test_batches_are_channels_last_in_memory(dataset):
+    data = prepare(dataset, Images(), CPU)
+    x, _ = data.batch(torch.arange(8), Crops.draw(8, 4, True, generator("augment", 0)))
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert x.dtype == torch.float32

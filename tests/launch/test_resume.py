@@ -1,0 +1,127 @@
+"""Stopped at any instant and started again, a run has the same bits as one that was left alone."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro.run import main
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDY = ["degradation", "--only", "resnet-20", "--threads", "1", "--jobs", "1", "--set", "schedule.iterations=120"]
+FOLDER = Path("digits/demo/resnet-20+schedule.iterations=120/seed-0")
+
+
+def curve(results):
+    """The curve without its seconds, which are a clock's."""
+    with (results / FOLDER / "curve.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def weights(results):
+    return torch.load(results / FOLDER / "checkpoint.pt", weights_only=True)
+
+
+def same(a, b):
+    """Equal to the bit, through dicts, lists and tensors; the clock's seconds aside."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a if k != "seconds")
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    results = tmp_path_factory.mktemp("undisturbed")
+    assert main([*STUDY, "--results", str(results)]) == 0
+    return results
+
+
+def test_killed_and_resumed_the_record_has_the_same_bits(undisturbed, tmp_path):
+    command = [sys.executable, "-m", "repro.run", *STUDY, "--results", str(tmp_path), "--checkpoint-every", "0.2"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint, seen = tmp_path / FOLDER / "checkpoint.pt", tmp_path / FOLDER / "curve.csv"
+    deadline = time.monotonic() + 120
+    while not (checkpoint.exists() and seen.exists() and len(seen.read_text().splitlines()) > 4):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    at = torch.load(checkpoint, weights_only=True)["state"]["iteration"]
+    assert 0 < at < 120
+    assert main([*STUDY, "--results", str(tmp_path)]) == 0
+    assert curve(tmp_path) == curve(undisturbed)
+    assert same(weights(tmp_path), weights(undisturbed))
+    assert (tmp_path / FOLDER / "responses.csv").read_bytes() == (undisturbed / FOLDER / "responses.csv").read_bytes()
+
+
+def test_stopped_at_iterations_that_are_no_rows_and_carried_on(undisturbed, tmp_path):
+    for stop in (7, 50, 93):
+        assert main([*STUDY, "--results", str(tmp_path), "--stop-at", str(stop)]) == 0
+        assert weights(tmp_path)["state"]["iteration"] == stop
+    assert main([*STUDY, "--results", str(tmp_path)]) == 0
+    assert curve(tmp_path) == curve(undisturbed)
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_sigterm_writes_a_checkpoint_and_ends_with_143(undisturbed, tmp_path):
+    command = [sys.executable, "-m", "repro.run", *STUDY, "--results", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    seen = tmp_path / FOLDER / "curve.csv"
+    deadline = time.monotonic() + 120
+    while not seen.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "the same command carries on" in output
+    assert 0 < weights(tmp_path)["state"]["iteration"] < 120
+    assert main([*STUDY, "--results", str(tmp_path)]) == 0
+    assert curve(tmp_path) == curve(undisturbed)
+
+
+def test_side_by_side_gives_the_same_bits(undisturbed, tmp_path):
+    arguments = [*STUDY, "--results", str(tmp_path), "--jobs", "2", "--seeds", "0,1"]
+    assert main(arguments) == 0
+    assert curve(tmp_path) == curve(undisturbed)
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(undisturbed, tmp_path, capsys):
+    for stop in (30, 60):
+        assert main([*STUDY, "--results", str(tmp_path), "--stop-at", str(stop)]) == 0
+    checkpoint = tmp_path / FOLDER / "checkpoint.pt"
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    assert main([*STUDY, "--results", str(tmp_path)]) == 0
+    output = capsys.readouterr().out
+    assert "is damaged" in output
+    assert "carries on from iteration 30 of the checkpoint before" in output
+    assert curve(tmp_path) == curve(undisturbed)
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_a_checkpoint_that_would_execute_something_executes_nothing(tmp_path, capsys):
+    assert main([*STUDY, "--results", str(tmp_path), "--stop-at", "10"]) == 0
+    trap = tmp_path / "executed"
+
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (trap,)
+
+    torch.save({"model": Trap()}, tmp_path / FOLDER / "checkpoint.pt")
+    assert main([*STUDY, "--results", str(tmp_path)]) == 1
+    assert not trap.exists()
+    assert "cannot be read as a checkpoint" in capsys.readouterr().out

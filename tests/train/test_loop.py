@@ -1,0 +1,186 @@
+"""The training step against independent computations."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from repro.data.augment import prepare
+from repro.data.dataset import Dataset
+from repro.models import build
+from repro.spec import Images, Optimiser, Run, Schedule, override
+from repro.train.evaluate import evaluate
+from repro.train.loop import DivergedError, Training, make_optimiser, set_rate, train
+from repro.train.precision import Numerics
+from repro.train.randomness import generator, order
+
+FP32 = Numerics("cpu", "fp32", 1)
+
+
+@pytest.fixture
+def dataset():
+    g = torch.Generator().manual_seed(0)
+    labels = torch.arange(200) % 10
+    images = (torch.rand(200, 1, 8, 8, generator=g) * 100 + labels[:, None, None, None] * 15).to(torch.uint8)
+    return Dataset("digits", images, labels, images[:50], labels[:50], tuple("0123456789"), 1, False, "made up")
+
+
+def run_of(**settings):
+    base = Run("plain-8", data="digits", log_every=2, evaluate_every=4, schedule=Schedule(iterations=8))
+    return override(base, {"optimiser.batch_size": 16, **settings})
+
+
+def begin(run, dataset, numerics=FP32):
+    data = prepare(dataset, run.images, torch.device("cpu"))
+    net = build(run.network, channels=1, generator=generator("init", run.seed))
+    return Training.start(net, run, numerics), data
+
+
+def test_eight_steps_equal_the_papers_formulas_in_float64(dataset):
+    """SGD written out from Section 4.2 (v = m v + lr (g + wd w), w -= v), in float64, without torch.optim."""
+    run = run_of(**{"images.augment": False, "schedule.milestones": [0.5]})
+    training, data = begin(run, dataset)
+    reference = build(run.network, channels=1, generator=generator("init", 0)).double()
+    velocity = [torch.zeros_like(p) for p in reference.parameters()]
+    mean = dataset.train_images.double().div(255).mean(0)
+    losses = []
+    for i in range(8):
+        index = order(0, 200)(i, 16)
+        x = dataset.train_images[index].double() / 255 - mean
+        loss = F.cross_entropy(reference(x), dataset.train_labels[index])
+        losses.append(loss.item())
+        gradients = torch.autograd.grad(loss, list(reference.parameters()))
+        with torch.no_grad():
+            for p, g, v in zip(reference.parameters(), gradients, velocity, strict=True):
+                v.mul_(0.9).add_((0.1 if i < 4 else 0.01) * (g + 1e-4 * p))
+                p.sub_(v)
+    rows = [row for row in train(training, data, run, FP32) if row]
+    assert [row.iteration for row in rows] == [2, 4, 6, 8]
+    for row, pair in zip(rows, zip(losses[::2], losses[1::2], strict=True), strict=True):
+        assert row.train_loss == pytest.approx(sum(pair) / 2, rel=1e-4)
+    for ours, theirs in zip(training.net.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_rows_tell_iteration_epoch_rate_and_when_the_test_set_is_due(dataset):
+    run = run_of(**{"schedule.iterations": 9})
+    rows = [row for row in train(*begin(run, dataset), run, FP32) if row]
+    assert [(row.iteration, row.epoch) for row in rows] == [(i, i * 16 / 200) for i in (2, 4, 6, 8, 9)]
+    assert [row.lr for row in rows] == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.001])
+    assert [math.isnan(row.test_error) for row in rows] == [True, False, True, False, False]
+
+
+def test_the_training_error_is_of_the_images_that_were_trained_on(dataset):
+    """One row per iteration, learning rate 0: the errors are those of the untouched network in training mode."""
+    run = run_of(**{"log_every": 1, "images.augment": False, "schedule.lr": 0.0, "optimiser.weight_decay": 0.0})
+    training, data = begin(run, dataset)
+    twin = build(run.network, channels=1, generator=generator("init", 0)).train()
+    for i, row in enumerate(row for row in train(training, data, run, FP32) if row):
+        index = order(0, 200)(i, 16)
+        logits = twin(data.normalise(dataset.train_images[index]))
+        wrong = (logits.argmax(1) != dataset.train_labels[index]).sum().item()
+        assert row.train_error == pytest.approx(100 * wrong / 16)
+
+
+def test_warm_up_ends_when_the_logged_training_error_allows_it(dataset):
+    run = run_of(**{"schedule.warm_up": "on", "schedule.warm_up_until": 99.0, "schedule.milestones": []})
+    rows = [row for row in train(*begin(run, dataset), run, FP32) if row]
+    first_below = next(i for i, row in enumerate(rows) if row.train_error < 99.0)
+    expected = [0.01 if i <= first_below else 0.1 for i in range(len(rows))]
+    assert [row.lr for row in rows] == pytest.approx(expected)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_after_its_row(dataset):
+    run = run_of(**{"schedule.lr": 1e30})
+    training, data = begin(run, dataset)
+    rows = []
+    with pytest.raises(DivergedError, match="at iteration"):
+        for row in train(training, data, run, FP32):
+            rows += [row] if row else []
+    assert rows
+    assert not math.isfinite(rows[-1].train_loss)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_two_trainings_of_one_seed_have_the_same_bits_and_seeds_differ(dataset, precision):
+    numerics = Numerics("cpu", precision, 1)
+
+    def weights(seed):
+        run = dataclasses.replace(run_of(), seed=seed)
+        training, data = begin(run, dataset, numerics)
+        for _ in train(training, data, run, numerics):
+            pass
+        return torch.cat([p.flatten() for p in training.net.state_dict().values()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_bf16_follows_fp32_within_its_rounding(dataset):
+    curves = {}
+    for precision in ("fp32", "bf16"):
+        numerics = Numerics("cpu", precision, 1)
+        run = run_of(**{"log_every": 1, "schedule.lr": 0.01})
+        curves[precision] = [row.train_loss for row in train(*begin(run, dataset, numerics), run, numerics) if row]
+    assert curves["bf16"] == pytest.approx(curves["fp32"], rel=0.03)
+    assert curves["bf16"] != curves["fp32"]
+
+
+@pytest.mark.parametrize("form", ["caffe", "torch"])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_across_a_change_of_rate(form, nesterov):
+    """A parabola, three steps at each of two rates, against the two forms of momentum written out."""
+    choice = Optimiser(momentum_form=form, nesterov=nesterov, weight_decay=0.0)
+    net = torch.nn.Linear(1, 1, bias=False).double()
+    with torch.no_grad():
+        net.weight.fill_(1.0)
+    optimiser = make_optimiser(net, choice)
+    w, v = 1.0, 0.0
+    for rate in (0.1, 0.1, 0.1, 0.01, 0.01, 0.01):
+        set_rate(optimiser, rate, choice)
+        (0.5 * net.weight**2).sum().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        if form == "caffe":
+            v = 0.9 * v + rate * w
+            w -= rate * w + 0.9 * v if nesterov else v
+        else:
+            v = 0.9 * v + w
+            w -= rate * (w + 0.9 * v) if nesterov else rate * v
+        assert net.weight.item() == pytest.approx(w, rel=1e-12)
+
+
+def test_weight_decay_on_all_or_on_weights_alone():
+    net = build("resnet-8")
+    norms = {id(p) for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()}
+    for choice, decayed in (("all", True), ("weights", False)):
+        groups = make_optimiser(net, Optimiser(decay=choice)).param_groups
+        rates = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        assert len(rates) == len(list(net.parameters()))
+        assert all((rates[p] == 1e-4) is decayed for p in norms)
+        assert rates[id(net.conv1.weight)] == rates[id(net.fc.weight)] == 1e-4
+        assert (rates[id(net.fc.bias)] == 1e-4) is decayed
+
+
+def test_evaluation_counts_every_image_once_and_leaves_the_net_as_found(dataset):
+    run = run_of()
+    training, data = begin(run, dataset)
+    training.net.train()
+    before = {k: v.clone() for k, v in training.net.state_dict().items()}
+    loss, error = evaluate(training.net, data.batches("test", size=7), FP32)
+    assert training.net.training
+    assert all(torch.equal(v, before[k]) for k, v in training.net.state_dict().items())
+    training.net.eval()
+    logits = training.net(data.normalise(dataset.test_images))
+    assert error == pytest.approx(100 * (logits.argmax(1) != dataset.test_labels).float().mean().item())
+    assert loss == pytest.approx(F.cross_entropy(logits, dataset.test_labels).item(), rel=1e-5)
+
+
+def test_held_out_images_are_balanced_and_never_trained_on(dataset):
+    data = prepare(dataset, Images(held_out=50, evaluate_on="held-out"), torch.device("cpu"))
+    assert torch.bincount(data.test_labels).tolist() == [5] * 10
+    seen = {image.numpy().tobytes() for image in data.images}
+    assert len(data.images) == 150
+    assert not any(image.numpy().tobytes() in seen for image in data.test_images)

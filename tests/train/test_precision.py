@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro.errors import RecordError, UserError
+from repro.train import precision
+from repro.train.precision import Numerics, resolve
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Pretend to be a machine with these devices."""
+
+    def pretend(cuda=False, mps=False, bf16=False, flags="", architecture="x86_64"):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        monkeypatch.setattr(precision.platform, "machine", lambda: architecture)
+        monkeypatch.setattr(Path, "read_text", lambda self, **_: f"flags : fpu {flags}\n")
+        monkeypatch.setattr(precision, "cores", lambda: 6)
+
+    return pretend
+
+
+def test_cuda_comes_first_and_takes_bf16_where_it_has_it(machine):
+    machine(cuda=True, mps=True, bf16=True)
+    assert resolve(None, None, None, None) == Numerics("cuda", "bf16", 6)
+    machine(cuda=True, bf16=False)
+    assert resolve(None, None, None, None) == Numerics("cuda", "fp16", 6)
+
+
+def test_mps_is_fp32(machine):
+    machine(mps=True)
+    assert resolve(None, None, None, None) == Numerics("mps", "fp32", 6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "architecture", "expected"),
+    [
+        ("avx512f avx512_bf16", "x86_64", "bf16"),
+        ("amx_bf16 amx_tile", "x86_64", "bf16"),
+        ("avx512f", "x86_64", "fp32"),
+        ("avx512_bf16", "aarch64", "fp32"),
+    ],
+)
+def test_a_cpu_takes_bf16_only_where_it_is_native(machine, flags, architecture, expected):
+    machine(flags=flags, architecture=architecture)
+    assert resolve(None, None, None, None) == Numerics("cpu", expected, 6)
+
+
+def test_what_is_asked_for_wins_over_the_machine_and_a_record_over_both(machine):
+    machine(flags="avx512_bf16")
+    assert resolve("cpu", "fp32", 3, None) == Numerics("cpu", "fp32", 3)
+    recorded = {"device": "cpu", "precision": "fp32", "threads": 1}
+    assert resolve(None, None, None, recorded, default_threads=4) == Numerics("cpu", "fp32", 1)
+    assert resolve(None, None, None, None, default_threads=4).threads == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [((None, "bf16", None), "precision"), ((None, None, 2), "threads"), (("cuda", None, None), "device")],
+)
+def test_a_run_is_not_carried_on_with_other_bits(machine, asked, field):
+    machine(cuda=True)
+    with pytest.raises(RecordError, match=f"began with {field}"):
+        resolve(*asked, {"device": "cpu", "precision": "fp32", "threads": 1})
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (("cuda", None), "no CUDA device"),
+        (("mps", None), "no MPS device"),
+        (("gpu", None), "unknown device 'gpu'"),
+        (("cpu", "bf61"), "did you mean 'bf16'"),
+        (("cpu", "fp16"), "needs a GPU"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_line(machine, asked, text):
+    machine()
+    with pytest.raises(UserError, match=text) as caught:
+        resolve(*asked, None, None)
+    assert "\n" not in str(caught.value)
+
+
+def test_autocast_is_what_the_name_says():
+    product = torch.ones(8, 8)
+    with Numerics("cpu", "bf16", 1).autocast():
+        assert (product @ product).dtype == torch.bfloat16
+    with Numerics("cpu", "fp32", 1).autocast():
+        assert (product @ product).dtype == torch.float32
