@@ -1,0 +1,112 @@
+"""Draw a chart with matplotlib, and write it so that the same chart gives the same bytes.
+
+Only matplotlib's objects are used, never pyplot, so that nothing is left behind for other code of the process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
+
+from repro.figures.chart import COLOURS, Chart, Panel, Series
+from repro.records import replacing
+
+_WIDTHS = {"thin": 0.5, "normal": 1.1, "bold": 2.0}
+_STYLE: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.linewidth": 0.7,
+    "svg.hashsalt": "repro",
+    "pdf.fonttype": 42,
+    "path.simplify": True,
+}
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+FORMATS = tuple(_METADATA)
+
+
+def drawn(chart: Chart) -> tuple[pd.DataFrame, Figure]:
+    """A chart's data, a row per point, and the figure."""
+    count = len(chart.panels)
+    rows, columns = (count, 1) if chart.stacked else (1, count)
+    size = (6.4, 2.6 * count) if chart.stacked else (3.9 * count, 3.4)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for axis, panel in zip(axes.flat, chart.panels, strict=True):
+            _panel(axis, panel)
+    return chart.data(), figure
+
+
+def save(chart: Chart, folder: Path) -> list[Path]:
+    """Write a chart as PNG, SVG and PDF, and the CSV behind it; give the files."""
+    data, figure = drawn(chart)
+    files = []
+    with mpl.rc_context(_STYLE):
+        for form, metadata in _METADATA.items():
+            files.append(folder / f"{chart.name}.{form}")
+            with replacing(files[-1]) as temporary:
+                figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
+    files.append(folder / f"{chart.name}.csv")
+    with replacing(files[-1]) as temporary:
+        data.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    return files
+
+
+def _panel(axis: Axes, panel: Panel) -> None:
+    for series in panel.series:
+        _line(axis, series, panel.x_unit)
+    for mark in panel.marks:
+        colour = COLOURS[mark.colour]
+        axis.plot(
+            [mark.x / panel.x_unit],
+            [mark.y],
+            marker="D",
+            markersize=4.5,
+            color=colour,
+            markerfacecolor=colour if mark.filled else "white",
+            linestyle="none",
+            clip_on=False,
+            zorder=5,
+        )
+    axis.set_xlim(panel.x_limits[0] / panel.x_unit, panel.x_limits[1] / panel.x_unit)
+    axis.set_ylim(*panel.y_limits)
+    if panel.x_unit > 1:
+        axis.xaxis.set_major_locator(MultipleLocator(1))
+    if panel.y_ticks:
+        axis.set_yticks(list(panel.y_ticks))
+    axis.grid(axis="y", linestyle=(0, (1, 3)), linewidth=0.6, color="#888888")
+    axis.set_axisbelow(True)
+    axis.set_xlabel(panel.x_label)
+    axis.set_ylabel(panel.y_label)
+    axis.set_title("\n".join(plain(line) for line in (panel.title, *panel.remarks)), fontsize=8.5)
+    if axis.get_legend_handles_labels()[1]:
+        axis.legend(loc="best", fontsize=7.5, framealpha=0.85)
+
+
+def _line(axis: Axes, series: Series, unit: float) -> None:
+    axis.plot(
+        [x / unit for x in series.x],
+        list(series.y),
+        color=COLOURS[series.colour],
+        linewidth=_WIDTHS[series.width],
+        linestyle=(0, (4, 2)) if series.dashed else "-",
+        alpha=0.45 if series.width == "thin" else 1.0,
+        label=plain(series.label) if series.legend else None,
+    )
+
+
+def plain(text: str) -> str:
+    """A text with nothing in it that matplotlib would take for mathematics."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,96 @@
+"""Figure 6: errors during training of plain nets (left), ResNets (middle), and of 110 and 1202 layers (right)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from repro.figures.chart import Chart, Panel, shown
+from repro.figures.curves import (
+    NetworkCurve,
+    error_limit,
+    error_ticks,
+    iteration_axis,
+    network_curves,
+    not_displayed,
+    notes,
+    series_of,
+)
+from repro.figures.draw import drawn
+from repro.records import Records
+
+PANELS = {
+    "plain nets": ("plain-20", "plain-32", "plain-44", "plain-56", "plain-110"),
+    "ResNets": ("resnet-20", "resnet-32", "resnet-44", "resnet-56", "resnet-110"),
+    "110 and 1202 layers": ("resnet-110", "resnet-1202"),
+}
+NETWORKS = tuple(dict.fromkeys(network for networks in PANELS.values() for network in networks))
+TITLE = "Training on CIFAR-10: plain nets, ResNets, and ResNets of 110 and 1202 layers"
+#: The right panel of the paper begins at 3.5 of 6.4 units.
+ZOOM = 3.5 / 6.4
+ZOOM_TICKS = {20.0: (0, 1, 5, 10, 20)}
+
+
+def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
+    """Its data and the figure, for the records of one source, data set and preset."""
+    return drawn(chart(records))
+
+
+def chart(records: Records) -> Chart:
+    """Figure 6 of one source, data set and preset. Dashed lines are training errors, bold ones test errors.
+
+    Raises:
+        ValueError: the records are of several.
+    """
+    curves = {curve.network: curve for curve in network_curves(records.runs, records.curves, NETWORKS)}
+    runs = records.runs[records.runs["network"].isin(NETWORKS) & (records.runs["variant"] == "")]
+    iterations = int(runs["iterations"].max()) if len(runs) else 64_000
+    top = error_limit(list(curves.values()))
+    panels = tuple(
+        _panel(title, [curves[name] for name in networks if name in curves], iterations, top)
+        for title, networks in PANELS.items()
+    )
+    said = ("Dashed lines are training errors, bold lines test errors.", *notes(runs, list(curves.values()), top))
+    return Chart("figure-6", TITLE, _finding(curves), panels, said)
+
+
+def _panel(title: str, curves: Sequence[NetworkCurve], iterations: int, top: float) -> Panel:
+    last = title == "110 and 1202 layers"
+    zoomed = last and curves and not any(curve.note for curve in curves)
+    unit, x_label = iteration_axis(iterations)
+    lines = []
+    for curve in curves:
+        lines += series_of(curve, "train_error", dashed=True, legend=False)
+        lines += series_of(curve, "test_error", bold=True)
+    named = {line.label for line in lines if line.legend}
+    return Panel(
+        title=title,
+        x_label=x_label,
+        y_label="error (%)",
+        x_limits=(ZOOM * iterations if zoomed else 0.0, iterations),
+        y_limits=(0.0, top),
+        y_ticks=ZOOM_TICKS.get(top, error_ticks(top)) if zoomed else error_ticks(top),
+        x_unit=unit,
+        # A run that was not evaluated yet has no test error to stand in the legend.
+        series=tuple(line if line.label in named else replace(line, legend=True) for line in lines),
+        remarks=not_displayed(curves, top),
+    )
+
+
+def _finding(curves: dict[str, NetworkCurve]) -> str:
+    if not curves:
+        return "Nothing was run yet."
+    said = []
+    for title, networks in PANELS.items():
+        ends = [
+            f"{shown(name)} {curves[name].end('train_error'):.1f} / {curves[name].end('test_error'):.1f}"
+            f"{' (incomplete)' if curves[name].note else ''}"
+            for name in networks
+            if name in curves
+        ]
+        if (ends and title != "110 and 1202 layers") or "resnet-1202" in curves:
+            said.append(f"{title}: {', '.join(ends)}")
+    return f"Training / test error at the end of the curves, in percent. {'; '.join(said)}."

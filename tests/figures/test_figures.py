@@ -1,0 +1,192 @@
+"""Figures 1, 6 and 7 on planted records: what is drawn, how, and that drawing again gives the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from planted import plant
+
+from repro.figures import draw, figure1, figure6, figure7
+from repro.figures.chart import COLOURS, Panel
+from repro.figures.groups import Group, groups, narrow
+from repro.records import Records, Source, collect
+
+PAPER_GROUP = Group("cifar10", "paper")
+
+
+def lines(panel: Panel, column: str) -> dict[str, tuple[float, ...]]:
+    return {line.label: line.y for line in panel.series if line.column == column and line.width != "thin"}
+
+
+def test_figure_1_has_two_nets_in_two_panels(paper_like: Records) -> None:
+    data, figure = figure1.figure(paper_like)
+    left, right = figure.axes
+    assert (left.get_ylabel(), right.get_ylabel()) == ("training error (%)", "test error (%)")
+    assert left.get_ylim() == right.get_ylim() == (0, 20)
+    assert left.get_xlim() == (0, 6.4)
+    assert left.get_xlabel() == "iter. (1e4)"
+    drawn = {line.get_label(): line for line in right.get_lines()}
+    assert drawn["plain-20"].get_color() == COLOURS["olive"]
+    assert drawn["plain-56"].get_color() == COLOURS["red"]
+    assert drawn["plain-56"].get_xdata()[-1] == pytest.approx(6.4)
+    assert drawn["plain-56"].get_ydata()[-1] == pytest.approx(13.3)
+    ends = data[(data["x"] == 64_000) & (data["quantity"] == "train_error")].set_index("label")["y"]
+    assert ends.to_dict() == pytest.approx({"plain-20": 1.4, "plain-56": 5.9}, abs=0.01)
+
+
+def test_figure_1_says_what_it_shows(paper_like: Records) -> None:
+    finding = figure1.chart(paper_like).finding
+    assert "plain-20 1.4 %, plain-56 5.9 %" in finding
+    assert "plain-20 9.7 %, plain-56 13.3 %" in finding
+    assert "higher training and test error" in finding
+
+
+def test_figure_1_says_so_when_the_deeper_net_is_not_worse(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", train_end=10, test_end=12)
+    plant(tmp_path, "plain-56", train_end=5, test_end=7)
+    finding = figure1.chart(collect([Source("ours", tmp_path)])).finding
+    assert "does not end with higher errors" in finding
+
+
+def test_figure_6_has_the_papers_panels_colours_and_dashes(paper_like: Records) -> None:
+    chart = figure6.chart(paper_like)
+    plain, residual, deep = chart.panels
+    assert list(lines(plain, "test_error")) == ["plain-20", "plain-32", "plain-44", "plain-56", "plain-110"]
+    assert list(lines(residual, "test_error")) == [f"ResNet-{depth}" for depth in (20, 32, 44, 56, 110)]
+    assert list(lines(deep, "test_error")) == ["ResNet-110", "ResNet-1202"]
+    colours = {line.label: line.colour for panel in chart.panels for line in panel.series}
+    assert [colours[f"ResNet-{depth}"] for depth in (20, 32, 44, 56, 110, 1202)] == [
+        "olive", "cyan", "green", "red", "black", "magenta",
+    ]  # fmt: skip
+    for panel in chart.panels:
+        for line in panel.series:
+            assert line.dashed == (line.column == "train_error")
+            assert (line.width == "bold") <= (line.column == "test_error")
+    assert plain.remarks == ("plain-110 is higher than 20 % and not displayed",)
+    assert deep.x_limits == (35_000, 64_000)
+    assert deep.y_ticks == (0, 1, 5, 10, 20)
+
+
+def test_the_mean_of_five_seeds_is_drawn_over_thin_lines(paper_like: Records) -> None:
+    _, residual, _ = figure6.chart(paper_like).panels
+    mine = [line for line in residual.series if line.label == "ResNet-110" and line.column == "test_error"]
+    assert [line.width for line in mine] == ["thin"] * 5 + ["bold"]
+    assert mine[-1].y[-1] == pytest.approx(6.61)
+    assert "mean of 5 seeds" in mine[-1].of
+
+
+def test_training_error_is_averaged_over_a_thousand_iterations(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", preset="paper", train_end=1.4)
+    records = collect([Source("ours", tmp_path)])
+    line = figure1.chart(records).panels[0].series[0]
+    rows = records.curves
+    assert line.x[:2] == (1000, 2000)
+    assert len(line.x) == 64
+    first = rows[rows["iteration"] <= 1000]["train_error"]
+    assert len(first) == 10
+    assert line.y[0] == pytest.approx(sum(first) / 10)
+
+
+def test_incomplete_runs_are_drawn_and_marked(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", train_end=16, test_end=18)
+    plant(tmp_path, "plain-56", status="stopped", iteration=3000, train_end=30, test_end=32)
+    chart = figure1.chart(collect([Source("ours", tmp_path)]))
+    labels = {line.label: line for line in chart.panels[0].series}
+    assert list(labels) == ["plain-20", "plain-56 (incomplete)"]
+    assert labels["plain-56 (incomplete)"].x[-1] == 3000
+    assert any("stopped at iteration 3,000 of 8,000" in note for note in chart.notes)
+    assert "Not all runs are complete" in chart.finding
+
+
+def test_an_incomplete_seed_does_not_enter_the_mean(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", seed=0, train_end=10, test_end=12)
+    plant(tmp_path, "plain-20", seed=1, train_end=50, test_end=60, status="stopped", iteration=6000)
+    (mean,) = [
+        line for line in figure1.chart(collect([Source("ours", tmp_path)])).panels[1].series if line.width == "bold"
+    ]
+    assert mean.label == "plain-20"
+    assert mean.y[-1] == 12
+    assert mean.x[-1] == 8000
+
+
+@pytest.mark.parametrize(
+    ("ends", "top"), [((9.7, 13.3), 20), ((16.0, 18.2), 30), ((16.0, 30.0), 40), ((1.0, 2.0), 5), ((18.0, 85.0), 30)]
+)
+def test_the_axis_of_errors_leaves_a_quarter_of_room(tmp_path: Path, ends: tuple[float, float], top: float) -> None:
+    for network, end in zip(("plain-20", "plain-56"), ends, strict=True):
+        plant(tmp_path, network, train_end=end, test_end=end)
+    chart = figure1.chart(collect([Source("ours", tmp_path)]))
+    assert chart.panels[0].y_limits == (0, top)
+    assert f"ends at {top} %" in chart.notes[0]
+    assert ("as in the paper" in chart.notes[0]) == (top == 20)
+
+
+def test_variants_and_other_groups_are_left_out(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", settings={"optimiser.nesterov": True})
+    plant(tmp_path, "plain-20", data="digits", preset="demo")
+    records = collect([Source("ours", tmp_path)])
+    assert figure1.chart(narrow(records, Group("cifar10", "short"))).empty
+    for module in (figure1, figure6):
+        with pytest.raises(ValueError, match="must not be mixed"):
+            module.chart(records)
+
+
+def test_figure_7_is_in_original_order_and_ranked(tmp_path: Path) -> None:
+    values = [3.0, 1.0, 2.0, *[0.5] * 16]
+    plant(tmp_path, "resnet-20", responses=values)
+    plant(tmp_path, "plain-20", responses=1.8)
+    chart = figure7.chart(collect([Source("ours", tmp_path)]))
+    original, ranked = chart.panels
+    assert [(line.label, line.dashed) for line in original.series] == [("plain-20", True), ("ResNet-20", False)]
+    assert original.series[1].y == tuple(values)
+    assert original.series[1].x == tuple(range(1, 20))
+    assert ranked.series[1].y == tuple(sorted(values, reverse=True))
+    assert chart.stacked
+    assert "plain-20 1.80, ResNet-20 0.74" in chart.finding
+
+
+def test_figure_7_is_the_mean_over_seeds(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", seed=0, responses=[1.0] * 19)
+    plant(tmp_path, "resnet-20", seed=1, responses=[2.0] * 19)
+    (line,) = figure7.chart(collect([Source("ours", tmp_path)])).panels[0].series
+    assert line.y == (1.5,) * 19
+    assert "mean of 2 seeds" in line.of
+
+
+def test_groups_come_nearest_to_the_paper_first(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", data="digits", preset="demo")
+    for data in ("cifar10-jpeg", "cifar10"):
+        for preset in ("short", "paper"):
+            plant(tmp_path, "plain-20", data=data, preset=preset, coarse=10)
+    found = groups(collect([Source("ours", tmp_path)]))
+    assert [(group.data, group.preset) for group in found] == [
+        ("cifar10", "paper"), ("cifar10-jpeg", "paper"), ("cifar10", "short"), ("cifar10-jpeg", "short"),
+        ("digits", "demo"),
+    ]  # fmt: skip
+    assert [group.comparable for group in found] == [True, False, False, False, False]
+
+
+def test_saving_twice_gives_the_same_bytes_and_leaves_matplotlib_alone(tmp_path: Path) -> None:
+    plant(tmp_path / "r", "plain-20", seed=0)
+    plant(tmp_path / "r", "plain-20", seed=1)
+    chart = figure1.chart(collect([Source("ours", tmp_path / "r")]))
+    before = dict(mpl.rcParams)
+    written = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        written.append({file.name: file.read_bytes() for file in draw.save(chart, tmp_path / name)})
+    assert sorted(written[0]) == ["figure-1.csv", "figure-1.pdf", "figure-1.png", "figure-1.svg"]
+    assert written[0] == written[1]
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_label_with_dollars_is_no_mathematics(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    plant(tmp_path, "plain-20")
+    chart = figure1.chart(collect([Source("ours", tmp_path)]))
+    panel = replace(chart.panels[0], title="$\\frac{$", remarks=("costs $5",))
+    _, figure = draw.drawn(replace(chart, panels=(panel,)))
+    figure.savefig(tmp_path / "x.png")

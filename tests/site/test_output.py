@@ -1,0 +1,123 @@
+"""The report's folder: whole or not at all, and nobody else's files are harmed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from repro.site import output
+from repro.site.output import MARKER, OutputError, replaced
+
+
+def write(out: Path, **files: str) -> None:
+    with replaced(out) as folder:
+        for name, text in files.items():
+            (folder / name).write_text(text)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MARKER and path.suffix != ".lock"
+    }
+
+
+def siblings(out: Path) -> list[str]:
+    return sorted(path.name for path in out.parent.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_a_report_replaces_the_one_before(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    write(out, a="1", b="1")
+    write(out, b="2")
+    assert contents(out) == {"b": "2"}
+    assert siblings(out) == ["out"]
+
+
+def test_a_failure_leaves_the_old_report_as_it_was(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out, a="1")
+    with pytest.raises(RuntimeError), replaced(out) as folder:
+        (folder / "a").write_text("half")
+        raise RuntimeError
+    assert contents(out) == {"a": "1"}
+    assert siblings(out) == ["out"]
+
+
+def test_files_of_others_are_kept_wherever_they_are(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with replaced(out) as folder:
+        (folder / "figures").mkdir()
+        (folder / "figures" / "ours.svg").write_text("1")
+    (out / "notes.txt").write_text("mine")
+    (out / "figures" / "mine.txt").write_text("mine")
+    write(out / "local", index="nested report")
+    write(out, a="2")
+    assert contents(out) == {
+        "a": "2", "notes.txt": "mine", "figures/mine.txt": "mine", "local/index": "nested report",
+    }  # fmt: skip
+
+
+def test_a_file_of_others_with_the_name_of_a_new_one_is_kept_beside_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out, a="1")
+    (out / "b").write_text("mine")
+    write(out, b="ours")
+    assert contents(out) == {"b": "ours", "b~": "mine"}
+
+
+def test_a_folder_with_other_things_is_refused_untouched(tmp_path: Path) -> None:
+    out = tmp_path / "home"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years")
+    with pytest.raises(OutputError, match=r"home is no report of ours but holds thesis\.tex"):
+        write(out, a="1")
+    assert contents(out) == {"thesis.tex": "years"}
+
+
+def test_an_empty_folder_and_one_that_holds_only_reports_will_do(tmp_path: Path) -> None:
+    write(tmp_path / "reports" / "local", a="nested")
+    (tmp_path / "reports" / ".gitkeep").touch()
+    write(tmp_path / "reports", a="1")
+    assert contents(tmp_path / "reports") == {"a": "1", "local/a": "nested", ".gitkeep": ""}
+
+
+def test_a_file_as_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="is a file"):
+        write(tmp_path / "out", a="1")
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_next_start_finishes_a_replacement_that_was_cut_off(tmp_path: Path, swapped: bool) -> None:
+    out = tmp_path / "out"
+    write(out, a="1")
+    (out / "mine").write_text("mine")
+    out.rename(tmp_path / ".out.old")
+    if swapped:
+        write(out, a="2")
+    else:
+        with pytest.raises(RuntimeError), replaced(out):
+            raise RuntimeError
+    assert contents(out) == {"a": "2" if swapped else "1", "mine": "mine"}
+    assert siblings(out) == ["out"]
+
+
+def test_two_processes_do_not_write_one_report(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / ".out.lock")
+    with lock, pytest.raises(OutputError, match="another process"):
+        write(tmp_path / "out", a="1")
+
+
+def test_a_disk_that_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(output, "write_json", full)
+    with pytest.raises(OutputError, match="cannot be written: No space left on device"):
+        write(tmp_path / "out", a="1")
+    assert siblings(tmp_path / "out") == []

@@ -1,0 +1,131 @@
+"""Table 6 on planted records: the paper's numbers, means over seeds, differences and their verdicts."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from planted import RESNET_110, plant
+
+from repro.figures.groups import Group, narrow
+from repro.records import Records, Source, collect
+from repro.tables import table6
+from repro.tables.compare import Value, difference
+from repro.tables.table import Link, Table
+
+PAPER = Group("cifar10", "paper")
+SHORT = Group("cifar10", "short")
+
+
+def made(records: Records, group: Group) -> Table:
+    return table6.table(narrow(records, group).runs, group, lambda run: f"runs/{run['folder']}.html")
+
+
+def cells(table: Table, network: str) -> dict[str, object]:
+    (row,) = [row for row in table.rows if row[0] == network]
+    return dict(zip(table.columns, row, strict=True))
+
+
+def test_the_papers_numbers_are_as_it_prints_them(paper_like: Records) -> None:
+    table = made(paper_like, PAPER)
+    assert cells(table, "ResNet-110")["paper"] == "6.43 (6.61 ± 0.16)"
+    assert cells(table, "ResNet-1202")["paper"] == "7.93"
+    assert cells(table, "ResNet-1202")["parameters"] == "19.4M"
+    assert cells(table, "FitNet")["paper"] == "8.39"
+    assert cells(table, "plain-56")["paper"] == "13.3 †", "a reading of Figure 6, marked as such"
+    assert cells(table, "plain-110")["paper"] == "> 60 †"
+
+
+def test_five_seeds_are_reported_as_the_paper_does(paper_like: Records) -> None:
+    row = cells(made(paper_like, PAPER), "ResNet-110")
+    assert row["planted"] == "6.43 (6.61 ± 0.16, n = 5)"
+    assert row["planted − paper"] == "0.00"
+    assert isinstance(row["runs"], tuple)
+    assert [link.text for link in row["runs"]] == [f"seed {seed}" for seed in range(5)]
+    assert row["runs"][2] == Link("seed 2", "runs/cifar10/paper/resnet-110/seed-2.html")
+
+
+def test_equal_numbers_agree_and_others_are_higher_or_lower(tmp_path: Path) -> None:
+    for network, error in (("resnet-20", 8.75), ("resnet-56", 9.5), ("resnet-32", 5.0)):
+        plant(tmp_path, network, preset="paper", test_end=error)
+    table = made(collect([Source("ours", tmp_path)]), PAPER)
+    assert str(cells(table, "ResNet-20")["verdict"]).startswith("agrees within")
+    assert str(cells(table, "ResNet-56")["verdict"]).startswith("higher by")
+    assert str(cells(table, "ResNet-32")["verdict"]).startswith("lower by")
+    assert cells(table, "ResNet-32")["ours − paper"] == "−2.51"
+    assert cells(table, "ResNet-44")["verdict"] == "not run"
+
+
+@pytest.mark.parametrize(
+    ("data", "preset", "why"),
+    [
+        ("cifar10", "short", "other schedule: not comparable"),
+        ("cifar10-jpeg", "paper", "other data: not comparable"),
+        ("digits", "demo", "other data: not comparable"),
+    ],
+)
+def test_other_data_and_schedules_are_not_judged(tmp_path: Path, data: str, preset: str, why: str) -> None:
+    plant(tmp_path, "resnet-20", data=data, preset=preset, test_end=8.75)
+    table = made(collect([Source("ours", tmp_path)]), Group(data, preset))
+    row = cells(table, "ResNet-20")
+    assert (row["verdict"], row["ours − paper"]) == (why, "")
+    assert table.frame["difference"].isna().all()
+    assert any("not comparable" in note or "no difference is judged" in note for note in table.notes)
+
+
+def test_incomplete_runs_and_variants_stay_out_and_are_named(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", seed=0, test_end=10.0)
+    plant(tmp_path, "resnet-20", seed=1, status="stopped")
+    plant(tmp_path, "resnet-20", seed=2, status="diverged")
+    plant(tmp_path, "resnet-20", seed=3, test_end=20.0, settings={"optimiser.nesterov": True})
+    table = made(collect([Source("ours", tmp_path)]), SHORT)
+    assert cells(table, "ResNet-20")["ours"] == "10.00 (n = 1)"
+    assert any("seed 1 (stopped), ResNet-20 seed 2 (diverged)" in note for note in table.notes)
+
+
+def test_sources_stand_side_by_side(tmp_path: Path) -> None:
+    plant(tmp_path / "a", "resnet-20", test_end=10.0)
+    plant(tmp_path / "b", "resnet-20", test_end=11.0)
+    table = made(collect([Source("one", tmp_path / "a"), Source("two", tmp_path / "b")]), SHORT)
+    row = next(row for row in table.rows if row[0] == "ResNet-20")
+    assert row[table.columns.index("one")] == "10.00 (n = 1)"
+    assert row[table.columns.index("two")] == "11.00 (n = 1)"
+    tidy = table.frame[table.frame["network"] == "resnet-20"].set_index("source")["ours_mean"]
+    assert tidy.to_dict() == {"one": 10.0, "two": 11.0}
+
+
+def test_groups_are_never_mixed(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", preset="short")
+    plant(tmp_path, "resnet-20", preset="demo", data="digits")
+    with pytest.raises(ValueError, match="must not be mixed"):
+        table6.table(collect([Source("ours", tmp_path)]).runs, SHORT, lambda run: "")
+
+
+def test_the_uncertainty_of_a_difference_by_hand() -> None:
+    ours, paper = Value(6.61, 0.2, 4), Value(7.0)
+    images = 10_000
+    binomial = 6.61 * 93.39 / images + 7.0 * 93.0 / images
+    expected = 1.96 * math.sqrt(0.2**2 / 4 + 0.25**2 + binomial)
+    found = difference(ours, paper, images)
+    assert found.half_width == pytest.approx(expected, rel=1e-12)
+    assert found.value == pytest.approx(-0.39)
+    assert found.verdict == f"agrees within ±{expected:.2f}"
+    wider = difference(ours, Value(7.0, reading=0.1), images)
+    assert wider.half_width**2 == pytest.approx(expected**2 + 1.96**2 * 0.1**2 / 3)
+
+
+def test_std_is_that_of_the_sample(paper_like: Records) -> None:
+    tidy = made(paper_like, PAPER).frame.set_index("network")
+    mean = sum(RESNET_110) / 5
+    std = math.sqrt(sum((x - mean) ** 2 for x in RESNET_110) / 4)
+    assert tidy.loc["resnet-110", "ours_std"] == pytest.approx(std)
+    assert tidy.loc["resnet-110", "n"] == 5
+    assert pd.isna(tidy.loc["resnet-20", "ours_std"])
+
+
+def test_reproductions_by_others_are_a_range_with_their_number(paper_like: Records) -> None:
+    shown = str(cells(made(paper_like, PAPER), "ResNet-20")["others"])
+    assert re.fullmatch(r"7\.84–8\.29 \(4\)", shown)
