@@ -40,11 +40,11 @@ def test_every_crop_equals_padding_and_slicing_by_hand(dataset, padding):
     x, y = data.batch(index, Crops(top, left, flip))
     assert torch.equal(y, dataset.train_labels[index])
     mean = dataset.train_images.double().div(255).mean(0)
-    for k, (t, l, f) in enumerate(cases):
+    for k, (t, begin, f) in enumerate(cases):
         image = dataset.train_images[index[k]].double() / 255
         canvas = torch.zeros(3, 40, 40, dtype=torch.float64)
         canvas[:, 4:36, 4:36] = image - mean if padding == "after-mean" else image
-        expected = canvas[:, t : t + 32, l : l + 32]
+        expected = canvas[:, t : t + 32, begin : begin + 32]
         expected = expected.flip(2) if f else expected
         expected = expected if padding == "after-mean" else expected - mean
         torch.testing.assert_close(x[k].double(), expected, atol=1e-6, rtol=0)

@@ -1,0 +1,79 @@
+"""What every reader of CIFAR-10 gives, arrays of pixels and labels; and PNG and JPEG images to such an array."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from repro.errors import DataError
+
+#: In the order of their labels, which is that of the alphabet.
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+#: Height and width of an image.
+SIZE = 32
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The training set or the test set: images uint8 (N, 3, 32, 32), labels int64 (N,), in the order of the files."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+def is_jpeg(image: bytes, where: str) -> bool:
+    """Whether an encoded image is JPEG, and not PNG, by its first bytes.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if image.startswith((_PNG, _JPEG)):
+        return image.startswith(_JPEG)
+    raise DataError(f"{where}: is no PNG or JPEG image: fetch the file again")
+
+
+def decode(images: Sequence[bytes], where: Sequence[str]) -> NDArray[np.uint8]:
+    """Decode PNG images, or JPEG images, to uint8 (N, 3, 32, 32).
+
+    Args:
+        images: encoded images, all of one encoding.
+        where: what to call each image in an error.
+
+    Raises:
+        DataError: an image cannot be decoded, is not 32x32 RGB, or is encoded otherwise than the first.
+    """
+    pixels = np.empty((len(images), 3, SIZE, SIZE), dtype=np.uint8)
+    for index, image in enumerate(images):
+        if is_jpeg(image, where[index]) != is_jpeg(images[0], where[0]):
+            raise DataError(
+                f"{where[index]}: PNG and JPEG images are mixed (the first is {where[0]}): only PNG images can hold "
+                "the original pixels, so give a folder that has images of one kind"
+            )
+        try:
+            with Image.open(io.BytesIO(image), formats=("PNG", "JPEG")) as opened:
+                # Before decoding, so that an image that claims to be huge costs nothing.
+                if (opened.width, opened.height, opened.mode) != (SIZE, SIZE, "RGB"):
+                    raise DataError(
+                        f"{where[index]}: is {opened.width}x{opened.height} {opened.mode}, not {SIZE}x{SIZE} RGB as "
+                        "every image of CIFAR-10: fetch the data again, or give another folder"
+                    )
+                pixels[index] = np.asarray(opened).transpose(2, 0, 1)
+        except DataError:
+            raise
+        # Pillow raises whatever its decoders stumble over: OSError, SyntaxError, ValueError, struct.error and more.
+        except Exception as error:
+            why = "its header is damaged" if isinstance(error, UnidentifiedImageError) else reason(error)
+            raise DataError(f"{where[index]}: cannot be decoded ({why}): fetch the file again") from error
+    return pixels
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,107 @@
+"""The names that --data takes, the folder they are read from, and the fingerprint of what was read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import small_cifar
+import torch
+
+from repro import data
+from repro.data.dataset import Dataset
+from repro.errors import DataError, UserError
+
+
+def tiny() -> Dataset:
+    return Dataset(
+        name="tiny",
+        train_images=torch.arange(12, dtype=torch.uint8).reshape(2, 3, 1, 2),
+        train_labels=torch.tensor([1, 0]),
+        test_images=torch.full((1, 3, 1, 2), 255, dtype=torch.uint8),
+        test_labels=torch.tensor([258]),
+        classes=("a", "b"),
+        pad=4,
+        flip=True,
+        source="nowhere",
+    )
+
+
+def test_fingerprint_is_the_hash_of_shapes_pixels_and_labels() -> None:
+    by_hand = hashlib.sha256(
+        b"(2, 3, 1, 2)"
+        + bytes(range(12))
+        + b"(2,)"
+        + struct.pack("<qq", 1, 0)
+        + b"(1, 3, 1, 2)"
+        + b"\xff" * 6
+        + b"(1,)"
+        + struct.pack("<q", 258)
+    )
+    assert tiny().fingerprint == by_hand.hexdigest()
+
+
+@pytest.mark.parametrize("part", ["train_images", "train_labels", "test_images", "test_labels"])
+def test_fingerprint_changes_with_one_value(part: str) -> None:
+    changed = getattr(tiny(), part).clone()
+    changed.view(-1)[0] -= 1
+    assert dataclasses.replace(tiny(), **{part: changed}).fingerprint != tiny().fingerprint
+
+
+def test_fingerprint_tells_shapes_apart_and_does_not_see_memory_layout() -> None:
+    turned = tiny().train_images.reshape(2, 3, 2, 1)
+    assert dataclasses.replace(tiny(), train_images=turned).fingerprint != tiny().fingerprint
+    strided = tiny().train_images.to(memory_format=torch.channels_last)
+    assert not strided.is_contiguous()
+    assert dataclasses.replace(tiny(), train_images=strided).fingerprint == tiny().fingerprint
+
+
+def test_channels_and_size() -> None:
+    wide = dataclasses.replace(tiny(), train_images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    assert (wide.channels, wide.size) == (1, 8)
+
+
+def test_data_folder_is_the_argument_then_the_variable_then_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_DATA", "/elsewhere")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert data.data_folder(Path("here")) == Path("here")
+    assert data.data_folder(Path("~/images")) == Path("/home/somebody/images")
+    assert data.data_folder(None) == Path("/elsewhere")
+    monkeypatch.setenv("REPRO_DATA", "")
+    assert data.data_folder(None) == Path("data")
+    monkeypatch.delenv("REPRO_DATA")
+    assert data.data_folder(None) == Path("data")
+
+
+def test_no_folder_means_the_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    small_cifar.write_images(tmp_path)
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
+    small_cifar.shrink(monkeypatch)
+    assert data.identify("cifar10") == "cifar10"
+    assert data.load("cifar10").source == "image folders"
+
+
+@pytest.mark.parametrize("call", [data.identify, data.load])
+def test_an_unknown_name_gives_the_nearest(call, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown data set 'cifar': did you mean 'cifar10'") as caught:
+        call("cifar", tmp_path)
+    assert caught.value.status == 2 and not isinstance(caught.value, DataError)
+    with pytest.raises(UserError, match="did you mean 'cifar10-jpeg'"):
+        call("cifar10-jpg", tmp_path)
+
+
+def test_identify_imports_no_torch(tmp_path: Path) -> None:
+    """So that a plan is made at once: torch alone takes seconds."""
+    small_cifar.write_parquet(tmp_path, "jpeg")
+    code = (
+        "import sys; from pathlib import Path; from repro import data; "
+        f"print(data.identify('cifar10', Path({str(tmp_path)!r})), data.identify('digits')); "
+        "assert not {'torch', 'torchvision', 'sklearn'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "cifar10-jpeg digits\n"
