@@ -1,75 +1,115 @@
-"""Standard deviation of layer responses (arXiv:1512.03385, Section 4.2 and Figure 7)."""
+"""Standard deviations of layer responses (arXiv:1512.03385, Section 4.2 and Figure 7)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 
+@torch.no_grad()
+def responses(net: nn.Module, batches: Iterable[Tensor]) -> list[tuple[str, float]]:
+    """Standard deviation of each 3x3 layer's response: its output "after BN and before other nonlinearity".
+
+    Pooled over all units and images, in evaluation mode, in one pass that keeps no activations; the paper says neither
+    over what it pools, nor on which images, nor in which mode. Moments are exact to about float32's rounding whatever
+    the responses' mean, also where the caller has autocast on and on devices that have no float64.
+
+    Args:
+        net: a network of the paper, or any whose convolutions convK are each followed by a batch normalisation bnK.
+        batches: images, (N, C, H, W) each, on the network's device; every one weighs the same, however batched.
+
+    Returns:
+        Name of the convolution and standard deviation, in the network's order: the first convolution and both of each
+        block, 6n + 1 of them; projections (1x1) are no responses. In the networks of Table 1, the 3x3 ones only.
+
+    Raises:
+        ValueError: no images.
+    """
+    moments = {name: _Moments() for name, _, _ in layers(net)}
+    hooks = [norm.register_forward_hook(partial(_take, moments[name])) for name, _, norm in layers(net)]
+    try:
+        with mode(net, training=False):
+            for images in batches:
+                net(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not all(seen.count for seen in moments.values()):
+        raise ValueError("responses need at least one image")
+    return [(name, math.sqrt(seen.squares / seen.count)) for name, seen in moments.items()]
+
+
+def _take(seen: _Moments, norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    # The ReLU that follows overwrites `output`, so it is reduced to its moments at once.
+    seen.add(output)
+
+
 @dataclass
 class _Moments:
-    """Count, mean and sum of squared deviations of all numbers seen, in float64 (Chan et al.'s update)."""
+    """Count, mean and sum of squared deviations of the numbers seen so far."""
 
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
-    def add(self, values: Tensor) -> None:
-        # Devices without float64 (MPS) hand a batch's sums over; shifted by the batch's mean, float32 is enough there.
-        wide = values.float() if values.device.type == "mps" else values.double()
-        count, mean = values.numel(), wide.mean()
-        squares = (wide - mean).square_().sum().item()
-        delta = mean.item() - self.mean
+    def add(self, batch: Tensor) -> None:
+        """Take in a batch, (N, ...).
+
+        Each image is reduced on its device about its own mean, where float32 is exact enough, and what that mean was
+        rounded by is put right from the sum about it; all further sums are float64.
+        """
+        rows = batch.flatten(1)
+        if rows.dtype != torch.float64:
+            rows = rows.float()
+        units = rows.shape[1]
+        centre = rows.mean(1, keepdim=True)
+        rows = rows - centre
+        sums = torch.stack([centre[:, 0], rows.sum(1), rows.square_().sum(1)])
+        centres, remainders, squares = sums.cpu().double()
+        means = centres + remainders / units
+        within = (squares - remainders**2 / units).clamp(min=0).sum() + units * means.var(correction=0) * len(means)
+        self._merge(rows.numel(), means.mean().item(), within.item())
+
+    def _merge(self, count: int, mean: float, squares: float) -> None:
+        """Chan, Golub and LeVeque's rule for the moments of two sets together."""
         total = self.count + count
+        delta = mean - self.mean
         self.squares += squares + delta**2 * self.count * count / total
         self.mean += delta * count / total
         self.count = total
 
 
-@torch.no_grad()
-def responses(net: nn.Module, batches: Iterable[Tensor]) -> list[tuple[str, float]]:
-    """Standard deviation of the response of each 3x3 layer: its output "after BN and before other nonlinearity".
+def layers(net: nn.Module) -> list[tuple[str, nn.Conv2d, nn.BatchNorm2d]]:
+    """The 3x3 convolutions in the network's order: name, convolution, and the batch normalisation right after it.
 
-    Pooled over all units and images, in evaluation mode, in one pass that keeps no activations. The paper says neither
-    over what it pools nor on which images, nor in which mode.
-
-    Args:
-        net: a network of the paper's form; its mode is left as found.
-        batches: images, (N, C, H, W) each.
-
-    Returns:
-        Name of the 3x3 convolution and standard deviation of what the batch normalisation behind it gives, in the
-        network's order, the first convolution included: 6n + 1 of them. Projections are 1x1 and not among them.
+    Raises:
+        ValueError: a 3x3 convolution that is not followed by a batch normalisation of its number.
     """
-    moments: dict[str, _Moments] = {}
-    handles = []
-    for name, norm in _norms(net):
-        moments[name] = _Moments()
-        # The ReLU that follows works in place, so the numbers are taken while they are what the layer gave.
-        hook = lambda module, inputs, output, seen=moments[name]: seen.add(output)  # noqa: E731
-        handles.append(norm.register_forward_hook(hook))
-    training = net.training
-    net.eval()
-    try:
-        for x in batches:
-            net(x)
-    finally:
-        net.train(training)
-        for handle in handles:
-            handle.remove()
-    return [(name, math.sqrt(seen.squares / seen.count)) for name, seen in moments.items()]
-
-
-def _norms(net: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Each 3x3 convolution's name, and the batch normalisation right after it: conv1 and bn1, conv2 and bn2."""
     modules = dict(net.named_modules())
-    pairs = []
+    found = []
     for name, module in modules.items():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
-            block, dot, layer = name.rpartition(".")
-            pairs.append((name, modules[f"{block}{dot}{layer.replace('conv', 'bn')}"]))
-    return pairs
+            parent, dot, own = name.rpartition(".")
+            norm = modules.get(f"{parent}{dot}{own.replace('conv', 'bn')}")
+            if not isinstance(norm, nn.BatchNorm2d):
+                raise ValueError(f"{name} has no batch normalisation of its own: it has no response to measure")
+            found.append((name, module, norm))
+    return found
+
+
+@contextmanager
+def mode(net: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put a net into training or evaluation mode, and afterwards each of its modules back into its own."""
+    former = [(module, module.training) for module in net.modules()]
+    net.train(training)
+    try:
+        yield
+    finally:
+        for module, was in former:
+            module.training = was

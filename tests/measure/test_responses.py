@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import weakref
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repro import models
+from repro.measure.responses import responses
+
+NETS = ["plain-14", "resnet-14", "resnet-14-B", "resnet-14-C"]
+
+
+def made(name: str, *, channels: int = 3, family: str | None = None) -> nn.Module:
+    """A net whose every layer has statistics, gamma and beta of its own."""
+    generator = torch.Generator().manual_seed(0)
+    net = models.build(name, channels, family=family, generator=generator)
+    with torch.no_grad():
+        for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
+            for values in (norm.weight, norm.running_var):
+                values.uniform_(0.5, 2.0, generator=generator)
+            for values in (norm.bias, norm.running_mean):
+                values.normal_(generator=generator)
+    return net
+
+
+def images(count: int = 20, channels: int = 3, size: int = 8) -> Tensor:
+    return torch.randn(count, channels, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def directly(net: nn.Module, x: Tensor) -> list[float]:
+    """Keep everything, in float64: what each 3x3 layer's batch normalisation gives, before anything overwrites it."""
+    kept: list[Tensor] = []
+    norms = [m for key, m in net.named_modules() if isinstance(m, nn.BatchNorm2d) and "downsample" not in key]
+    hooks = [norm.register_forward_hook(lambda _m, _x, y: kept.append(y.detach().double().clone())) for norm in norms]
+    net.eval()
+    net(x)
+    for hook in hooks:
+        hook.remove()
+    return [y.std(correction=0).item() for y in kept]
+
+
+def expected_names(n: int) -> list[str]:
+    return ["conv1"] + [f"layer{s}.{b}.conv{c}" for s in (1, 2, 3) for b in range(n) for c in (1, 2)]
+
+
+def stds(found: list[tuple[str, float]]) -> list[float]:
+    return [std for _, std in found]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_they_are_those_of_activations_kept(name):
+    net, x = made(name).double(), images().double()
+    found = responses(net, [x[:8], x[8:]])
+    assert [key for key, _ in found] == expected_names(2)
+    assert stds(found) == pytest.approx(directly(net, x), rel=1e-12)
+    assert min(stds(found)) > 0.1
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_single_precision_loses_nothing_to_speak_of(name):
+    net, x = made(name), images()
+    assert stds(responses(net, x.split(3))) == pytest.approx(directly(net, x), rel=1e-6)
+
+
+def test_by_formula_without_any_hook():
+    """A residual block of option B, stride 2: y1 = bn1(conv1(x)), y2 = bn2(conv2(relu(y1)))."""
+    net, x = made("resnet-8-B").double().eval(), images().double()
+    found = dict(responses(net, [x]))
+    with torch.no_grad():
+        y = bn(F.conv2d(x, net.conv1.weight, padding=1), net.bn1)
+        assert found["conv1"] == pytest.approx(y.std(correction=0).item(), rel=1e-12)
+        y = net.layer1(y.clamp(min=0))
+        block = net.layer2[0]
+        y1 = bn(F.conv2d(y, block.conv1.weight, stride=2, padding=1), block.bn1)
+        y2 = bn(F.conv2d(y1.clamp(min=0), block.conv2.weight, padding=1), block.bn2)
+    assert found["layer2.0.conv1"] == pytest.approx(y1.std(correction=0).item(), rel=1e-12)
+    assert found["layer2.0.conv2"] == pytest.approx(y2.std(correction=0).item(), rel=1e-12)
+
+
+def bn(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+    def per_channel(values: Tensor) -> Tensor:
+        return values[:, None, None]
+
+    scaled = (x - per_channel(norm.running_mean)) / torch.sqrt(per_channel(norm.running_var) + norm.eps)
+    return scaled * per_channel(norm.weight) + per_channel(norm.bias)
+
+
+@pytest.mark.parametrize(("depth", "count"), [(20, 19), (56, 55), (110, 109)])
+@pytest.mark.parametrize("form", ["plain-{}", "resnet-{}", "resnet-{}-C"])
+def test_as_many_as_the_figure_has(depth, count, form):
+    net = models.build(form.format(depth), channels=1)
+    found = responses(net, [images(2, channels=1)])
+    assert [key for key, _ in found] == expected_names((depth - 2) // 6)
+    assert len(found) == count
+
+
+@pytest.mark.parametrize("sizes", [[20], [1] * 20, [7, 7, 6], [19, 1]])
+def test_how_images_are_batched_changes_nothing(sizes):
+    net, x = made("resnet-14").double(), images().double()
+    whole = stds(responses(net, [x]))
+    assert stds(responses(net, iter(x.split(sizes)))) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("offset", [1e3, -1e5])
+def test_a_large_mean_does_not_drown_the_deviation(offset):
+    net, x = made("plain-8"), images(60)
+    with torch.no_grad():
+        for block in (net, net.layer2[0]):
+            block.bn1.bias.fill_(offset)
+    expected = directly(net, x)
+    assert expected[0] < 1e-2 * abs(offset)
+    assert stds(responses(net, x.split(9))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_silent_layer_has_no_deviation():
+    net = made("plain-8")
+    nn.init.zeros_(net.layer1[0].bn2.weight)
+    nn.init.constant_(net.layer1[0].bn2.bias, 0.3)
+    assert dict(responses(net, [images()]))["layer1.0.conv2"] == 0.0
+
+
+def test_under_the_callers_autocast():
+    net, x = made("resnet-14"), images()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = stds(responses(net, x.split(8)))
+        expected = directly(net, x)
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found != pytest.approx(directly(net, x), rel=1e-6)
+
+
+def test_any_memory_format():
+    net, x = made("resnet-14-B").double(), images().double()
+    found = responses(net.to(memory_format=torch.channels_last), [x.to(memory_format=torch.channels_last)])
+    assert stds(found) == pytest.approx(directly(net, x), rel=1e-12)
+
+
+def test_the_net_is_as_it_was():
+    net = made("resnet-14-B").train()
+    net.layer2.eval()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    modes = [module.training for module in net.modules()]
+    state = torch.get_rng_state()
+    responses(net, [images()])
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert [module.training for module in net.modules()] == modes
+    assert not any(module._forward_hooks for module in net.modules())
+    assert all(p.grad is None for p in net.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_net_is_as_it_was_even_if_the_images_run_out_with_an_error():
+    def broken():
+        yield images()
+        raise OSError("no more")
+
+    net = made("plain-8").train()
+    with pytest.raises(OSError, match="no more"):
+        responses(net, broken())
+    assert all(module.training and not module._forward_hooks for module in net.modules())
+
+
+def test_no_activations_are_kept():
+    net = made("resnet-14")
+    outputs: list[weakref.ref[Tensor]] = []
+    for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
+        norm.register_forward_hook(lambda _m, _x, y: outputs.append(weakref.ref(y)))
+
+    def batches():
+        for _ in range(3):
+            yield images()
+            assert outputs and all(output() is None for output in outputs)
+
+    responses(net, batches())
+    assert len(outputs) == 3 * 13
+
+
+def test_no_images_is_an_error():
+    with pytest.raises(ValueError, match="at least one image"):
+        responses(made("plain-8"), [])
+
+
+def test_of_an_imagenet_net_the_3x3_layers():
+    net = made("resnet-50", family="imagenet")
+    found = responses(net, [images(2, size=32)])
+    blocks = [f"layer{s}.{b}.conv2" for s, n in enumerate((3, 4, 6, 3), start=1) for b in range(n)]
+    assert [key for key, _ in found] == blocks
+
+
+def test_a_layer_without_batch_normalisation_is_an_error():
+    net = made("plain-8")
+    net.bn1 = nn.Identity()
+    with pytest.raises(ValueError, match="conv1 has no batch normalisation"):
+        responses(net, [images()])
