@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -179,12 +179,26 @@ class TestNothingThere:
         monkeypatch.setattr(Path, "iterdir", denied)
         assert f"{tmp_path}: cannot be read: [Errno 13] Permission denied" in refused(tmp_path)
 
-    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-    def test_folders_below_that_may_not_be_read(self, tmp_path: Path) -> None:
-        (tmp_path / "lost+found").mkdir(mode=0)
-        assert "it holds lost+found that may not be read" in refused(tmp_path)
+    def test_folders_below_that_may_not_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As for a user who is not root."""
+        locked = tmp_path / "lost+found"
+        locked.mkdir()
+        listed = Path.iterdir
+
+        def iterdir(path: Path) -> Iterator[Path]:
+            if path == locked:
+                raise PermissionError(13, "Permission denied", str(path))
+            return listed(path)
+
+        monkeypatch.setattr(Path, "iterdir", iterdir)
+        monkeypatch.setattr(os, "access", lambda path, mode: path != locked)
+        assert "it holds lost+found that may not be read: " in refused(tmp_path)
         write_parquet(tmp_path / "plain_text")
         assert data.load("cifar10", tmp_path).source == "parquet files"
+
+    def test_hidden_folders_are_left_alone(self, tmp_path: Path) -> None:
+        write_parquet(tmp_path / ".cache")
+        assert "it holds .cache: " in refused(tmp_path)
 
 
 def test_too_few_images(tmp_path: Path) -> None:
