@@ -84,7 +84,7 @@ def _check(content: bytes, name: str, where: str, remedy: str) -> None:
     """Nothing is ever unpickled but the very bytes that the authors of CIFAR-10 published."""
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 != _published()[name]:
-        raise DataError(f"{where}: is not the published file (MD5 {md5} for {_published()[name]}): {remedy}")
+        raise DataError(f"{where}: is not the published file (its MD5 is {md5}, not {_published()[name]}): {remedy}")
 
 
 def _splits(batches: dict[str, bytes]) -> tuple[Split, Split]:
