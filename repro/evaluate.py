@@ -1,0 +1,114 @@
+"""python -m repro.evaluate CHECKPOINT: test error of a checkpoint, ours or a public one.
+
+Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from repro import names
+from repro.errors import RecordError, UserError
+from repro.records import read_record
+from repro.spec import Images, Run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        names.parse(arguments.network, "cifar")
+        if (arguments.mean is None) != (arguments.std is None):
+            raise UserError("--mean and --std go together: give both, one number per channel")
+        print(_evaluate(arguments))
+    except UserError as error:
+        print(f"repro.evaluate: {error}", file=sys.stderr)
+        return error.status
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m repro.evaluate", description="Test error of a checkpoint.")
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="a run's checkpoint.pt, or a public state_dict (or a dict holding one)")
+    add("--network", required=True, help="what it is a checkpoint of, e.g. resnet-56")
+    add("--data", default="cifar10", metavar="NAME", help="digits or cifar10 (default)")
+    add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
+    add("--mean", type=_numbers, metavar="R,G,B", help="of its own normalisation, for pixels in [0, 1]")
+    add("--std", type=_numbers, metavar="R,G,B", help="likewise (default: this project's per-pixel mean, no division)")
+    add("--device", help="cpu, cuda or mps (default: the best there is)")
+    add("--precision", default="fp32", help="fp32 (default), bf16 or fp16")
+    return parser
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: numbers such as 0.491,0.482,0.447 are needed") from None
+
+
+def _evaluate(arguments: argparse.Namespace) -> str:
+    # Imported here so that bad usage is answered at once.
+    import torch
+
+    from repro import data as images
+    from repro.data.augment import prepare
+    from repro.models import build
+    from repro.models.public import load_weights, state_dict
+    from repro.train import checkpoint
+    from repro.train.evaluate import evaluate
+    from repro.train.precision import resolve, settle
+
+    numerics = resolve(arguments.device, arguments.precision, None, None)
+    device = settle(numerics)
+    if not arguments.checkpoint.is_file():
+        raise RecordError(f"{arguments.checkpoint}: there is no such file")
+    try:
+        weights = state_dict(checkpoint.read(arguments.checkpoint, device))
+    except RecordError as error:
+        raise _about(arguments.checkpoint, error) from error
+
+    dataset = images.load(arguments.data, images.data_folder(arguments.data_dir))
+    net = build(arguments.network, channels=dataset.channels, classes=len(dataset.classes))
+    try:
+        load_weights(net, weights, arguments.network)
+    except RecordError as error:
+        raise _about(arguments.checkpoint, error) from error
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    data = prepare(dataset, _images_of(arguments.checkpoint), device)
+    if arguments.mean is not None:
+        if len(arguments.mean) != dataset.channels or len(arguments.std) != dataset.channels:
+            raise UserError(f"--mean and --std need {dataset.channels} numbers each for {dataset.name}")
+        if min(arguments.std) <= 0:
+            raise UserError("--std needs numbers above 0")
+        mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (arguments.mean, arguments.std))
+        data = dataclasses.replace(data, mean=mean, std=std)
+    test_loss, percent = evaluate(net, data.batches("test"), numerics)
+    count = len(data.test_images)
+    spread = 100 * (percent / 100 * (1 - percent / 100) / count) ** 0.5
+    wrong = round(percent * count / 100)
+    return (
+        f"{arguments.network} on {dataset.name}: test error {percent:.2f} % ({wrong:,} of {count:,} wrong, "
+        f"standard error {spread:.2f}), test loss {test_loss:.4f}"
+    )
+
+
+def _about(path: Path, error: RecordError) -> RecordError:
+    text = str(error)
+    return RecordError(text if text.startswith(str(path)) else f"{path}: {text}")
+
+
+def _images_of(path: Path) -> Images:
+    """How the images of the run beside this checkpoint were prepared, or the default where it is none of ours."""
+    record = path.parent / "run.json"
+    return Run.from_dict(read_record(record)["spec"]).images if record.exists() else Images()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
