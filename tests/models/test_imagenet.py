@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+from handmade import randomised
+from torch import nn
+
+from repro import models
+from repro.names import IMAGENET_DEPTHS
+
+#: Computed by hand from Table 1: no bias but the classifier's, batch normalisation with gamma and beta.
+PARAMETERS = {
+    "resnet-18-A": 11_515_688,
+    "resnet-18-B": 11_689_512,
+    "resnet-34-A": 21_623_848,
+    "resnet-34-B": 21_797_672,
+    "resnet-34-C": 22_716_840,
+    "resnet-50-B": 25_557_032,
+    "resnet-101-B": 44_549_160,
+    "resnet-152-B": 60_192_808,
+}
+
+
+def on_meta(name: str, **settings) -> nn.Module:
+    with torch.device("meta"):
+        return models.build(name, family="imagenet", **settings)
+
+
+def of_torchvision(depth: int) -> nn.Module:
+    with torch.device("meta"):
+        return getattr(torchvision.models, f"resnet{depth}")()
+
+
+def parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
+    return {key: module for key, module in net.named_modules() if isinstance(module, nn.Conv2d)}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_are_those_of_table_1_exactly(name):
+    assert parameters(on_meta(name)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
+def test_state_and_outputs_are_torchvisions(depth):
+    theirs = randomised(of_torchvision(depth).to_empty(device="cpu"))
+    # Built without storage, and given theirs: two sets of weights of 152 layers in double precision are a gigabyte.
+    ours = on_meta(f"resnet-{depth}-B", stride_on_3x3=True).double()
+    state = theirs.state_dict()
+    assert [(key, value.shape) for key, value in ours.state_dict().items()] == [
+        (key, value.shape) for key, value in state.items()
+    ]
+    ours.load_state_dict(state, assign=True)
+    images = torch.randn(2, 3, 40, 56, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = theirs.eval()(images)
+        assert expected.abs().max() > 0.1
+        torch.testing.assert_close(ours.eval()(images), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_outputs_are_torchvisions_in_training_too():
+    theirs = randomised(of_torchvision(18).to_empty(device="cpu")).train()
+    ours = models.build("resnet-18-B").double().train()
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.randn(4, 3, 64, 64, dtype=torch.float64)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=1e-9, atol=1e-9)
+    for ours_now, theirs_now in zip(ours.buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(ours_now, theirs_now)
+
+
+def test_the_authors_stride_is_on_the_first_1x1_and_is_another_function():
+    switched = {key for key, m in convolutions(on_meta("resnet-50", stride_on_3x3=True)).items() if m.stride == (2, 2)}
+    authors = {key for key, m in convolutions(on_meta("resnet-50")).items() if m.stride == (2, 2)}
+    assert authors == {"conv1"} | {f"layer{s}.0.{k}" for s in (2, 3, 4) for k in ("conv1", "downsample.0")}
+    assert switched == {"conv1"} | {f"layer{s}.0.{k}" for s in (2, 3, 4) for k in ("conv2", "downsample.0")}
+
+
+@pytest.mark.parametrize("name", ["plain-18", "plain-34", "plain-50", "resnet-34", "resnet-101-A", "resnet-152-C"])
+def test_a_net_has_as_many_weighted_layers_as_its_name_says(name):
+    net = on_meta(name)
+    weighted = [key for key in convolutions(net) if "downsample" not in key] + ["fc"]
+    assert len(weighted) == int(name.split("-")[1])
+    assert all(module.bias is None for module in convolutions(net).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "projections"),
+    # Section 4.1: option C brings "many (thirteen) projection shortcuts" more than B to the 34 layers. The first stage
+    # of a bottleneck net widens 64 to 256 channels.
+    [
+        ("resnet-18-A", 0),
+        ("resnet-18-B", 3),
+        ("resnet-34-B", 3),
+        ("resnet-34-C", 3 + 13),
+        ("resnet-50-A", 0),
+        ("resnet-50-B", 4),
+        ("resnet-50-C", 16),
+        ("plain-50", 0),
+    ],
+)
+def test_projections_are_where_the_options_put_them(name, projections):
+    assert sum("downsample" in key for key in convolutions(on_meta(name))) == projections
+
+
+@pytest.mark.parametrize("name", ["plain-34", "plain-50", "resnet-18", "resnet-50-A", "resnet-152"])
+def test_feature_maps_are_those_of_table_1(name):
+    net = on_meta(name)
+    wider = 4 if int(name.split("-")[1]) >= 50 else 1
+    shapes = []
+    for module in (net.conv1, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4):
+        module.register_forward_hook(lambda _module, _args, y: shapes.append(tuple(y.shape[1:])))
+    assert net(torch.empty(1, 3, 224, 224, device="meta")).shape == (1, 1000)
+    stages = [(64 * 2**k * wider, 56 // 2**k, 56 // 2**k) for k in range(4)]
+    assert shapes == [(64, 112, 112), (64, 56, 56), *stages]
+
+
+@pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
+def test_a_plain_net_is_its_twin_without_shortcuts(depth):
+    """Footnote 4 has plain nets of bottleneck blocks as well; option A's shortcuts have no parameters."""
+    plain, residual = on_meta(f"plain-{depth}"), on_meta(f"resnet-{depth}-A")
+    assert list(plain.state_dict()) == list(residual.state_dict())
+    assert parameters(plain) == parameters(residual)
+    assert all(module.downsample is None for module in plain.modules() if hasattr(module, "downsample"))
+
+
+def test_the_family_chooses_among_nets_of_one_name():
+    with torch.device("meta"):
+        assert parameters(models.build("resnet-50")) == parameters(models.build("resnet-50", family="cifar"))
+        assert models.build("resnet-50").fc.weight.shape == (10, 64)
+        assert models.build("resnet-50", family="imagenet").fc.weight.shape == (1000, 2048)
+        assert models.build("resnet-18").fc.weight.shape == (1000, 512)
+        small = models.build("plain-18", 1, 7)
+    assert small.fc.weight.shape == (7, 512) and small.conv1.weight.shape == (64, 1, 7, 7)
