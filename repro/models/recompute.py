@@ -36,12 +36,16 @@ def _contexts(blocks: Sequence[nn.Module]) -> tuple[AbstractContextManager[None]
 
 @contextmanager
 def _statistics_kept(blocks: Sequence[nn.Module]) -> Iterator[None]:
-    """Normalise over the batch as before, and leave the running statistics alone."""
+    """Normalise over the batch as before, and let copies of the running statistics take the updates.
+
+    To have none instead would save fewer tensors than the first pass did, which the backward pass refuses.
+    """
     norms = [module for block in blocks for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.track_running_stats = False
+    former = [(norm, key, buffer) for norm in norms for key, buffer in norm.named_buffers()]
+    for norm, key, buffer in former:
+        setattr(norm, key, buffer.clone())
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, key, buffer in former:
+            setattr(norm, key, buffer)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from repro import models
+from repro.models import cifar
+
+
+@pytest.mark.parametrize("segment", [1, 2, 5])
+@pytest.mark.parametrize("name", ["plain-26", "resnet-26", "resnet-26-C"])
+def test_computing_again_changes_neither_results_nor_gradients_nor_statistics(name, segment, monkeypatch):
+    images, labels = torch.randn(6, 3, 12, 12, dtype=torch.float64), torch.arange(6)
+    usual = made(name)
+    monkeypatch.setattr(cifar, "DEEP", 1)
+    monkeypatch.setattr(cifar, "SEGMENT", segment)
+    economical = made(name)
+    assert economical.layer1.segment == segment and usual.layer1.segment is None
+    for _ in range(2):
+        outputs = [net(images) for net in (usual, economical)]
+        assert torch.equal(*outputs)
+        for output in outputs:
+            F.cross_entropy(output, labels).backward()
+    for ours, theirs in zip(economical.parameters(), usual.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12)
+    ours, theirs = economical.state_dict(), usual.state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert economical.layer2[1].bn2.num_batches_tracked == 2
+    assert torch.equal(economical.eval()(images), usual.eval()(images))
+
+
+def made(name: str) -> nn.Module:
+    return models.build(name, generator=torch.Generator().manual_seed(0)).double().train()
+
+
+def test_only_the_very_deep_compute_again():
+    with torch.device("meta"):
+        assert models.build("resnet-1202").layer1.segment
+        assert models.build("resnet-110").layer1.segment is None
