@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,7 +32,9 @@ class Study:
     #: Settings of every run, and alternatives of them: each run is repeated once per variant.
     settings: Mapping[str, Any] | None = None
     variants: tuple[Mapping[str, Any], ...] = ({},)
-    #: What a preset changes of this study: its networks, seeds, settings or variants.
+    #: Networks that stop after an iteration of their unchanged schedule, to be carried on by whoever has the time.
+    stop_at: Mapping[str, int] = field(default_factory=dict)
+    #: What a preset changes of this study: its networks, seeds, settings, variants or stop_at.
     presets: Mapping[str, Mapping[str, Any]] | None = None
 
     def for_preset(self, preset: str) -> Study:
@@ -155,7 +157,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _study(name: str, table: Mapping[str, Any]) -> Study:
     """Check a table of a file, key by key."""
     texts = ("title", "question", "expected", "paper")
-    known = (*texts, "networks", "seeds", "settings", "variants", "presets")
+    known = (*texts, "networks", "seeds", "settings", "variants", "stop_at", "presets")
     for key in table:
         if key not in known:
             raise unknown("key", key, known)
@@ -176,6 +178,16 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
     for key in ("settings", "presets"):
         if not isinstance(table.get(key) or {}, Mapping):
             raise UserError(f"{key} must be a table")
+    stops = table.get("stop_at") or {}
+    if (
+        not isinstance(stops, Mapping)
+        or not _is_list_of(list(stops.values()), int)
+        or min(stops.values(), default=1) < 1
+    ):
+        raise UserError(f"stop_at is {stops!r}: a table of iterations by network is needed")
+    for network in stops:
+        if network not in networks:
+            raise unknown("network of stop_at", network, networks)
     changes = table.get("presets") or {}
     for preset in changes:
         if preset not in presets():
@@ -188,6 +200,7 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
         seeds=tuple(seeds),
         settings=_flatten(table.get("settings") or {}),
         variants=tuple(_flatten(item) for item in variants),
+        stop_at=dict(stops),
         presets=changes,
         **{key: table[key] for key in texts},
     )

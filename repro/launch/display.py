@@ -45,8 +45,8 @@ def label(run: Run) -> str:
 class Display:
     """Takes what launchers tell and shows it."""
 
-    def __init__(self, console: Console, total: int, last: int | None = None) -> None:
-        self.console, self.total, self.last = console, total, last
+    def __init__(self, console: Console, total: int) -> None:
+        self.console, self.total = console, total
         self.done = 0
         self.live = console.is_terminal
         self.tasks: dict[Run, TaskID] = {}
@@ -98,17 +98,16 @@ class Display:
                 self.tests[run] = item.row.test_error
         if item.note:
             self.console.print(Text(f"{label(run)}: {item.note}"), soft_wrap=True)
-        end = min(self.last or run.schedule.iterations, run.schedule.iterations)
         since, first = self.began.setdefault(run, (now, item.iteration))
         done = item.iteration - first
-        left = (now - since) / done * (end - item.iteration) if done > 0 else math.nan
+        left = (now - since) / done * (item.end - item.iteration) if done > 0 else math.nan
         if self.live:
             if run not in self.tasks:
-                self.tasks[run] = self.bars.add_task(label(run), total=end, state="")
+                self.tasks[run] = self.bars.add_task(label(run), total=item.end, state="")
             self.bars.update(self.tasks[run], completed=item.iteration, state=self._state(run, left))
-        elif item.row and (now - self.printed.get(run, -math.inf) >= LINE_EVERY or item.iteration >= end):
+        elif item.row and (now - self.printed.get(run, -math.inf) >= LINE_EVERY or item.iteration >= item.end):
             self.printed[run] = now
-            text = f"{escape(label(run))}: {item.iteration:,}/{end:,} {self._state(run, left)}"
+            text = f"{escape(label(run))}: {item.iteration:,}/{item.end:,} {self._state(run, left)}"
             self.console.print(Text(text), soft_wrap=True)
 
     def _state(self, run: Run, left: float) -> str:

@@ -8,9 +8,9 @@ import math
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -42,6 +42,7 @@ class Options:
         device, precision, threads: asked for, or None to take what the run began with, or else this machine's best.
         default_threads: where none are asked for and the run has not begun.
         stop_at: end each run after this iteration of its unchanged schedule, to be carried on later.
+        stops: likewise for single networks, by name.
         checkpoint_every: seconds between checkpoints.
     """
 
@@ -51,7 +52,13 @@ class Options:
     threads: int | None = None
     default_threads: int | None = None
     stop_at: int | None = None
+    stops: Mapping[str, int] = field(default_factory=dict)
     checkpoint_every: float = 60.0
+
+    def last(self, run: Run) -> int:
+        """The iteration after which a run ends here."""
+        stops = (self.stop_at, self.stops.get(run.network))
+        return min([run.schedule.iterations, *(stop for stop in stops if stop)])
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class Progress:
     run: Run
     iteration: int
     began_at: int
+    end: int
     row: Row | None
     note: str = ""
 
@@ -147,7 +155,7 @@ def _execute(
     training = Training.start(make_net(run, dataset, device), run, numerics)
     note = _resume(folder, training)
     state = training.state
-    if record and record["status"] == "stopped" and options.stop_at and state.iteration >= options.stop_at:
+    if record and record["status"] == "stopped" and options.last(run) <= state.iteration < run.schedule.iterations:
         return Outcome(run, "stopped", f"already at iteration {state.iteration}")
     folder.rewind(state.iteration)
 
@@ -160,7 +168,7 @@ def _execute(
         "sessions": [*((record or {}).get("sessions") or []), {"began": _now(), "from": state.iteration}],
     }
     folder.write(record)
-    tell(Progress(run, state.iteration, state.iteration, None, note))
+    tell(Progress(run, state.iteration, state.iteration, options.last(run), None, note))
 
     def save() -> None:
         checkpoint.save(folder.checkpoint_path, run.hash, training)
@@ -206,18 +214,18 @@ def _train(
     """Train to the end of the schedule (True), to `stop_at` or until stopped (False)."""
     run, state = folder.run, training.state
     began_at = state.iteration
-    last = min(options.stop_at or run.schedule.iterations, run.schedule.iterations)
+    last = options.last(run)
     saved = told = time.monotonic()
     if state.iteration >= last or stop.signal:
         return state.iteration >= run.schedule.iterations
     for row in train(training, data, run, numerics):
         if row is not None:
             folder.append(row)
-            tell(Progress(run, state.iteration, began_at, row))
+            tell(Progress(run, state.iteration, began_at, last, row))
             continue
         now = time.monotonic()
         if now - told >= TELL_EVERY:
-            tell(Progress(run, state.iteration, began_at, None))
+            tell(Progress(run, state.iteration, began_at, last, None))
             told = now
         if state.iteration >= last or stop.signal:
             break

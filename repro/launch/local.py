@@ -58,7 +58,7 @@ def _one_by_one(plan: Sequence[Run], options: Options, data: Dataset, tell: Tell
         outcome = attempt(run, options, data, tell, stop)
         if outcome.status == "busy":
             if run not in busy:
-                tell(Progress(run, 0, 0, None, "another process is training it: waiting for it"))
+                tell(_waiting(run, options))
             busy.add(run)
             pending.append(run)
             if busy.issuperset(pending):
@@ -67,6 +67,10 @@ def _one_by_one(plan: Sequence[Run], options: Options, data: Dataset, tell: Tell
         tell(outcome)
         outcomes.append(outcome)
     return outcomes
+
+
+def _waiting(run: Run, options: Options) -> Progress:
+    return Progress(run, 0, 0, options.last(run), None, "another process is training it: waiting for it")
 
 
 class _Workers:
@@ -129,7 +133,7 @@ class _Workers:
             return
         if message.run not in self.told_busy:
             self.told_busy.add(message.run)
-            self.tell(Progress(message.run, 0, 0, None, "another process is training it: waiting for it"))
+            self.tell(_waiting(message.run, self.options))
         self.later.append((time.monotonic() + ASK_AGAIN, message.run))
 
     def feed(self) -> None:

@@ -60,10 +60,6 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
     folder = images.data_folder(request.data_folder)
     plan = _with_data(plan, folder, request)
     _announce(study, plan, numerics, jobs, console)
-    if request.dry_run:
-        _print_plan(plan, numerics, jobs, request, console)
-        return 0
-
     options = Options(
         results=request.results,
         device=request.device,
@@ -71,15 +67,19 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
         threads=request.threads,
         default_threads=numerics.threads,
         stop_at=request.stop_at,
+        stops=study.for_preset(plan[0].preset).stop_at,
         checkpoint_every=request.checkpoint_every,
     )
+    if request.dry_run:
+        _print_plan(plan, numerics, jobs, options, console)
+        return 0
     todo = [run for run in plan if not _complete(request.results, run)]
     if len(todo) < len(plan):
         console.print(f"{len(plan) - len(todo)} of {len(plan)} runs are complete already")
     outcomes: list[Outcome] = []
     stop = Stop()
     if todo:
-        display = Display(console, len(todo), request.stop_at)
+        display = Display(console, len(todo))
         with stop.listening(), display.showing():
             outcomes = run_all(todo, options, (todo[0].data, folder), jobs, display, stop)
     if stop.signal:
@@ -121,7 +121,7 @@ def _complete(results: Path, run: Run) -> bool:
     return record is not None and record["status"] == "complete"
 
 
-def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, request: Request, console: Console) -> None:
+def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, options: Options, console: Console) -> None:
     """The plan with what each run will take, from a few iterations measured now."""
     measured: dict[tuple[object, ...], Estimate] = {}
     rows, total = [], 0.0
@@ -130,18 +130,13 @@ def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, request: Req
         if key not in measured:
             measured[key] = estimate(run, numerics)
         cost = measured[key]
-        done = _complete(request.results, run)
-        total += 0.0 if done else cost.total
-        rows.append(
-            (label(run), f"{cost.iteration * 1000:.1f} ms", "complete" if done else duration(cost.total), run.path)
-        )
-    console.print(
-        tabulate(
-            rows, headers=("run", "iteration", "estimated", "folder"), colalign=("left", "right", "right", "left")
-        ),
-        soft_wrap=True,
-        markup=False,
-    )
+        done = _complete(options.results, run)
+        seconds = 0.0 if done else cost.total * options.last(run) / run.schedule.iterations
+        total += seconds
+        takes = "complete" if done else duration(seconds)
+        rows.append((label(run), f"{cost.iteration * 1000:.1f} ms", takes, run.path))
+    headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
+    console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
     console.print(f"in all about {duration(total / jobs)}, {jobs} at a time; nothing was written", markup=False)
 
 
