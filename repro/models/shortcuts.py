@@ -16,7 +16,7 @@ class ZeroPadded(nn.Module):
     """Option A where the shape changes: identity with a stride, "with extra zero entries padded for increasing
     dimensions" (Section 3.3). No parameters.
 
-    Maps (N, in, H, W) to (N, out, H / stride, W / stride), rounded up. Half of the zero channels come before x.s
+    Maps (N, in, H, W) to (N, out, H / stride, W / stride), rounded up. Half of the zero channels come before x's
     own and half after; the paper does not say where, and channels are exchangeable at initialisation. `subsample` is
     "stride" (every second pixel) or "average" (over stride x stride pixels).
     """
