@@ -1,0 +1,88 @@
+"""The claims of the paper, H1 to H25, and what some runs say of each.
+
+`judge` looks at one source, data set and preset at a time: no verdict is across them. Only complete runs without
+variant speak for a network, but where a claim names a variant; of two runs that differ in more than network and seed
+none is compared with the other. What a run that diverged says is in `repro.claims.compare.above`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from repro.claims.claim import Claim, Plan, load
+from repro.claims.evidence import PAPER_SETTING, Evidence
+from repro.claims.exact import EXACT
+from repro.claims.rules import RULES, UNITS, Judgement
+from repro.claims.verdict import Link, Verdict, Word, contradicted, deciding, to_dict, write
+from repro.records import Records
+
+__all__ = ["Claim", "Link", "Plan", "Verdict", "Word", "contradicted", "judge", "load", "to_dict", "write"]
+
+
+def judge(records: Records, *, source: str, data: str, preset: str) -> list[Verdict]:
+    """Judge every claim by the runs of one source, data set and preset.
+
+    Args:
+        records: what `repro.records.collect` gives; runs of others are not looked at.
+        source: name of the results folder.
+        data: name of the data set.
+        preset: name of the preset.
+
+    Returns:
+        A verdict per claim, in the order H1 to H25.
+    """
+    evidence = Evidence(records, source=source, data=data, preset=preset)
+    return [_verdict(claim, _judge(claim, evidence), evidence) for claim in load()]
+
+
+def _judge(claim: Claim, evidence: Evidence) -> Judgement:
+    if claim.id in EXACT:
+        return _counted(claim.id)
+    if claim.id not in RULES:
+        return Judgement((), "not run", f"It would take {claim.needs}.")
+    found = RULES[claim.id](evidence)
+    if claim.scope == "paper" and (evidence.data, evidence.preset) != PAPER_SETTING:
+        data, preset = PAPER_SETTING
+        note = f"This is about an error after the paper's own training: preset {preset} on {data} alone can judge it."
+        measured = tuple(link for link in found.links if link.effect is not None)
+        if measured:
+            note += f" With preset {evidence.preset} on {evidence.data}, where it judges nothing:"
+        return Judgement(measured, "not run", note)
+    return found
+
+
+@cache
+def _counted(name: str) -> Judgement:
+    return EXACT[name]()
+
+
+def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
+    turns = deciding(found.links, found.verdict)
+    runs = tuple(dict.fromkeys(folder for link in found.links for folder in link.runs))
+    how = dict.fromkeys(sentence for link in found.links for sentence in link.how)
+    missing = found.verdict == "not run" or any(link.verdict == "not run" for link in found.links)
+    return Verdict(
+        id=claim.id,
+        section=claim.section,
+        statement=claim.statement,
+        paper=claim.paper,
+        form=claim.form,
+        caveats=claim.caveats,
+        verdict=found.verdict,
+        evidence=" ".join([*filter(None, [found.note]), *_sentences(found.links), *how]),
+        effect=turns.effect if turns else None,
+        interval=turns.interval if turns else None,
+        unit=UNITS.get(claim.id, "percentage points") if turns else "",
+        n=len(runs),
+        runs=runs,
+        links=found.links,
+        command=claim.command(evidence.preset, evidence.data) if missing else None,
+        source=evidence.source,
+        data=evidence.data,
+        preset=evidence.preset,
+    )
+
+
+def _sentences(links: tuple[Link, ...]) -> list[str]:
+    """Each link's evidence once: several may lack the same run."""
+    return list(dict.fromkeys(link.evidence for link in links))

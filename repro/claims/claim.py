@@ -1,0 +1,77 @@
+"""The claims as data: claims.toml, and the commands that would provide their evidence."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from repro import study
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs that a claim needs: some networks of a study."""
+
+    study: str
+    only: tuple[str, ...]
+
+    def command(self, preset: str, data: str) -> str | None:
+        """What to type; None where the study stops one of the networks before its end at this preset.
+
+        CIFAR-10 is found by --data-dir, for which the command has DIR.
+
+        Raises:
+            UserError: an unknown preset or study.
+        """
+        if set(self.only) & set(study.load(self.study).for_preset(preset).stop_at):
+            return None
+        words = ["python", "-m", "repro.run", self.study, "--preset", preset]
+        usual = study.preset_run(preset, self.only[0]).data
+        if data not in (usual, f"{usual}-jpeg"):
+            words += ["--data", data]
+        if data != "digits":
+            words += ["--data-dir", "DIR"]
+        return shlex.join([*words, "--only", ",".join(self.only)])
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper; claims.toml describes the fields."""
+
+    id: str
+    section: str
+    statement: str
+    paper: str
+    form: str
+    caveats: str
+    scope: Literal["any", "paper", "none"]
+    plan: Plan | None = None
+    needs: str = ""
+    test: str = ""
+
+    def command(self, preset: str, data: str) -> str | None:
+        """The command that would provide the evidence; None where none can.
+
+        A claim about the paper's own setting is asked for at that one. An unknown preset has no command.
+        """
+        if self.plan is None:
+            return self.test or None
+        if self.scope == "paper":
+            preset, data = "paper", "cifar10"
+        return self.plan.command(preset, data) if preset in study.presets() else None
+
+
+@cache
+def load() -> tuple[Claim, ...]:
+    """All claims, in the order H1 to H25."""
+    text = resources.files("repro.claims").joinpath("claims.toml").read_text(encoding="utf-8")
+    return tuple(_claim(table) for table in tomllib.loads(text)["claim"])
+
+
+def _claim(table: dict[str, Any]) -> Claim:
+    plan = table.pop("plan", None)
+    return Claim(plan=Plan(plan["study"], tuple(plan["only"])) if plan else None, **table)

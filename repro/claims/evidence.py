@@ -1,0 +1,174 @@
+"""The runs that may speak for a network: complete ones of one source, data set and preset, and what they are like."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from repro.claims.statistics import Side, Spread, pooled
+from repro.records import Records
+from repro.spec import Run
+
+Measure = Literal["train_error", "test_error", "response"]
+WORDS = {"train_error": "training error", "test_error": "test error", "response": "mean response"}
+
+#: Standard deviation over seeds where nothing measures it: 0.3 points, or a twentieth of the error where that is more.
+#: The paper's five runs of ResNet-110 have 0.16 at an error of 6.61 (Table 6), reproductions by others 0.2 to 0.3;
+#: where errors are larger, seeds move them further. For responses no spread was ever published; the same twentieth.
+ASSUMED = {"train_error": Spread(0.3, 0.05), "test_error": Spread(0.3, 0.05), "response": Spread(0.0, 0.05)}
+#: How many times that is assumed away from the paper's own setting, of which alone it is known.
+ELSEWHERE = 2.0
+PAPER_SETTING = ("cifar10", "paper")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A complete run.
+
+    Attributes:
+        train_error: percent, mean over the last evaluation interval.
+        test_error: percent, of the final iterate.
+        response: mean over layers of the responses' standard deviation; NaN if not measured.
+        test_images: on which test_error was counted; None if the record does not say.
+        crops: training images seen in the last evaluation interval.
+        warm_up_ended: iteration at which training error had fallen below 80 %; None if it never did.
+        protocol: all settings but network and seed, and the images' fingerprint, by dotted name.
+    """
+
+    network: str
+    variant: str
+    kind: str
+    folder: str
+    train_error: float
+    test_error: float
+    response: float
+    test_images: int | None
+    crops: int
+    warm_up_ended: int | None
+    protocol: Mapping[str, str]
+
+    def value(self, measure: Measure) -> float:
+        """One of its three numbers."""
+        return float(getattr(self, measure))
+
+    def images(self, measure: Measure) -> int | None:
+        """On how many images that number was counted."""
+        return {"train_error": self.crops, "test_error": self.test_images, "response": None}[measure]
+
+
+class Evidence:
+    """The runs of one source, data set and preset.
+
+    Attributes:
+        curves: rows of the complete and diverged ones (`Records.curves`).
+    """
+
+    def __init__(self, records: Records, *, source: str, data: str, preset: str) -> None:
+        self.source, self.data, self.preset = source, data, preset
+        self._all: list[dict[Any, Any]] = _of(records.runs, source, data, preset).to_dict("records")
+        self.curves = _of(records.curves, source, data, preset)
+        responses = _of(records.responses, source, data, preset)
+        means = responses.groupby("folder")["std"].mean().to_dict() if len(responses) else {}
+        complete = [row for row in self._all if row["status"] == "complete"]
+        self._ended = [_ended(row, means.get(row["folder"], math.nan)) for row in complete]
+
+    def runs(self, network: str, measure: Measure | None = None, variant: str = "") -> list[Ended]:
+        """Complete runs of a network, if asked for only those that have a number."""
+        found = [run for run in self._ended if (run.network, run.variant) == (network, variant)]
+        return [run for run in found if measure is None or math.isfinite(run.value(measure))]
+
+    def diverged(self, network: str, measure: Measure, variant: str = "") -> list[dict[Any, Any]]:
+        """The row (`repro.records.RUN_COLUMNS`) of each run whose loss stopped being finite.
+
+        It speaks of errors; of responses it says nothing.
+        """
+        if measure == "response":
+            return []
+        return [row for row in self._rows(network, variant) if row["status"] == "diverged"]
+
+    def absence(self, network: str, variant: str = "") -> str:
+        """Why there is no number of a network, in words."""
+        name = f"{network} with {variant}" if variant else network
+        counts = Counter(row["status"] for row in self._rows(network, variant))
+        if counts.pop("complete", 0):
+            return f"{name} is complete, but this was not measured"
+        others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        return f"no complete run of {name}" + (f" ({others})" if others else "")
+
+    def side(self, runs: Sequence[Ended], measure: Measure) -> Side:
+        """Runs of one network as a side of a comparison; their spread, if needed, is that of nets of the same kind."""
+        first = runs[0]
+        return Side(
+            name=first.network,
+            values=tuple(run.value(measure) for run in runs),
+            spread=self._spread(first.kind, measure, first.variant),
+            kind=first.kind,
+            images=first.images(measure),
+        )
+
+    def _spread(self, kind: str, measure: Measure, variant: str) -> Spread:
+        groups: dict[str, list[float]] = {}
+        for run in self._ended:
+            if (run.kind, run.variant) == (kind, variant) and math.isfinite(run.value(measure)):
+                groups.setdefault(run.network, []).append(run.value(measure))
+        known = ASSUMED[measure]
+        times = 1.0 if (self.data, self.preset) == PAPER_SETTING else ELSEWHERE
+        return pooled(groups.values()) or Spread(times * known.points, times * known.relative)
+
+    def _rows(self, network: str, variant: str) -> list[dict[Any, Any]]:
+        return [row for row in self._all if (row["network"], row["variant"]) == (network, variant)]
+
+
+def _of(table: pd.DataFrame, source: str, data: str, preset: str) -> pd.DataFrame:
+    return table[(table["source"] == source) & (table["data"] == data) & (table["preset"] == preset)]
+
+
+def _ended(row: Mapping[Any, Any], response: float) -> Ended:
+    record = row["record"]
+    run = Run.from_dict(record["spec"])
+    about = record.get("data")
+    about = about if isinstance(about, dict) else {}
+    return Ended(
+        network=run.network,
+        variant=run.variant,
+        kind=row["kind"],
+        folder=row["folder"],
+        train_error=row["train_error"],
+        test_error=row["test_error"],
+        response=float(response),
+        test_images=_count(about.get("test_images")),
+        crops=min(run.evaluate_every, run.schedule.iterations) * run.optimiser.batch_size,
+        warm_up_ended=_count(record.get("warm_up_ended")),
+        protocol={"images": json.dumps(about.get("fingerprint")), **_protocol(run)},
+    )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _protocol(run: Run) -> dict[str, str]:
+    named = ("network", "seed", "variant")
+    return _flat({key: value for key, value in run.to_dict().items() if key not in named})
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        flat.update(
+            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: json.dumps(value)}
+        )
+    return flat
+
+
+def departures(runs: Iterable[Ended], allowed: Iterable[str] = ()) -> list[str]:
+    """Settings, beside those allowed to, in which some runs differ: what makes them no fair comparison."""
+    protocols = [run.protocol for run in runs]
+    keys = sorted({key for protocol in protocols for key in protocol} - set(allowed))
+    return [key for key in keys if len({protocol.get(key) for protocol in protocols}) > 1]

@@ -1,0 +1,87 @@
+"""Claims that are counted, not measured: H12, H23 and H24, from the networks' own arithmetic. No chance is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from repro import paper
+from repro.claims.rules import Judgement, chain
+from repro.claims.verdict import Link
+from repro.measure.complexity import Complexity, complexity, figure_5, vgg
+
+#: "Similar" blocks (H24) differ by less than this share.
+SIMILAR = 0.1
+#: Times that are called "doubled" (H24).
+DOUBLED = (1.8, 2.2)
+
+
+def h12(cost: Callable[[str], Complexity] = complexity) -> Judgement:
+    """Table 6's numbers of parameters, and that a plain net has as many as the residual one."""
+    ours = paper.table(6).query("network != ''")
+    printed = dict(zip(ours["network"], ours["params"], strict=True))
+    return chain([*(_rounds_to(network, text, cost) for network, text in printed.items()), _twins(printed, cost)])
+
+
+def _rounds_to(network: str, text: str, cost: Callable[[str], Complexity]) -> Link:
+    digits = len(text.rstrip("M").partition(".")[2])
+    count = cost(network).parameters
+    ours = f"{count / 1e6:.{digits}f}M"
+    return _counted(f"{network} has {text} parameters", ours == text, f"{network}: {count:,}, printed {text}.")
+
+
+def _twins(networks: Iterable[str], cost: Callable[[str], Complexity]) -> Link:
+    odd = [name for name in networks if cost(name.replace("resnet", "plain")).parameters != cost(name).parameters]
+    text = (
+        f"Not so at {', '.join(odd)}."
+        if odd
+        else "Each plain net has exactly as many as the residual net of its depth."
+    )
+    return _counted("plain and residual nets have equally many", not odd, text)
+
+
+def h23(
+    cost: Callable[[str, str], Complexity] = complexity,  # type: ignore[assignment]
+    others: Mapping[int, int] | None = None,
+) -> Judgement:
+    """Multiply-adds of resnet-152 below those of VGG-16 and VGG-19."""
+    ours = cost("resnet-152", "imagenet").macs
+    theirs = others or {16: vgg(16).macs, 19: vgg(19).macs}
+    return chain(
+        _counted(
+            f"resnet-152 < VGG-{depth} in multiply-adds",
+            ours < macs,
+            f"resnet-152 takes {ours / 1e9:.1f} billion multiply-adds, VGG-{depth} {macs / 1e9:.1f} billion.",
+        )
+        for depth, macs in theirs.items()
+    )
+
+
+def h24(blocks: Mapping[str, Complexity] | None = None) -> Judgement:
+    """The blocks of Figure 5: alike in cost, and the bottleneck doubled by a projection."""
+    costs = blocks or figure_5()
+    basic, bottleneck, projected = (costs[name] for name in ("basic", "bottleneck", "projected bottleneck"))
+    apart = abs(bottleneck.macs / basic.macs - 1)
+    times = (projected.macs / bottleneck.macs, projected.parameters / bottleneck.parameters)
+    return chain(
+        [
+            _counted(
+                "the blocks of Figure 5 cost about the same",
+                apart < SIMILAR,
+                f"The bottleneck block takes {bottleneck.macs:,} multiply-adds, the basic one {basic.macs:,}: "
+                f"{100 * apart:.1f} % apart.",
+            ),
+            _counted(
+                "a projection doubles the bottleneck block",
+                all(DOUBLED[0] <= ratio <= DOUBLED[1] for ratio in times),
+                f"A projection makes it {times[0]:.2f} times as costly and {times[1]:.2f} times as large.",
+            ),
+        ]
+    )
+
+
+def _counted(statement: str, true: bool, text: str) -> Link:
+    return Link(statement, "holds" if true else "contradicted", text)
+
+
+#: The claims that need no runs.
+EXACT: dict[str, Callable[[], Judgement]] = {"H12": h12, "H23": h23, "H24": h24}

@@ -1,0 +1,211 @@
+"""How each claim about training runs is judged, H1 to H15; claims.toml says the same in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from repro import paper, study
+from repro.claims.compare import above, absent, against, alike
+from repro.claims.evidence import Evidence
+from repro.claims.statistics import Fixed, Spread
+from repro.claims.verdict import Link, Word, together
+
+#: Share of the logged points in which an order must hold to be called lasting.
+LASTING = 0.95
+#: Fewer points than this show no course.
+FEWEST_POINTS = 10
+#: Training errors further apart than this are not "similar", percentage points (H9).
+SIMILAR_TRAINING = 1.0
+#: Test errors nearer than this are "similar", percentage points (H7).
+SIMILAR_ACCURACY = 1.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a rule finds: its comparisons and, where these alone do not make it, the verdict on the whole."""
+
+    links: tuple[Link, ...]
+    verdict: Word
+    note: str = ""
+
+
+def chain(links: Iterable[Link]) -> Judgement:
+    """All links must hold."""
+    links = tuple(links)
+    return Judgement(links, together(links))
+
+
+def h1(evidence: Evidence) -> Judgement:
+    """Training error of plain-56 above that of plain-20, all along and at the end."""
+    end = above(evidence, "train_error", "plain-56", "plain-20")
+    return chain([end] if end.interval is None else [end, _course(evidence, "plain-56", "plain-20")])
+
+
+def _course(evidence: Evidence, more: str, less: str) -> Link:
+    """The share of logged points at which one training error is above the other, from where both are on the plot."""
+    statement = f"{more} > {less} in training error all along"
+    runs = [*evidence.runs(more, "train_error"), *evidence.runs(less, "train_error")]
+    curves = {name: _mean_curve(evidence, name) for name in (more, less)}
+    both = pd.concat(curves, axis=1, join="inner").dropna()
+    if both.empty:
+        return absent(statement, ["two curves with common points are needed"])
+    limit = paper.constants()["cifar"]["plot_limit"]
+    first = {name: both.index[both[name] < limit].min() for name in (more, less)}
+    known = [iteration for iteration in first.values() if not pd.isna(iteration)]
+    if len(known) == 2:
+        start, since = max(known), f"from iteration {max(known):,}, when both are below {limit:g} %,"
+    elif known:
+        start = known[0]
+        since = f"from iteration {start:,}, when the first is below {limit:g} % (the other never is),"
+    else:
+        start = both.index.max() // 2
+        since = f"over the second half (neither is ever below {limit:g} %)"
+    rows = both[both.index >= start]
+    share = float((rows[more] > rows[less]).mean())
+    word: Word = "holds" if share >= LASTING else "contradicted" if share <= 1 - LASTING else "too close to call"
+    if len(rows) < FEWEST_POINTS:
+        word = "too close to call"
+    text = (
+        f"The training error of {more} is the higher one in {round(share * len(rows))} of {len(rows)} logged points "
+        f"({100 * share:.0f} %) {since} to the end."
+    )
+    return Link(statement, word, text, runs=tuple(run.folder for run in runs))
+
+
+def _mean_curve(evidence: Evidence, network: str) -> pd.Series[float]:
+    """Training error by iteration, mean over the complete runs."""
+    rows = evidence.curves
+    rows = rows[(rows["network"] == network) & (rows["variant"] == "") & (rows["status"] == "complete")]
+    return rows.groupby("iteration")["train_error"].mean()
+
+
+def h2(evidence: Evidence) -> Judgement:
+    """Test error of plain-56 above that of plain-20."""
+    return chain([above(evidence, "test_error", "plain-56", "plain-20")])
+
+
+def h3(evidence: Evidence) -> Judgement:
+    """Training error of plain nets: 56 > 44 > {20, 32}."""
+    pairs = [("plain-56", "plain-44"), ("plain-44", "plain-32"), ("plain-44", "plain-20")]
+    return chain(above(evidence, "train_error", more, less) for more, less in pairs)
+
+
+def h4(evidence: Evidence) -> Judgement:
+    """plain-110 stays above 60 % training error."""
+    limit = paper.constants()["cifar"]["plain_110_error_above"]
+    statement = f"plain-110 stays above {limit:g} % error"
+    link = against(evidence, statement, "train_error", "plain-110", Fixed("the bound of", limit), claim="above")
+    rows = evidence.curves[(evidence.curves["network"] == "plain-110") & (evidence.curves["variant"] == "")]
+    lowest = rows.loc[rows["folder"].isin(link.runs), "train_error"].min()
+    if not link.runs or pd.isna(lowest):
+        return chain([link])
+    dips = link.verdict == "holds" and lowest <= limit
+    text = f"{link.evidence} Its lowest logged training error is {lowest:.1f} %."
+    return chain([replace(link, verdict="too close to call" if dips else link.verdict, evidence=text)])
+
+
+def h5(evidence: Evidence) -> Judgement:
+    """Test error of residual nets: 20 > 32 > {44, 56} > 110."""
+    pairs = [(20, 32), (32, 44), (32, 56), (44, 110), (56, 110)]
+    return chain(above(evidence, "test_error", f"resnet-{more}", f"resnet-{less}") for more, less in pairs)
+
+
+def h6(evidence: Evidence) -> Judgement:
+    """Training error of a plain net above that of the residual net of its depth."""
+    links = {n: above(evidence, "train_error", f"plain-{n}", f"resnet-{n}") for n in (20, 32, 44, 56, 110)}
+    if links[110].verdict == "not run":
+        # No study of the claim's own plans a plain net of 110 layers; where another has trained it, it counts.
+        del links[110]
+    judged = [link for link in links.values() if link.verdict != "not run"]
+    return Judgement(tuple(links.values()), together(judged) if judged else "not run")
+
+
+def h7(evidence: Evidence) -> Judgement:
+    """resnet-110 trains with warm-up, and as well without."""
+    limit, threshold = (paper.constants()["cifar"][key] for key in ("plot_limit", "warm_up_until"))
+    plot = Fixed("the upper end of Figure 6, at", limit)
+    link = against(evidence, "resnet-110 trains when warmed up", "train_error", "resnet-110", plot)
+    if link.interval is not None:
+        passed = [run.warm_up_ended for run in evidence.runs("resnet-110", "train_error")]
+        ends = ", ".join(dict.fromkeys("never" if at is None else f"at iteration {at:,}" for at in passed))
+        # Between the two it left chance, and a longer schedule might bring it further.
+        between = link.verdict == "contradicted" and limit - link.interval[1] < threshold
+        link = replace(
+            link,
+            verdict="too close to call" if between else link.verdict,
+            evidence=f"{link.evidence} It fell below {threshold:g} % {ends}.",
+        )
+    variants = ("", "schedule.warm_up=off")
+    same = alike(evidence, "as good without warm-up", "test_error", "resnet-110", variants, SIMILAR_ACCURACY)
+    return chain([link, same])
+
+
+def h8(evidence: Evidence) -> Judgement:
+    """Training error of resnet-1202 below 0.1 %."""
+    limit = paper.constants()["cifar"]["resnet_1202_train_error_below"]
+    statement = f"resnet-1202's training error is below {limit:g} %"
+    # Near zero the usual assumption of 0.3 points would drown the claim; a twentieth of the error keeps its scale.
+    spread = Spread(0.0, 0.05)
+    bound = Fixed("the bound of", limit)
+    return chain([against(evidence, statement, "train_error", "resnet-1202", bound, assumed=spread)])
+
+
+def h9(evidence: Evidence) -> Judgement:
+    """Test error of resnet-1202 above that of resnet-110, at similar training error."""
+    link = above(evidence, "test_error", "resnet-1202", "resnet-110")
+    deep, shallow = (evidence.runs(name, "train_error") for name in ("resnet-1202", "resnet-110"))
+    if link.interval is None or not (deep and shallow):
+        return chain([link])
+    a, b = evidence.side(deep, "train_error").mean, evidence.side(shallow, "train_error").mean
+    text = f"{link.evidence} Their training errors are {a:.2f} and {b:.2f} %"
+    if abs(a - b) >= SIMILAR_TRAINING:
+        link = replace(link, verdict="too close to call")
+        text += ": not similar, as the claim has them"
+    return chain([replace(link, evidence=f"{text}.")])
+
+
+def h10(evidence: Evidence) -> Judgement:
+    """Mean response of plain nets above that of residual ones."""
+    return chain(above(evidence, "response", f"plain-{n}", f"resnet-{n}") for n in (20, 56))
+
+
+def h11(evidence: Evidence) -> Judgement:
+    """Mean response of residual nets: 20 > 56 > 110."""
+    return chain(above(evidence, "response", f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 56), (56, 110)))
+
+
+def h13(evidence: Evidence) -> Judgement:
+    """Test error of resnet-110 below those of FitNet and of Highway (2.3M)."""
+    table = paper.table(6)
+    fitnet = table[table["method"] == "FitNet"]
+    highway = table[(table["method"] == "Highway") & (table["params"] == "2.3M")]
+    others = [
+        Fixed("FitNet's", float(fitnet["error"].item())),
+        # How many runs are behind Highway's mean is not printed: its whole spread is taken for its error.
+        Fixed("Highway's", float(highway["mean"].item()), float(highway["std"].item())),
+    ]
+    return chain(
+        against(evidence, f"resnet-110 < {other.name} in test error", "test_error", "resnet-110", other)
+        for other in others
+    )
+
+
+def h15(evidence: Evidence) -> Judgement:
+    """Training error of plain-56 above that of plain-20 after three times the iterations."""
+    if evidence.preset not in study.presets():
+        return chain([absent("plain-56 > plain-20 after 3x the iterations", ["the preset's iterations are not known"])])
+    factor = paper.constants()["imagenet"]["longer_training_factor"]
+    iterations = factor * study.preset_run(evidence.preset, "plain-20").schedule.iterations
+    return chain([above(evidence, "train_error", "plain-56", "plain-20", variant=f"schedule.iterations={iterations}")])
+
+
+#: The claims that training runs can judge.
+RULES: dict[str, Callable[[Evidence], Judgement]] = {
+    "H1": h1, "H2": h2, "H3": h3, "H4": h4, "H5": h5, "H6": h6, "H7": h7, "H8": h8, "H9": h9, "H10": h10, "H11": h11,
+    "H13": h13, "H15": h15,
+}  # fmt: skip
+#: In what their effects and intervals are measured, where it is not percentage points.
+UNITS = {"H10": "standard deviation", "H11": "standard deviation"}

@@ -1,0 +1,117 @@
+"""What is said of a claim, and how the verdicts on its parts make the verdict on the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from repro.claims.statistics import Estimate
+from repro.records import write_json
+
+Word = Literal["holds", "contradicted", "too close to call", "not run"]
+#: Version of claims.json.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Link:
+    """One comparison of a claim.
+
+    Attributes:
+        statement: what is compared, as the claim has it: "resnet-20 > resnet-32 in test error".
+        verdict: on this comparison alone.
+        evidence: a sentence with the numbers.
+        effect: the difference, positive in the direction of the claim; None where there is no number.
+        interval: its 95 % interval.
+        runs: folders of the runs behind it, below the source's results folder.
+        how: how the interval was found, in sentences.
+    """
+
+    statement: str
+    verdict: Word
+    evidence: str
+    effect: float | None = None
+    interval: tuple[float, float] | None = None
+    runs: tuple[str, ...] = ()
+    how: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the runs of one source, data set and preset say of one claim.
+
+    Attributes:
+        id: H1 to H25.
+        section: of the paper.
+        statement: what the paper says, in plain words.
+        paper: the paper's numbers.
+        form: what is judged here.
+        caveats: what is known to make the verdict fragile; may be empty.
+        verdict: holds, contradicted, too close to call, or not run.
+        evidence: sentences with the numbers, and how the interval was found.
+        effect: the difference on which the verdict turns, in `unit`, positive in the direction of the claim.
+        interval: its 95 % interval (low, high), or None.
+        unit: of effect and interval: "percentage points", "standard deviation", or "" where there is none.
+        n: number of runs behind it.
+        runs: their folders, below the source's results folder.
+        links: the comparisons of which it is made.
+        command: what to type to get the missing runs (or the test that checks it); None where nothing is missing, or
+            nothing here can supply it.
+        source: name of the results folder judged.
+        data: name of its data set.
+        preset: name of its preset.
+    """
+
+    id: str
+    section: str
+    statement: str
+    paper: str
+    form: str
+    caveats: str
+    verdict: Word
+    evidence: str
+    effect: float | None
+    interval: tuple[float, float] | None
+    unit: str
+    n: int
+    runs: tuple[str, ...]
+    links: tuple[Link, ...]
+    command: str | None
+    source: str
+    data: str
+    preset: str
+
+
+def by_interval(estimate: Estimate) -> Word:
+    """A claim of a positive difference: too close to call where the interval includes 0."""
+    return "holds" if estimate.low > 0 else "contradicted" if estimate.high < 0 else "too close to call"
+
+
+def together(links: Sequence[Link]) -> Word:
+    """A chain holds if each link does, and is contradicted if any is, even where others were not run."""
+    words = {link.verdict for link in links}
+    order: tuple[Word, ...] = ("contradicted", "not run", "too close to call")
+    return next((word for word in order if word in words), "holds")
+
+
+def deciding(links: Sequence[Link], verdict: Word) -> Link | None:
+    """The link on which a chain's verdict turns: of those with its verdict, the one nearest to contradiction."""
+    found = [link for link in links if link.verdict == verdict and link.interval is not None]
+    return min(found, key=lambda link: link.interval[0] if link.interval else 0.0, default=None)
+
+
+def contradicted(verdicts: Iterable[Verdict]) -> bool:
+    """Whether any claim is contradicted: what `--strict` asks."""
+    return any(verdict.verdict == "contradicted" for verdict in verdicts)
+
+
+def to_dict(verdict: Verdict) -> dict[str, Any]:
+    """As JSON types."""
+    return asdict(verdict)
+
+
+def write(path: Path, verdicts: Iterable[Verdict]) -> None:
+    """Write claims.json: {"format": 1, "verdicts": [...]}, each with the fields of `Verdict`."""
+    write_json(path, {"format": FORMAT, "verdicts": [to_dict(verdict) for verdict in verdicts]})

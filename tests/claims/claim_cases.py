@@ -1,0 +1,151 @@
+"""What drives each claim to each verdict that it can have: records to plant, and the verdict they should get.
+
+H14, H16 to H22 and H25 can only be "not run": no rule judges them. H12, H23 and H24 are counted: they cannot be too
+close to call, nor not run; what drives them is in test_verdicts.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from planted import PAPER, RESPONSES, plant
+
+from repro import claims
+from repro.claims import Verdict
+from repro.records import Source, collect
+
+SEEDS = (-0.05, 0.0, 0.05)
+Planter = Callable[[Path], None]
+
+
+def judged(results: Path, data: str = "cifar10", preset: str = "paper") -> dict[str, Verdict]:
+    records = collect([Source("local", results)])
+    assert not records.damaged
+    return {verdict.id: verdict for verdict in claims.judge(records, source="local", data=data, preset=preset)}
+
+
+def runs(
+    train: dict[str, float] | None = None,
+    test: dict[str, float] | None = None,
+    response: dict[str, float] | None = None,
+    *,
+    seeds: Iterable[float] = (0.0,),
+    **more: object,
+) -> Planter:
+    """Plant networks with these end errors and mean responses; each seed adds its offset to all three."""
+    given = (train or {}, test or {}, response or {})
+
+    def planter(results: Path) -> None:
+        for network in dict.fromkeys(name for table in given for name in table):
+            for seed, offset in enumerate(seeds):
+                mean = given[2].get(network)
+                plant(
+                    results,
+                    network,
+                    seed=seed,
+                    train_end=given[0].get(network, 5.0) + offset,
+                    test_end=given[1].get(network, 10.0) + offset,
+                    responses=None if mean is None else mean + offset / 10,
+                    **{"preset": "paper", "coarse": 10, **more},
+                )
+
+    return planter
+
+
+def diverged(*networks: str, **more: object) -> Planter:
+    def planter(results: Path) -> None:
+        for network in networks:
+            plant(results, network, **{"preset": "paper", "coarse": 10, "status": "diverged", **more})
+
+    return planter
+
+
+def deepest(train: float, test: float, **more: object) -> Planter:
+    return runs({"resnet-110": train}, {"resnet-110": test}, **more)
+
+
+def both(train: float, test: float) -> Planter:
+    """resnet-1202 with these errors, beside a resnet-110 as the paper's."""
+    return runs({"resnet-110": 0.1, "resnet-1202": train}, {"resnet-110": 6.61, "resnet-1202": test})
+
+
+OFF = {"schedule.warm_up": "off"}
+LONG = {"schedule.iterations": 192_000}
+TRAIN = {network: errors[0] for network, errors in PAPER.items()}
+TEST = {network: errors[1] for network, errors in PAPER.items()}
+RESNETS = {f"resnet-{depth}": TEST[f"resnet-{depth}"] for depth in (20, 32, 44, 56, 110)}
+ALL_PLAIN = {f"plain-{depth}": TRAIN[f"plain-{depth}"] for depth in (20, 32, 44, 56)}
+
+CASES: list[tuple[str, str, list[Planter]]] = [
+    ("H1", "holds", [runs({"plain-20": 1.4, "plain-56": 5.9})]),
+    ("H1", "holds", [runs({"plain-20": 1.4, "plain-56": 5.9}, seeds=SEEDS)]),
+    ("H1", "holds", [runs({"plain-20": 25.0, "plain-56": 60.0})]),
+    ("H1", "contradicted", [runs({"plain-20": 5.9, "plain-56": 1.4})]),
+    ("H1", "too close to call", [runs({"plain-20": 1.4, "plain-56": 1.9})]),
+    ("H1", "too close to call", [runs({"plain-20": 1.4}), diverged("plain-56")]),
+    ("H1", "contradicted", [runs({"plain-56": 1.4}), diverged("plain-20")]),
+    ("H1", "not run", [runs({"plain-20": 1.4})]),
+    ("H2", "holds", [runs(test={"plain-20": 9.7, "plain-56": 13.3})]),
+    ("H2", "contradicted", [runs(test={"plain-20": 13.3, "plain-56": 9.7})]),
+    ("H2", "too close to call", [runs(test={"plain-20": 9.7, "plain-56": 10.7})]),
+    ("H2", "holds", [runs(test={"plain-20": 9.7, "plain-56": 10.7}, seeds=SEEDS)]),
+    ("H2", "not run", [runs(test={"plain-56": 13.3})]),
+    ("H3", "holds", [runs(ALL_PLAIN)]),
+    ("H3", "holds", [runs({**ALL_PLAIN, "plain-32": 0.5})]),
+    ("H3", "contradicted", [runs({**ALL_PLAIN, "plain-56": 1.0})]),
+    ("H3", "too close to call", [runs({**ALL_PLAIN, "plain-44": 1.6})]),
+    ("H3", "not run", [runs({"plain-20": 1.4, "plain-44": 3.2, "plain-56": 5.9})]),
+    ("H3", "contradicted", [runs({"plain-44": 3.2, "plain-56": 1.0})]),
+    ("H4", "holds", [runs({"plain-110": 75.0})]),
+    ("H4", "contradicted", [runs({"plain-110": 40.0})]),
+    ("H4", "too close to call", [runs({"plain-110": 61.0})]),
+    ("H4", "too close to call", [diverged("plain-110")]),
+    ("H4", "not run", [runs({"plain-56": 5.9})]),
+    ("H5", "holds", [runs(test=RESNETS, seeds=SEEDS)]),
+    ("H5", "contradicted", [runs(test={**RESNETS, "resnet-110": 9.5})]),
+    ("H5", "too close to call", [runs(test=RESNETS)]),
+    ("H5", "not run", [runs(test={"resnet-20": 8.75, "resnet-32": 7.51})]),
+    ("H5", "contradicted", [runs(test={**RESNETS, "resnet-110": 9.5} | {"resnet-20": 20.0}), diverged("resnet-44")]),
+    ("H6", "holds", [runs(TRAIN, seeds=SEEDS)]),
+    ("H6", "holds", [runs({"plain-56": 5.9, "resnet-56": 0.1})]),
+    ("H6", "contradicted", [runs({**TRAIN, "resnet-56": 20.0})]),
+    ("H6", "too close to call", [runs(TRAIN)]),
+    ("H6", "not run", [runs({"plain-20": 1.4, "resnet-56": 0.1})]),
+    ("H7", "holds", [deepest(0.1, 6.6, seeds=SEEDS), deepest(0.1, 6.7, seeds=SEEDS, settings=OFF)]),
+    ("H7", "contradicted", [deepest(0.1, 6.6, seeds=SEEDS), deepest(9.0, 12.0, seeds=SEEDS, settings=OFF)]),
+    ("H7", "contradicted", [deepest(0.1, 6.6), diverged("resnet-110", settings=OFF)]),
+    ("H7", "contradicted", [diverged("resnet-110")]),
+    ("H7", "contradicted", [deepest(88.0, 88.0, seeds=SEEDS)]),
+    ("H7", "too close to call", [deepest(0.1, 6.6), deepest(0.1, 6.7, settings=OFF)]),
+    ("H7", "too close to call", [deepest(40.0, 40.0, seeds=SEEDS), deepest(40.0, 40.0, seeds=SEEDS, settings=OFF)]),
+    ("H7", "not run", [deepest(0.1, 6.6)]),
+    ("H7", "not run", [deepest(0.1, 6.6, settings=OFF)]),
+    ("H8", "holds", [runs({"resnet-1202": 0.05})]),
+    ("H8", "contradicted", [runs({"resnet-1202": 0.5})]),
+    ("H8", "contradicted", [diverged("resnet-1202")]),
+    ("H8", "too close to call", [runs({"resnet-1202": 0.1})]),
+    ("H8", "not run", [runs({"resnet-110": 0.05})]),
+    ("H9", "holds", [both(0.05, 9.0)]),
+    ("H9", "contradicted", [both(0.05, 4.0)]),
+    ("H9", "too close to call", [both(0.05, 7.0)]),
+    ("H9", "too close to call", [both(5.0, 9.0)]),
+    ("H9", "not run", [runs({"resnet-110": 0.1})]),
+    ("H10", "holds", [runs(response={**RESPONSES, "plain-20": 2.2})]),
+    ("H10", "contradicted", [runs(response={**RESPONSES, "plain-20": 1.2})]),
+    ("H10", "too close to call", [runs(response=RESPONSES)]),
+    ("H10", "not run", [runs(dict.fromkeys(("plain-20", "resnet-20", "plain-56", "resnet-56"), 5.0))]),
+    ("H11", "holds", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15, "resnet-110": 0.9})]),
+    ("H11", "contradicted", [runs(response={"resnet-20": 1.1, "resnet-56": 1.6, "resnet-110": 1.0})]),
+    ("H11", "too close to call", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15, "resnet-110": 1.1})]),
+    ("H11", "not run", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15})]),
+    ("H13", "holds", [runs(test={"resnet-110": 6.61}, seeds=SEEDS)]),
+    ("H13", "contradicted", [runs(test={"resnet-110": 9.9})]),
+    ("H13", "too close to call", [runs(test={"resnet-110": 7.5})]),
+    ("H13", "contradicted", [diverged("resnet-110")]),
+    ("H13", "not run", [runs(test={"resnet-56": 6.97})]),
+    ("H15", "holds", [runs({"plain-20": 1.0, "plain-56": 4.0}, settings=LONG)]),
+    ("H15", "contradicted", [runs({"plain-20": 4.0, "plain-56": 1.0}, settings=LONG)]),
+    ("H15", "too close to call", [runs({"plain-20": 1.0, "plain-56": 1.2}, settings=LONG)]),
+    ("H15", "not run", [runs({"plain-20": 1.0, "plain-56": 4.0})]),
+]  # fmt: skip

@@ -1,0 +1,120 @@
+"""claims.toml: complete, consistent with the paper's numbers, and with commands that give what the rules look for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from planted import plant
+
+from repro import claims, paper, study
+from repro.claims.exact import EXACT
+from repro.claims.rules import RULES
+from repro.records import Source, collect
+from repro.spec import value_of
+
+ROOT = Path(__file__).resolve().parents[2]
+CLAIMS = {claim.id: claim for claim in claims.load()}
+
+
+def test_all_25_are_there_in_order():
+    assert list(CLAIMS) == [f"H{number}" for number in range(1, 26)]
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_each_says_where_what_and_how(claim):
+    assert re.match(r"\d", claim.section)
+    for text in (claim.statement, claim.paper, claim.form):
+        assert text and text.strip() == text
+    assert claim.statement.endswith(".") and claim.form.endswith(".")
+    assert claim.scope in ("any", "paper", "none")
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_each_has_one_way_to_be_judged_or_says_what_it_would_take(claim):
+    ways = [claim.id in RULES, claim.id in EXACT, bool(claim.needs)]
+    assert ways.count(True) == 1
+    assert bool(claim.plan) == (claim.id in RULES) == (claim.scope != "none")
+
+
+def spellings(value: object) -> set[str]:
+    """A number of the paper as a sentence may spell it; billions too."""
+    if isinstance(value, float):
+        exact = {f"{value:.{digits}f}" for digits in (1, 2) if round(value, digits) == value}
+        return exact | {f"{value / 1e9:g}"}
+    return set(re.findall(r"\d+\.\d+", str(value)))
+
+
+def test_each_number_is_the_paper_s():
+    """Every decimal number of statement, paper and caveats is in the paper's tables, readings or text."""
+    known: set[str] = set()
+    for which in (*paper.TABLES, "readings-curves", "readings-responses"):
+        for value in paper.table(which).to_numpy(dtype=object).ravel():
+            known |= spellings(value)
+    for group in paper.constants().values():
+        for value in group.values():
+            known |= spellings(value)
+    # Differences that the paper's tables imply.
+    errors = paper.table(6).set_index("network")
+    voc = paper.table(7).groupby("training", sort=False)["map"].diff().dropna()
+    assert [f"{gain:.1f}" for gain in voc] == ["3.2", "3.4"]
+    known |= {"3.2", "3.4"}
+    known.add(f"{errors.loc['resnet-44', 'error'] - errors.loc['resnet-56', 'error']:.2f}")
+    known.add(f"{errors.loc['resnet-56', 'error'] - errors.loc['resnet-110', 'mean']:.2f}")
+    for claim in CLAIMS.values():
+        for text in (claim.statement, claim.paper, claim.caveats):
+            for number in re.findall(r"\d+\.\d+", text):
+                assert number in known, (claim.id, number)
+
+
+PLANNED = [claim for claim in CLAIMS.values() if claim.plan]
+
+
+@pytest.mark.parametrize("preset", ["demo", "short", "paper"])
+@pytest.mark.parametrize("claim", PLANNED, ids=[claim.id for claim in PLANNED])
+def test_its_commands_give_the_runs_that_its_rule_looks_for(claim, preset, tmp_path):
+    """The words of each command are taken as the program takes them; the runs so planned are planted, and judged."""
+    data = study.preset_run(preset, "plain-20").data
+    command = claim.command(preset, data)
+    if (claim.id, preset) == ("H9", "demo"):
+        assert command is None, "the demo stops resnet-1202 after a few iterations"
+        return
+    words = shlex.split(command)
+    assert words[:3] == ["python", "-m", "repro.run"]
+    options = dict(zip(words[4::2], words[5::2], strict=True))
+    assert set(options) <= {"--preset", "--only", "--data-dir"}
+    runs = study.load(words[3]).runs(options["--preset"], seeds=[0], only=options["--only"].split(","))
+    for run in runs:
+        changed = [part.partition("=")[0] for part in run.variant.split(",") if part]
+        settings = {key: value_of(run, key) for key in changed}
+        plant(tmp_path, run.network, preset=run.preset, data=run.data, settings=settings, responses=1.0, coarse=10)
+    where = ("cifar10", "paper") if claim.scope == "paper" else (data, preset)
+    records = collect([Source("local", tmp_path)])
+    assert len(records.runs) == len(runs)
+    verdicts = claims.judge(records, source="local", data=where[0], preset=where[1])
+    verdict = next(verdict for verdict in verdicts if verdict.id == claim.id)
+    assert verdict.verdict != "not run", verdict.evidence
+
+
+def test_data_are_named_only_where_the_program_would_not_find_them_by_itself():
+    assert CLAIMS["H1"].command("demo", "digits").endswith("--preset demo --only plain-20,plain-56")
+    assert "--data " not in CLAIMS["H1"].command("short", "cifar10-jpeg")
+    assert "--data-dir DIR" in CLAIMS["H1"].command("short", "cifar10-jpeg")
+    assert "--data digits" in CLAIMS["H1"].command("short", "digits")
+
+
+def test_a_claim_about_the_paper_s_own_setting_asks_for_it():
+    assert "--preset paper" in CLAIMS["H8"].command("demo", "digits")
+    assert "digits" not in CLAIMS["H8"].command("demo", "digits")
+
+
+def test_an_unknown_preset_has_no_command():
+    assert CLAIMS["H1"].command("mine", "cifar10") is None
+
+
+def test_the_test_that_checks_h17_exists():
+    words = shlex.split(CLAIMS["H17"].command("paper", "cifar10"))
+    assert words[:3] == ["python", "-m", "pytest"]
+    assert f"def {words[words.index('-k') + 1]}(" in (ROOT / words[3]).read_text(encoding="utf-8")

@@ -1,0 +1,195 @@
+"""What `judge` takes as evidence, how it allows for chance, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from claim_cases import OFF, SEEDS, diverged, judged, runs
+from planted import plant
+
+from repro import claims
+from repro.claims import Verdict
+from repro.records import Source, collect
+
+# What speaks for a network, and what does not.
+
+BOTH = {"plain-20": 9.7, "plain-56": 13.3}
+
+
+@pytest.mark.parametrize("status", ["running", "stopped", "failed", "foreign"])
+def test_only_complete_runs_speak(status, tmp_path):
+    runs(test=BOTH, status=status, iteration=64_000)(tmp_path)
+    found = judged(tmp_path)["H2"]
+    assert found.verdict == "not run" and found.n == 0
+    assert f"1 {status}" in found.evidence
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"preset": "short", "coarse": 1}, {"data": "cifar10-jpeg"}, {"settings": {"optimiser.nesterov": True}}],
+    ids=["preset", "data", "variant"],
+)
+def test_nothing_is_compared_across_presets_data_sets_and_variants(elsewhere, tmp_path):
+    runs(test={"plain-20": 9.7})(tmp_path)
+    runs(test={"plain-56": 13.3}, **elsewhere)(tmp_path)
+    assert judged(tmp_path)["H2"].verdict == "not run"
+
+
+def test_nothing_is_compared_across_sources(tmp_path):
+    runs(test={"plain-20": 9.7})(tmp_path / "a")
+    runs(test={"plain-56": 13.3})(tmp_path / "b")
+    records = collect([Source("a", tmp_path / "a"), Source("b", tmp_path / "b")])
+    for source in "ab":
+        found = {v.id: v for v in claims.judge(records, source=source, data="cifar10", preset="paper")}
+        assert found["H2"].verdict == "not run"
+
+
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        ({"data": {"fingerprint": "other", "test_images": 10_000}}, "differ in images"),
+        ({"data": {"fingerprint": "3a7bd3e2360a3d29", "test_images": "many"}}, "images"),
+        ({"data": "none"}, "images"),
+    ],
+)
+def test_other_images_or_a_record_without_them_are_no_comparison(extra, reason, tmp_path):
+    runs(test={"plain-20": 9.7})(tmp_path)
+    runs(test={"plain-56": 13.3}, extra=extra)(tmp_path)
+    found = judged(tmp_path)["H2"]
+    assert found.verdict == "not run" and reason in found.evidence
+
+
+def test_a_record_that_does_not_count_its_test_images_has_no_interval(tmp_path):
+    for network, error in BOTH.items():
+        plant(tmp_path, network, preset="paper", test_end=error, coarse=10, extra={"data": {"fingerprint": "same"}})
+    assert "on how many images" in judged(tmp_path)["H2"].evidence
+
+
+def test_runs_of_another_protocol_under_the_same_name_are_no_comparison(tmp_path):
+    """As an older version with another preset of this name would have left them."""
+    runs(test=BOTH)(tmp_path)
+    record = tmp_path / "cifar10/paper/plain-56/seed-0/run.json"
+    changed = json.loads(record.read_text(encoding="utf-8"))
+    changed["spec"]["schedule"]["lr"] = 0.05
+    record.write_text(json.dumps(changed), encoding="utf-8")
+    found = judged(tmp_path)["H2"]
+    assert found.verdict == "not run" and "differ in schedule.lr" in found.evidence
+
+
+def test_no_records_at_all(tmp_path):
+    found = judged(tmp_path, preset="short")
+    assert len(found) == 25
+    assert {v.verdict for v in found.values()} == {"holds", "not run"}
+    assert {v.id for v in found.values() if v.verdict == "holds"} == {"H12", "H23", "H24"}
+
+
+def test_a_preset_that_is_not_known_here(tmp_path):
+    found = judged(tmp_path, preset="mine")
+    assert found["H1"].verdict == found["H15"].verdict == "not run"
+    assert found["H1"].command is None
+
+
+# Runs that diverged.
+
+
+def test_a_diverged_run_beside_complete_ones_takes_back_a_verdict_that_it_speaks_against(tmp_path):
+    runs({"plain-56": 6.0, "resnet-56": 0.1}, seeds=SEEDS)(tmp_path)
+    assert judged(tmp_path)["H6"].verdict == "holds"
+    diverged("plain-56", seed=7)(tmp_path)
+    still = judged(tmp_path)["H6"]
+    assert still.verdict == "holds" and "Left out: 1 of plain-56 that diverged" in still.evidence
+    diverged("resnet-56", seed=7)(tmp_path)
+    assert judged(tmp_path)["H6"].verdict == "too close to call"
+
+
+def test_two_networks_that_both_diverged_say_nothing(tmp_path):
+    diverged("plain-20", "plain-56")(tmp_path)
+    found = judged(tmp_path)["H2"]
+    assert found.verdict == "too close to call" and found.n == 2
+    assert "diverged at iteration 32,000" in found.evidence
+
+
+def test_a_diverged_net_says_nothing_of_responses(tmp_path):
+    runs(response={"plain-20": 2.2, "plain-56": 1.5})(tmp_path)
+    diverged("resnet-20", "resnet-56")(tmp_path)
+    assert judged(tmp_path)["H10"].verdict == "not run"
+
+
+def test_a_net_that_diverges_at_times_without_warm_up_is_not_as_good(tmp_path):
+    runs({"resnet-110": 0.1}, {"resnet-110": 6.6}, seeds=SEEDS)(tmp_path)
+    runs({"resnet-110": 0.1}, {"resnet-110": 6.6}, seeds=SEEDS, settings=OFF)(tmp_path)
+    assert judged(tmp_path)["H7"].verdict == "holds"
+    diverged("resnet-110", seed=7, settings=OFF)(tmp_path)
+    assert judged(tmp_path)["H7"].verdict == "too close to call"
+
+
+def test_a_depth_that_no_study_plans_in_plain_is_judged_only_if_it_is_there(tmp_path):
+    depths = (20, 32, 44, 56)
+    runs({f"plain-{n}": 9.0 for n in depths} | {f"resnet-{n}": 1.0 for n in (*depths, 110)})(tmp_path)
+    found = judged(tmp_path)["H6"]
+    assert found.verdict == "holds" and found.command is None and len(found.links) == 4
+    runs({"plain-110": 0.1})(tmp_path)
+    found = judged(tmp_path)["H6"]
+    assert found.verdict == "contradicted" and len(found.links) == 5
+
+
+# The seed's spread where only one run is there.
+
+
+def width(verdict: Verdict) -> float:
+    return verdict.interval[1] - verdict.interval[0]
+
+
+def test_the_assumed_spread_is_the_paper_s_in_its_setting_and_twice_that_elsewhere(tmp_path):
+    runs(test={"plain-20": 5.0, "plain-56": 6.0})(tmp_path)
+    runs(test={"plain-20": 5.0, "plain-56": 6.0}, preset="short", coarse=1)(tmp_path)
+    images = sum(100**2 * p * (1 - p) / 10_000 for p in (0.05, 0.06))
+    for preset, spread in (("paper", 0.3), ("short", 0.6)):
+        found = judged(tmp_path, preset=preset)["H2"]
+        assert width(found) == pytest.approx(2 * 1.96 * (2 * spread**2 + images) ** 0.5, rel=0.01)
+        assert f"{spread:g} points" in found.evidence and "assumed" in found.evidence
+
+
+def test_the_spread_is_that_of_networks_of_the_same_kind_that_were_run_with_several_seeds(tmp_path):
+    runs(test={"plain-20": 9.7, "plain-56": 13.3})(tmp_path)
+    before = judged(tmp_path)["H2"]
+    runs(test={"resnet-20": 8.0}, seeds=(-3.0, 0.0, 3.0))(tmp_path)
+    assert judged(tmp_path)["H2"] == before
+    runs(test={"plain-32": 10.0}, seeds=(-3.0, 0.0, 3.0))(tmp_path)
+    after = judged(tmp_path)["H2"]
+    assert width(after) > 3 * width(before)
+    assert "several seeds show" in after.evidence
+
+
+# What is written.
+
+
+def test_claims_json_is_strict_and_whole(paper_like, tmp_path):
+    verdicts = claims.judge(paper_like, source="planted", data="cifar10", preset="paper")
+    claims.write(tmp_path / "claims.json", verdicts)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    found = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    assert found["format"] == 1
+    assert [item["id"] for item in found["verdicts"]] == [f"H{n}" for n in range(1, 26)]
+    first = found["verdicts"][0]
+    assert set(first) == set(Verdict.__dataclass_fields__)
+    assert first["interval"] == list(verdicts[0].interval)
+    assert first["runs"] == ["cifar10/paper/plain-56/seed-0", "cifar10/paper/plain-20/seed-0"]
+    assert first["links"][0]["verdict"] == "holds"
+
+
+def test_strictness_asks_for_contradictions_alone(tmp_path):
+    assert not claims.contradicted(judged(tmp_path).values())
+    runs(test={"plain-20": 13.3, "plain-56": 9.7})(tmp_path)
+    assert claims.contradicted(judged(tmp_path).values())
+
+
+def test_judging_needs_no_torch():
+    code = "import sys, repro.claims, repro.paper; repro.claims.load(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

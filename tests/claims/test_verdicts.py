@@ -1,0 +1,140 @@
+"""Each claim driven to each verdict that it can have, by planted records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from claim_cases import CASES, judged
+from planted import plant
+
+from repro import claims
+from repro.claims.exact import h12, h23, h24
+from repro.measure.complexity import Complexity, Layer, complexity, figure_5
+
+
+@pytest.mark.parametrize(("claim", "verdict", "planters"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES])
+def test_a_claim_is_driven_to_a_verdict(claim, verdict, planters, tmp_path):
+    for planter in planters:
+        planter(tmp_path)
+    found = judged(tmp_path)[claim]
+    assert found.verdict == verdict, found.evidence
+    assert found.evidence.endswith(".")
+    if verdict == "not run":
+        assert found.command
+        assert found.effect is None and found.interval is None
+    if found.interval is not None and claim != "H7":
+        low, high = found.interval
+        assert low <= found.effect <= high
+        # The number shown is the one on which the verdict turns, unless what is beside it speaks against it.
+        signs = {"holds": low > 0, "contradicted": high < 0, "too close to call": True}
+        assert signs[verdict]
+    assert found.n == len(found.runs) == len(set(found.runs))
+    assert all((tmp_path / folder / "run.json").exists() for folder in found.runs)
+
+
+def test_every_rule_has_a_case_for_each_verdict():
+    words = {"holds", "contradicted", "too close to call", "not run"}
+    for claim in claims.load():
+        if claim.plan:
+            assert {verdict for name, verdict, _ in CASES if name == claim.id} == words
+
+
+def with_parameters(count: int) -> Complexity:
+    return Complexity((Layer("fc", count, count),))
+
+
+def test_h12_is_counted():
+    assert h12().verdict == "holds"
+    wrong = h12(lambda name: with_parameters(280_000) if name == "resnet-20" else complexity(name))
+    assert wrong.verdict == "contradicted"
+    assert [link.verdict for link in wrong.links].count("contradicted") == 2, "its printed number, and its plain twin"
+    apart = h12(lambda name: with_parameters(269_723) if name == "plain-20" else complexity(name))
+    assert [link.verdict for link in apart.links] == ["holds"] * 6 + ["contradicted"]
+    assert "resnet-20" in apart.links[-1].evidence
+
+
+def test_h23_is_counted():
+    assert h23().verdict == "holds"
+    found = h23(others={16: 11_000_000_000, 19: 19_600_000_000})
+    assert [link.verdict for link in found.links] == ["contradicted", "holds"] and found.verdict == "contradicted"
+
+
+def test_h24_is_counted():
+    found = h24()
+    assert found.verdict == "holds"
+    # By hand: 2 x 9 x 64 x 64 = 73,728 weights against 69,632; 65,536 more for a projection; each used 56 x 56 times.
+    assert f"{73_728 * 56 * 56:,}" in found.links[0].evidence and f"{69_632 * 56 * 56:,}" in found.links[0].evidence
+    assert f"{(69_632 + 65_536) / 69_632:.2f} times as costly" in found.links[1].evidence
+    blocks = figure_5()
+    assert h24({**blocks, "basic": blocks["projected bottleneck"]}).links[0].verdict == "contradicted"
+    assert h24({**blocks, "projected bottleneck": blocks["bottleneck"]}).links[1].verdict == "contradicted"
+
+
+def test_what_nothing_here_can_judge_says_what_it_would_take(tmp_path):
+    found = judged(tmp_path)
+    for name in ("H14", "H16", "H18", "H19", "H20", "H21", "H22", "H25"):
+        assert found[name].verdict == "not run" and found[name].command is None
+        assert found[name].evidence.startswith("It would take ")
+    assert "pytest" in found["H17"].command
+
+
+def test_a_project_that_found_what_the_paper_did(paper_like):
+    """Nothing is contradicted; with one run each the paper's own small differences are too close to call."""
+    found = {v.id: v for v in claims.judge(paper_like, source="planted", data="cifar10", preset="paper")}
+    assert not claims.contradicted(found.values())
+    for name in ("H1", "H2", "H3", "H4", "H6", "H8", "H9", "H11", "H12", "H13", "H23", "H24"):
+        assert found[name].verdict == "holds", found[name].evidence
+    # 8.75, 7.51, 7.17, 6.97, 6.61: all steps but the first are within what one run each can tell.
+    assert [link.verdict for link in found["H5"].links] == ["holds"] + ["too close to call"] * 4
+    assert found["H5"].effect == pytest.approx(7.51 - 7.17)
+    assert found["H13"].n == 5 and found["H13"].effect == pytest.approx(7.72 - 6.61)
+    assert found["H2"].effect == pytest.approx(13.3 - 9.7)
+    assert found["H10"].unit == "standard deviation" and found["H2"].unit == "percentage points"
+
+
+# The order all along (H1).
+
+
+def redraw(path: Path, change: Callable[[int, float], float]) -> None:
+    """Rewrite the training errors of a planted curve."""
+    lines = (path / "curve.csv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    for row in rows:
+        row[4] = repr(change(int(row[0]), float(row[4])))
+    (path / "curve.csv").write_text("\n".join([lines[0], *map(",".join, rows)]) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("lower_until", "verdict"), [(2_000, "holds"), (30_000, "too close to call"), (63_000, "contradicted")]
+)
+def test_the_deeper_net_must_be_above_all_along(lower_until, verdict, tmp_path):
+    """plain-56 ends above plain-20 in each; it is below until the iteration given. The plot begins at 5,000."""
+    shallow = plant(tmp_path, "plain-20", preset="paper", train_end=2.0, coarse=10)
+    deep = plant(tmp_path, "plain-56", preset="paper", train_end=6.0, coarse=10)
+    redraw(shallow, lambda at, _: 50.0 if at < 5_000 else 2.0)
+    redraw(deep, lambda at, _: 50.0 if at < 5_000 else 1.0 if at <= lower_until else 6.0)
+    found = judged(tmp_path)["H1"]
+    assert found.links[0].verdict == "holds"
+    assert found.links[1].verdict == found.verdict == verdict
+    points = [at for at in range(5_000, 65_000, 1_000) if at > lower_until]
+    assert f"in {len(points)} of 60 logged points" in found.evidence
+
+
+def test_the_share_is_of_the_mean_over_seeds(tmp_path):
+    for seed, level in enumerate((1.0, 9.0)):
+        redraw(
+            plant(tmp_path, "plain-56", preset="paper", seed=seed, train_end=level, coarse=10), lambda *_, v=level: v
+        )
+    redraw(plant(tmp_path, "plain-20", preset="paper", train_end=4.0, coarse=10), lambda *_: 4.0)
+    assert "in 64 of 64 logged points" in judged(tmp_path)["H1"].evidence
+
+
+def test_a_net_that_never_comes_on_the_plot_is_counted_from_where_the_other_does(tmp_path):
+    shallow = plant(tmp_path, "plain-20", preset="paper", train_end=2.0, coarse=10)
+    plant(tmp_path, "plain-56", preset="paper", train_end=60.0, coarse=10)
+    redraw(shallow, lambda at, _: 50.0 if at < 9_000 else 2.0)
+    found = judged(tmp_path)["H1"]
+    assert found.verdict == "holds"
+    assert "56 of 56 logged points (100 %) from iteration 9,000, when the first is below 20 %" in found.evidence
