@@ -74,7 +74,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         raise _about(arguments.checkpoint, error) from error
 
     dataset = images.load(arguments.data, images.data_folder(arguments.data_dir))
-    net = build(arguments.network, channels=dataset.channels, classes=len(dataset.classes))
+    net = build(arguments.network, dataset.channels, len(dataset.classes), family="cifar")
     try:
         load_weights(net, weights, arguments.network)
     except RecordError as error:

@@ -3,6 +3,7 @@
     run.json        what was run, on what, where, and how it ended
     curve.csv       one row per `log_every` iterations, append-only
     responses.csv   standard deviation of each layer's responses (Figure 7)
+    health.csv      variance forward and gradient norm backward of each layer, at some iterations
     checkpoint.pt   weights and everything else that resuming needs; never committed
 
 Nothing here imports torch.
@@ -16,7 +17,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -56,6 +57,21 @@ class Row:
 
 
 COLUMNS = tuple(item.name for item in fields(Row))
+
+
+@dataclass(frozen=True)
+class HealthRow:
+    """A row of health.csv; see `repro.measure.health.Signal` for the last three."""
+
+    iteration: int
+    layer: int
+    name: str
+    activation_variance: float
+    gradient_norm: float
+    conv_variance: float
+
+
+HEALTH_COLUMNS = tuple(item.name for item in fields(HealthRow))
 
 
 @contextmanager
@@ -101,6 +117,7 @@ class RunFolder:
         self.record_path = self.path / "run.json"
         self.curve_path = self.path / "curve.csv"
         self.responses_path = self.path / "responses.csv"
+        self.health_path = self.path / "health.csv"
         self.checkpoint_path = self.path / "checkpoint.pt"
 
     @contextmanager
@@ -155,11 +172,17 @@ class RunFolder:
             file.flush()
 
     def rewind(self, iteration: int) -> None:
-        """Drop what the curve holds beyond an iteration: the rows that resuming there will write again."""
-        if not self.curve_path.exists():
-            return
-        rows = [row for row in read_curve(self.curve_path) if row.iteration <= iteration]
-        write_text(self.curve_path, "\n".join([",".join(COLUMNS), *map(format_row, rows)]) + "\n")
+        """Drop what curve and health hold beyond an iteration: the rows that resuming there will write again."""
+        if self.curve_path.exists():
+            rows = [row for row in read_curve(self.curve_path) if row.iteration <= iteration]
+            write_text(self.curve_path, "\n".join([",".join(COLUMNS), *map(format_row, rows)]) + "\n")
+        if self.health_path.exists():
+            write_health(self.health_path, [row for row in read_health(self.health_path) if row.iteration <= iteration])
+
+    def add_health(self, rows: Sequence[HealthRow]) -> None:
+        """Add the layers' health at one iteration to health.csv, in the place of any from that iteration on."""
+        former = read_health(self.health_path) if self.health_path.exists() else []
+        write_health(self.health_path, [*(row for row in former if row.iteration < rows[0].iteration), *rows])
 
 
 def format_row(row: Row) -> str:
@@ -252,6 +275,34 @@ def write_responses(path: Path, responses: Sequence[tuple[str, float]]) -> None:
     write_text(path, "\n".join(["layer,name,std", *lines]) + "\n")
 
 
+def read_health(path: Path) -> list[HealthRow]:
+    """Read health.csv.
+
+    Raises:
+        RecordError: a malformed line, with its number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read as signal health: {error}") from error
+    if not lines or lines[0] != ",".join(HEALTH_COLUMNS):
+        raise RecordError(f"{path}: line 1 is not the header {','.join(HEALTH_COLUMNS)}")
+    found = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            iteration, layer, name, *numbers = line.split(",")
+            found.append(HealthRow(int(iteration), int(layer), name, *map(float, numbers)))
+        except (ValueError, TypeError) as error:
+            raise RecordError(f"{path}: line {number} is malformed: {error}") from error
+    return found
+
+
+def write_health(path: Path, rows: Sequence[HealthRow]) -> None:
+    """Write health.csv."""
+    lines = [",".join(str(value) for value in asdict(row).values()) for row in rows]
+    write_text(path, "\n".join([",".join(HEALTH_COLUMNS), *lines]) + "\n")
+
+
 @dataclass(frozen=True)
 class Source:
     """A results folder with the name that a report shows for it."""
@@ -300,53 +351,65 @@ class Records:
             `record` is the whole run.json.
         curves: a row per row of each curve.csv: the columns that name the run, and `COLUMNS`.
         responses: a row per layer of each responses.csv: the columns that name the run, and layer, name, std.
+        health: a row per layer and iteration of each health.csv: the columns that name the run, and `HEALTH_COLUMNS`.
         damaged: folders that were passed over.
     """
 
     runs: pd.DataFrame
     curves: pd.DataFrame
     responses: pd.DataFrame
+    health: pd.DataFrame
     damaged: tuple[Damaged, ...]
 
 
 def collect(sources: Sequence[Source]) -> Records:
     """Read every run below the sources' folders; a damaged one is listed as such and stops nothing."""
     runs: list[dict[str, Any]] = []
-    curves: list[pd.DataFrame] = []
-    responses: list[pd.DataFrame] = []
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
     damaged: list[Damaged] = []
     for source in sources:
         for path in sorted(source.path.glob("**/run.json")):
             folder = path.parent.relative_to(source.path).as_posix()
             try:
-                run, curve, response = _read_run(source.name, folder, path.parent)
+                run, rows = _read_run(source.name, folder, path.parent)
             except UserError as error:
                 damaged.append(Damaged(source.name, folder, str(error)))
                 continue
             runs.append(run)
             named = {key: run[key] for key in _KEYS}
-            if curve:
-                curves.append(pd.DataFrame([asdict(row) for row in curve]).assign(**named))
-            if response:
-                responses.append(pd.DataFrame(response, columns=["layer", "name", "std"]).assign(**named))
+            for name, found in rows.items():
+                if found:
+                    tables[name].append(pd.DataFrame(found, columns=list(_TABLES[name])).assign(**named))
     return Records(
         runs=pd.DataFrame(runs, columns=list(RUN_COLUMNS)),
-        curves=pd.concat(curves)[[*_KEYS, *COLUMNS]].reset_index(drop=True)
-        if curves
-        else pd.DataFrame(columns=[*_KEYS, *COLUMNS]),
-        responses=pd.concat(responses)[[*_KEYS, "layer", "name", "std"]].reset_index(drop=True)
-        if responses
-        else pd.DataFrame(columns=[*_KEYS, "layer", "name", "std"]),
+        **{name: _joined(pieces, _TABLES[name]) for name, pieces in tables.items()},
         damaged=tuple(damaged),
     )
 
 
-def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], list[Row], list[tuple[int, str, float]]]:
+#: The tables of `Records` that have many rows a run, and their columns besides those that name the run.
+_TABLES = {"curves": COLUMNS, "responses": ("layer", "name", "std"), "health": HEALTH_COLUMNS}
+#: Where those tables come from.
+_FILES: dict[str, tuple[str, Callable[[Path], Sequence[Any]]]] = {
+    "curves": ("curve.csv", read_curve),
+    "responses": ("responses.csv", read_responses),
+    "health": ("health.csv", read_health),
+}
+
+
+def _joined(pieces: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    order = [*_KEYS, *columns]
+    return pd.concat(pieces, ignore_index=True)[order] if pieces else pd.DataFrame(columns=order)
+
+
+def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
+    """The run's row, and its rows in each of `_TABLES`."""
     record = read_record(path / "run.json")
     run = Run.from_dict(record["spec"])
     name = names.parse(run.network)
-    curve = read_curve(path / "curve.csv") if (path / "curve.csv").exists() else []
-    responses = read_responses(path / "responses.csv") if (path / "responses.csv").exists() else []
+    rows = {}
+    for table, (file, read) in _FILES.items():
+        rows[table] = read(path / file) if (path / file).exists() else []
     numerics, final = record.get("numerics") or {}, record.get("final") or {}
     row = {
         "source": source,
@@ -369,7 +432,7 @@ def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], lis
         "folder": folder,
         "record": record,
     }
-    return row, curve, responses
+    return row, rows
 
 
 def _number(value: Any) -> float:

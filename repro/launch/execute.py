@@ -9,7 +9,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -18,19 +18,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from repro.data.augment import Prepared, prepare
+from repro.data.augment import Crops, Prepared, prepare
 from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
+from repro.measure.health import signal_health
 from repro.measure.responses import responses
 from repro.models import build
-from repro.records import Row, RunFolder, read_curve, write_responses
+from repro.records import HealthRow, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
 from repro.train.loop import DivergedError, Training, train
 from repro.train.precision import Numerics, resolve, settle
-from repro.train.randomness import generator
+from repro.train.randomness import generator, order
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class Outcome:
     message: str = ""
 
 
+#: When the health of the signals is looked at, as shares of the schedule; the end of it among them.
+CHECKUPS = (0, 0.01, 0.1, 0.5, 1)
 #: Between rows, tell where a run is this often (seconds).
 TELL_EVERY = 0.5
 
@@ -216,6 +219,9 @@ def _train(
     began_at = state.iteration
     last = options.last(run)
     saved = told = time.monotonic()
+    checkups = {round(share * run.schedule.iterations) for share in CHECKUPS}
+    if state.iteration == 0:
+        _check_up(folder, training, data, numerics)
     if state.iteration >= last or stop.signal:
         return state.iteration >= run.schedule.iterations
     for row in train(training, data, run, numerics):
@@ -223,6 +229,8 @@ def _train(
             folder.append(row)
             tell(Progress(run, state.iteration, began_at, last, row))
             continue
+        if state.iteration in checkups:
+            _check_up(folder, training, data, numerics)
         now = time.monotonic()
         if now - told >= TELL_EVERY:
             tell(Progress(run, state.iteration, began_at, last, None))
@@ -233,6 +241,18 @@ def _train(
             save()
             saved = time.monotonic()
     return state.iteration >= run.schedule.iterations
+
+
+def _check_up(folder: RunFolder, training: Training, data: Prepared, numerics: Numerics) -> None:
+    """Record signal and gradient of each layer on the batch that the next iteration will train on."""
+    run, iteration = folder.run, training.state.iteration
+    index = order(run.seed, len(data.images))(iteration, run.optimiser.batch_size).to(data.images.device)
+    chance = generator("augment", run.seed, iteration)
+    x, y = data.batch(index, Crops.draw(len(index), data.pad, data.flip, chance))
+    # Without the loss scaling of training, small gradients would vanish in fp16.
+    with nullcontext() if numerics.precision == "fp16" else numerics.autocast():
+        signals = signal_health(training.net, x, y)
+    folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
 
 
 def _resume(folder: RunFolder, training: Training) -> str:
@@ -258,6 +278,7 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
         run.network,
         channels=dataset.channels,
         classes=len(dataset.classes),
+        family="cifar",
         initialisation=run.model.initialisation,
         subsample=run.model.subsample,
         generator=generator("init", run.seed),

@@ -105,7 +105,7 @@ def test_a_worker_that_is_killed_fails_its_run_alone_and_a_second_start_complete
 def _trains(process, folder):
     """Whether this process has the lock of that run open."""
     try:
-        return any(Path(os.readlink(link)) == folder / "run.lock" for link in (process / "fd").iterdir())
+        return any(link.readlink() == folder / "run.lock" for link in (process / "fd").iterdir())
     except OSError:
         return False
 

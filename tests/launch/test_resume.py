@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from repro.records import read_health
 from repro.run import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,3 +126,13 @@ def test_a_checkpoint_that_would_execute_something_executes_nothing(tmp_path, ca
     assert main([*STUDY, "--results", str(tmp_path)]) == 1
     assert not trap.exists()
     assert "cannot be read as a checkpoint" in capsys.readouterr().out
+
+
+def test_the_health_of_the_signals_is_looked_at_five_times_and_the_same_after_a_stop(undisturbed, tmp_path):
+    rows = read_health(undisturbed / FOLDER / "health.csv")
+    assert [row.iteration for row in rows[::19]] == [0, 1, 12, 60, 120]
+    assert len(rows) == 5 * 19
+    for stop in (1, 12, 40):
+        assert main([*STUDY, "--results", str(tmp_path), "--stop-at", str(stop)]) == 0
+    assert main([*STUDY, "--results", str(tmp_path)]) == 0
+    assert read_health(tmp_path / FOLDER / "health.csv") == rows
