@@ -12,7 +12,7 @@ import numpy as np
 
 from repro import names
 from repro.records import COLUMNS as CURVE_COLUMNS
-from repro.records import Row, RunFolder, format_row, write_responses, write_text
+from repro.records import HealthRow, Row, RunFolder, format_row, write_health, write_responses, write_text
 from repro.spec import Run
 from repro.study import Study
 
@@ -68,6 +68,7 @@ def plant(
     status: str = "complete",
     iteration: int | None = None,
     responses: Sequence[float] | float | None = None,
+    health: tuple[float, float] | None = None,
     settings: Mapping[str, Any] | None = None,
     warm_up_ended: int | None = None,
     coarse: int = 1,
@@ -83,6 +84,8 @@ def plant(
             end, all others are cut off at `iteration`.
         iteration: how far the run came; by default all of its schedule if complete or foreign, and else half.
         responses: a standard deviation per layer (6n + 1 of them), or their mean.
+        health: of the second layer, its gradient norm and the variance of its output, halfway; all others, and at any
+            other time, are 1.
         settings: what departs from the preset, as in `--set`; names the variant.
         warm_up_ended: iteration at which training error was first seen below 80 %; by default as in the curve.
         coarse: write only every so many-th row of the run's cadence (a divisor of evaluations per run keeps the test
@@ -132,6 +135,8 @@ def plant(
     folder.write(record)
     if responses is not None:
         write_responses(folder.responses_path, _layers(network, responses))
+    if health is not None:
+        write_health(folder.health_path, _health(network, reached, *health))
     return folder.path
 
 
@@ -192,6 +197,15 @@ def _layers(network: str, responses: Sequence[float] | float) -> list[tuple[str,
     return list(zip(layers, responses, strict=True))
 
 
+def _health(network: str, reached: int, gradient: float, variance: float) -> list[HealthRow]:
+    rows = []
+    for iteration in (1, reached // 2, reached):
+        for layer, (name, _) in enumerate(_layers(network, 1.0), start=1):
+            weak = layer == 2 and iteration == reached // 2
+            rows.append(HealthRow(iteration, layer, name, 1.0, gradient if weak else 1.0, variance if weak else 1.0))
+    return rows
+
+
 def plant_paper_like(
     results: Path, *, preset: str = "paper", data: str = "cifar10", coarse: int = 10, without: Sequence[str] = ()
 ) -> Path:
@@ -216,6 +230,7 @@ def plant_paper_like(
                 train_end=train_end * luck,
                 test_end=error,
                 responses=response and response * luck,
+                health=(0.5, 0.5),
                 warm_up_ended=400 if network in ("plain-110", "resnet-110", "resnet-1202") else None,
                 coarse=coarse,
             )

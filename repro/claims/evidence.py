@@ -66,13 +66,15 @@ class Evidence:
     """The runs of one source, data set and preset.
 
     Attributes:
-        curves: rows of the complete and diverged ones (`Records.curves`).
+        curves: rows of `Records.curves`, whatever became of the run.
+        health: rows of `Records.health`, likewise.
     """
 
     def __init__(self, records: Records, *, source: str, data: str, preset: str) -> None:
         self.source, self.data, self.preset = source, data, preset
         self._all: list[dict[Any, Any]] = _of(records.runs, source, data, preset).to_dict("records")
         self.curves = _of(records.curves, source, data, preset)
+        self.health = _of(records.health, source, data, preset)
         responses = _of(records.responses, source, data, preset)
         means = responses.groupby("folder")["std"].mean().to_dict() if len(responses) else {}
         complete = [row for row in self._all if row["status"] == "complete"]

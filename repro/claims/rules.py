@@ -19,6 +19,9 @@ LASTING = 0.95
 FEWEST_POINTS = 10
 #: Training errors further apart than this are not "similar", percentage points (H9).
 SIMILAR_TRAINING = 1.0
+#: Weakest layer against the others: healthy from the first on, vanished below the second (H14). The paper gives no
+#: definition; over 55 layers these are losses of an eighth and of a fifth per layer.
+HEALTHY, VANISHED = 1e-3, 1e-6
 #: Test errors nearer than this are "similar", percentage points (H7).
 SIMILAR_ACCURACY = 1.0
 
@@ -193,6 +196,44 @@ def h13(evidence: Evidence) -> Judgement:
     )
 
 
+def h14(evidence: Evidence) -> Judgement:
+    """Neither signals nor gradients of plain-20 and plain-56 vanish."""
+    return chain(link for network in ("plain-20", "plain-56") for link in _signals(evidence, network))
+
+
+def _signals(evidence: Evidence, network: str) -> list[Link]:
+    """The weakest layer of all looks at all complete runs of a network, backward and forward."""
+    runs = evidence.runs(network)
+    folders = tuple(run.folder for run in runs)
+    rows = evidence.health[evidence.health["folder"].isin(folders)].sort_values("layer")
+    looks = rows.groupby(["folder", "iteration"])
+    if not len(looks):
+        reason = f"the signals of {network} were not looked at" if runs else evidence.absence(network)
+        return [absent(f"the signals of {network} do not vanish", [reason])]
+    # A look at which all are 0 gives no number, and must not be passed over as if it were healthy.
+    backward = float((looks["gradient_norm"].min() / looks["gradient_norm"].last()).min(skipna=False))
+    forward = float((looks["conv_variance"].min() / looks["conv_variance"].median()).min(skipna=False))
+    when = f"in {len(looks)} looks at {len(folders)} run{'s' if len(folders) > 1 else ''}"
+    return [
+        Link(
+            f"gradients of {network} do not vanish",
+            _healthy(backward),
+            f"The weakest gradient of a layer of {network} is {backward:.2g} times its last layer's, {when}.",
+            runs=folders,
+        ),
+        Link(
+            f"signals of {network} do not vanish",
+            _healthy(forward),
+            f"The least variance of a layer's output in {network} is {forward:.2g} times the median layer's.",
+            runs=folders,
+        ),
+    ]
+
+
+def _healthy(ratio: float) -> Word:
+    return "holds" if ratio >= HEALTHY else "too close to call" if ratio >= VANISHED else "contradicted"
+
+
 def h15(evidence: Evidence) -> Judgement:
     """Training error of plain-56 above that of plain-20 after three times the iterations."""
     if evidence.preset not in study.presets():
@@ -205,7 +246,7 @@ def h15(evidence: Evidence) -> Judgement:
 #: The claims that training runs can judge.
 RULES: dict[str, Callable[[Evidence], Judgement]] = {
     "H1": h1, "H2": h2, "H3": h3, "H4": h4, "H5": h5, "H6": h6, "H7": h7, "H8": h8, "H9": h9, "H10": h10, "H11": h11,
-    "H13": h13, "H15": h15,
+    "H13": h13, "H14": h14, "H15": h15,
 }  # fmt: skip
 #: In what their effects and intervals are measured, where it is not percentage points.
 UNITS = {"H10": "standard deviation", "H11": "standard deviation"}

@@ -1,12 +1,12 @@
 """What drives each claim to each verdict that it can have: records to plant, and the verdict they should get.
 
-H14, H16 to H22 and H25 can only be "not run": no rule judges them. H12, H23 and H24 are counted: they cannot be too
+H16 to H22 and H25 can only be "not run": no rule judges them. H12, H23 and H24 are counted: they cannot be too
 close to call, nor not run; what drives them is in test_verdicts.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from planted import PAPER, RESPONSES, plant
@@ -68,6 +68,17 @@ def deepest(train: float, test: float, **more: object) -> Planter:
 def both(train: float, test: float) -> Planter:
     """resnet-1202 with these errors, beside a resnet-110 as the paper's."""
     return runs({"resnet-110": 0.1, "resnet-1202": train}, {"resnet-110": 6.61, "resnet-1202": test})
+
+
+def signals(gradient: float, variance: float, networks: Sequence[str] = ("plain-20", "plain-56")) -> Planter:
+    """Healthy plain nets, but for one layer of the last of them."""
+
+    def planter(results: Path) -> None:
+        for network in networks:
+            weak = (gradient, variance) if network == networks[-1] else (1.0, 1.0)
+            plant(results, network, preset="paper", coarse=10, health=weak)
+
+    return planter
 
 
 OFF = {"schedule.warm_up": "off"}
@@ -144,6 +155,14 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H13", "too close to call", [runs(test={"resnet-110": 7.5})]),
     ("H13", "contradicted", [diverged("resnet-110")]),
     ("H13", "not run", [runs(test={"resnet-56": 6.97})]),
+    ("H14", "holds", [signals(0.01, 0.01)]),
+    ("H14", "contradicted", [signals(1e-7, 1.0)]),
+    ("H14", "contradicted", [signals(1.0, 1e-7)]),
+    ("H14", "contradicted", [signals(0.0, 1.0)]),
+    ("H14", "too close to call", [signals(1e-4, 1.0)]),
+    ("H14", "too close to call", [signals(1.0, 1e-4)]),
+    ("H14", "not run", [runs({"plain-20": 1.4, "plain-56": 5.9})]),
+    ("H14", "not run", [signals(1.0, 1.0, networks=("plain-20",))]),
     ("H15", "holds", [runs({"plain-20": 1.0, "plain-56": 4.0}, settings=LONG)]),
     ("H15", "contradicted", [runs({"plain-20": 4.0, "plain-56": 1.0}, settings=LONG)]),
     ("H15", "too close to call", [runs({"plain-20": 1.0, "plain-56": 1.2}, settings=LONG)]),

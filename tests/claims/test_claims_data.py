@@ -89,7 +89,16 @@ def test_its_commands_give_the_runs_that_its_rule_looks_for(claim, preset, tmp_p
     for run in runs:
         changed = [part.partition("=")[0] for part in run.variant.split(",") if part]
         settings = {key: value_of(run, key) for key in changed}
-        plant(tmp_path, run.network, preset=run.preset, data=run.data, settings=settings, responses=1.0, coarse=10)
+        plant(
+            tmp_path,
+            run.network,
+            preset=run.preset,
+            data=run.data,
+            settings=settings,
+            responses=1.0,
+            coarse=10,
+            health=(1, 1),
+        )
     where = ("cifar10", "paper") if claim.scope == "paper" else (data, preset)
     records = collect([Source("local", tmp_path)])
     assert len(records.runs) == len(runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from planted import plant
 from repro import claims
 from repro.claims.exact import h12, h23, h24
 from repro.measure.complexity import Complexity, Layer, complexity, figure_5
+from repro.records import read_health, write_health
 
 
 @pytest.mark.parametrize(("claim", "verdict", "planters"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES])
@@ -74,7 +76,7 @@ def test_h24_is_counted():
 
 def test_what_nothing_here_can_judge_says_what_it_would_take(tmp_path):
     found = judged(tmp_path)
-    for name in ("H14", "H16", "H18", "H19", "H20", "H21", "H22", "H25"):
+    for name in ("H16", "H18", "H19", "H20", "H21", "H22", "H25"):
         assert found[name].verdict == "not run" and found[name].command is None
         assert found[name].evidence.startswith("It would take ")
     assert "pytest" in found["H17"].command
@@ -84,7 +86,7 @@ def test_a_project_that_found_what_the_paper_did(paper_like):
     """Nothing is contradicted; with one run each the paper's own small differences are too close to call."""
     found = {v.id: v for v in claims.judge(paper_like, source="planted", data="cifar10", preset="paper")}
     assert not claims.contradicted(found.values())
-    for name in ("H1", "H2", "H3", "H4", "H6", "H8", "H9", "H11", "H12", "H13", "H23", "H24"):
+    for name in ("H1", "H2", "H3", "H4", "H6", "H8", "H9", "H11", "H12", "H13", "H14", "H23", "H24"):
         assert found[name].verdict == "holds", found[name].evidence
     # 8.75, 7.51, 7.17, 6.97, 6.61: all steps but the first are within what one run each can tell.
     assert [link.verdict for link in found["H5"].links] == ["holds"] + ["too close to call"] * 4
@@ -138,3 +140,22 @@ def test_a_net_that_never_comes_on_the_plot_is_counted_from_where_the_other_does
     found = judged(tmp_path)["H1"]
     assert found.verdict == "holds"
     assert "56 of 56 logged points (100 %) from iteration 9,000, when the first is below 20 %" in found.evidence
+
+
+def test_the_weakest_layer_of_all_runs_and_looks_is_what_counts(tmp_path):
+    plant(tmp_path, "plain-20", preset="paper", coarse=10, health=(0.3, 0.4))
+    for seed, weakest in enumerate((0.2, 0.05)):
+        plant(tmp_path, "plain-56", preset="paper", seed=seed, coarse=10, health=(weakest, 2 * weakest))
+    plant(tmp_path, "plain-56", preset="paper", seed=2, status="stopped", coarse=10, health=(1e-9, 1e-9))
+    found = judged(tmp_path)["H14"]
+    assert found.verdict == "holds" and found.n == 3
+    assert "a layer of plain-56 is 0.05 times its last layer's, in 6 looks at 2 runs" in found.evidence
+    assert "output in plain-56 is 0.1 times the median layer's" in found.evidence
+
+
+def test_gradients_that_are_all_zero_are_not_healthy(tmp_path):
+    for network in ("plain-20", "plain-56"):
+        path = plant(tmp_path, network, preset="paper", coarse=10, health=(1.0, 1.0)) / "health.csv"
+    rows = [replace(row, gradient_norm=0.0) if row.iteration == 1 else row for row in read_health(path)]
+    write_health(path, rows)
+    assert judged(tmp_path)["H14"].verdict == "contradicted"
