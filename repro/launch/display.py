@@ -10,8 +10,9 @@ from datetime import timedelta
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from repro.launch.execute import Outcome, Progress
@@ -55,12 +56,14 @@ class Display:
         self.began: dict[Run, tuple[float, int]] = {}
         self.printed: dict[Run, float] = {}
         self.bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
+            # On a narrow terminal the name is what gives way, not the numbers.
+            TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, min_width=12)),
+            BarColumn(bar_width=10),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, min_width=42)),
             console=console,
             refresh_per_second=4,
+            expand=True,
         )
 
     @contextmanager
@@ -104,19 +107,20 @@ class Display:
         if self.live:
             if run not in self.tasks:
                 self.tasks[run] = self.bars.add_task(label(run), total=item.end, state="")
-            self.bars.update(self.tasks[run], completed=item.iteration, state=self._state(run, left))
+            self.bars.update(self.tasks[run], completed=item.iteration, state=self._state(run, left, brief=True))
         elif item.row and (now - self.printed.get(run, -math.inf) >= LINE_EVERY or item.iteration >= item.end):
             self.printed[run] = now
             text = f"{escape(label(run))}: {item.iteration:,}/{item.end:,} {self._state(run, left)}"
             self.console.print(Text(text), soft_wrap=True)
 
-    def _state(self, run: Run, left: float) -> str:
+    def _state(self, run: Run, left: float, brief: bool = False) -> str:
         row, test = self.rows.get(run), self.tests.get(run)
+        digits = 1 if brief else 2
         parts = []
         if row:
-            parts += [f"loss {row.train_loss:.3f}", f"train {row.train_error:.2f} %"]
+            parts += [f"loss {row.train_loss:.{digits + 1}f}", f"train {row.train_error:.{digits}f} %"]
         if test is not None:
-            parts.append(f"test {test:.2f} %")
+            parts.append(f"test {test:.{digits}f} %")
         if math.isfinite(left) and left > 0:
-            parts.append(f"{duration(left)} left")
+            parts.append(str(timedelta(seconds=round(left))) if brief else f"{duration(left)} left")
         return ", ".join(parts)
