@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 demo: setup
 	$(BIN)/python -m repro.run degradation --preset demo
-	$(BIN)/python -m repro.report --preset demo --out reports/local
+	$(BIN)/python -m repro.report --preset demo --out demo-report
 
 test: lint
 	$(BIN)/python -m pytest
