@@ -1,0 +1,112 @@
+"""Signal and gradient of each layer (Section 4.1): the paper says that in its plain nets neither vanishes, and shows
+no figure of it. This is ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from repro.figures.chart import Chart, Panel, Series, colour_of, shown
+from repro.figures.draw import drawn
+from repro.figures.groups import require_one
+from repro.records import Records
+
+NETWORKS = ("plain-20", "plain-56", "resnet-20", "resnet-56")
+TITLE = "Whether signals vanish, layer by layer"
+NOTES = (
+    "Gradient: Euclidean norm of the loss's gradient with respect to a layer's weights. Signal: variance of a "
+    "convolution's output within its channels, before batch normalisation sets it. Both are of one batch, in training "
+    "mode; the axes are powers of ten.",
+    "Plain nets are dashed, ResNets solid.",
+)
+_QUANTITIES = {"gradient_norm": "gradient norm", "conv_variance": "signal variance"}
+
+
+def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
+    """Its data and the figure, for the records of one source, data set and preset."""
+    return drawn(chart(records))
+
+
+def chart(records: Records, top: float | None = None) -> Chart:
+    """Gradient and signal, before the first iteration and after the last; a line is the mean over a net's seeds.
+
+    Args:
+        records: of one source, data set and preset.
+        top: taken for the sake of the other figures' form; each panel here has the scale that its lines want.
+
+    Raises:
+        ValueError: the records are of several sources, data sets or presets.
+    """
+    table = powers(records)
+    panels = []
+    for quantity, said in _QUANTITIES.items():
+        for moment in ("before the first iteration", "after the last"):
+            rows = table[(table["quantity"] == quantity) & (table["moment"] == moment)]
+            panels.append(_panel(rows, quantity, f"{said} {moment}"))
+    return Chart("signal-health", TITLE, _finding(table), tuple(panels), NOTES, stacked=True)
+
+
+def powers(records: Records) -> pd.DataFrame:
+    """Network, kind, depth, quantity, moment, layer, power (decimal logarithm, mean over seeds), seeds (their number).
+
+    A value of 0 has no logarithm and is left out; no net of the paper's gives one.
+
+    Raises:
+        ValueError: the records are of several sources, data sets or presets.
+    """
+    require_one(records.health, "source", "data", "preset")
+    table = records.health
+    table = table[table["network"].isin(NETWORKS) & (table["variant"] == "") & (table["status"] == "complete")]
+    ends = records.runs.set_index("folder")["iterations"]
+    pieces = []
+    for quantity in _QUANTITIES:
+        rows = table[table[quantity].astype(float) > 0]
+        first = rows[rows["iteration"] == 0].assign(moment="before the first iteration")
+        last = rows[rows["iteration"] == rows["folder"].map(ends)].assign(moment="after the last")
+        for found in (first, last):
+            pieces.append(found.assign(quantity=quantity, power=np.log10(found[quantity].astype(float))))
+    rows = pd.concat(pieces)
+    rows = rows.assign(network=pd.Categorical(rows["network"], NETWORKS, ordered=True))
+    keys = ["network", "kind", "depth", "quantity", "moment", "layer"]
+    grouped = rows.groupby(keys, observed=True, sort=True)["power"].agg(power="mean", seeds="size")
+    return grouped.reset_index().astype({"network": str})
+
+
+def _panel(rows: pd.DataFrame, quantity: str, title: str) -> Panel:
+    low, high = (float(rows["power"].min()), float(rows["power"].max())) if len(rows) else (-3.0, 1.0)
+    margin = 0.08 * max(high - low, 1.0)
+    lines = tuple(
+        Series(
+            label=shown(str(network)),
+            of=f"{title}, power of ten",
+            column=quantity,
+            colour=colour_of(int(of["depth"].iloc[0])),
+            x=tuple(float(layer) for layer in of["layer"]),
+            y=tuple(float(power) for power in of["power"]),
+            dashed=of["kind"].iloc[0] == "plain",
+        )
+        for network, of in rows.groupby("network", sort=False)
+    )
+    return Panel(
+        title=title,
+        x_label="layer index",
+        y_label=f"{_QUANTITIES[quantity]}, 10 to the",
+        x_limits=(0.0, float(rows["layer"].max()) + 1.0 if len(rows) else 56.0),
+        y_limits=(low - margin, high + margin),
+        series=lines,
+        ends=False,
+    )
+
+
+def _finding(table: pd.DataFrame) -> str:
+    if not len(table):
+        return "The health of the signals was not measured yet."
+    smallest = table.groupby(["quantity", "network"], sort=False)["power"].min()
+    said = []
+    for quantity, name in _QUANTITIES.items():
+        if quantity in smallest.index.get_level_values(0):
+            values = ", ".join(f"{shown(str(net))} {10**power:.1g}" for net, power in smallest[quantity].items())
+            said.append(f"Smallest {name} of any layer, before or after training: {values}.")
+    return " ".join(said)
