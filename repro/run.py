@@ -54,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", help="cpu, cuda or mps (default: the best there is)")
     add("--precision", help="fp32, bf16 or fp16 (default: the fastest that the device has natively)")
     add("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between checkpoints (default: 60)")
+    add("--launcher", default="local", help="where the runs train: local (default), ray or slurm")
+    add("--address", metavar="HOST:PORT", help="of a Ray cluster that exists (default: one is started here)")
+    add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run; ray takes 0.5, say")
+    add("--slurm", action="append", default=[], metavar="KEY=VALUE", help="of each job: partition=NAME, time=MINUTES")
     add("--dry-run", action="store_true", help="print the plan with an estimated time per run, and train nothing")
     add("--list", action="store_true", help="list the studies and presets")
     return parser
@@ -67,6 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.preset, seeds=arguments.seeds, only=arguments.only, settings=settings, data=arguments.data
     )
 
+    from repro.launch.launchers import find
     from repro.launch.start import Request, start
 
     request = Request(
@@ -80,6 +85,14 @@ def _run(arguments: argparse.Namespace) -> int:
         stop_at=arguments.stop_at,
         checkpoint_every=arguments.checkpoint_every,
         dry_run=arguments.dry_run,
+        elsewhere=find(
+            arguments.launcher,
+            address=arguments.address,
+            gpus=arguments.gpus_per_run,
+            slurm=studies.parse_settings(arguments.slurm, "--slurm"),
+            device=arguments.device,
+            precision=arguments.precision,
+        ),
     )
     return start(study, plan, request, Console(highlight=False))
 

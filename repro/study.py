@@ -227,8 +227,11 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """Read KEY=VALUE words of a command line; the value is TOML, or else a text.
+_EXAMPLES = {"--set": "schedule.iterations=4000", "--slurm": "time=240"}
+
+
+def parse_settings(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
+    """Read the KEY=VALUE words of an option of a command line; the value is TOML, or else a text.
 
     Raises:
         UserError: a word without '='.
@@ -237,7 +240,7 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, sign, text = pair.partition("=")
         if not sign or not key.strip():
-            raise UserError(f"--set {pair}: KEY=VALUE is needed, such as schedule.iterations=4000")
+            raise UserError(f"{option} {pair}: KEY=VALUE is needed, such as {_EXAMPLES[option]}")
         try:
             settings[key.strip()] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

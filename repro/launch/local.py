@@ -45,8 +45,12 @@ def run_all(
     """
     if jobs <= 1:
         return _one_by_one(plan, options, load(*data), tell, stop)
-    longest_first = sorted(plan, key=lambda run: -names.parse(run.network).depth * run.schedule.iterations)
-    return _Workers(longest_first, options, data, jobs, tell, stop).work()
+    return _Workers(longest_first(plan), options, data, jobs, tell, stop).work()
+
+
+def longest_first(plan: Sequence[Run]) -> list[Run]:
+    """The order in which runs side by side end soonest: by cost, falling."""
+    return sorted(plan, key=lambda run: -names.parse(run.network).depth * run.schedule.iterations)
 
 
 def _one_by_one(plan: Sequence[Run], options: Options, data: Dataset, tell: Tell, stop: Stop) -> list[Outcome]:
@@ -58,7 +62,7 @@ def _one_by_one(plan: Sequence[Run], options: Options, data: Dataset, tell: Tell
         outcome = attempt(run, options, data, tell, stop)
         if outcome.status == "busy":
             if run not in busy:
-                tell(_waiting(run, options))
+                tell(waiting(run, options))
             busy.add(run)
             pending.append(run)
             if busy.issuperset(pending):
@@ -69,7 +73,8 @@ def _one_by_one(plan: Sequence[Run], options: Options, data: Dataset, tell: Tell
     return outcomes
 
 
-def _waiting(run: Run, options: Options) -> Progress:
+def waiting(run: Run, options: Options) -> Progress:
+    """What is told of a run that another process has claimed."""
     return Progress(run, 0, 0, options.last(run), None, "another process is training it: waiting for it")
 
 
@@ -133,7 +138,7 @@ class _Workers:
             return
         if message.run not in self.told_busy:
             self.told_busy.add(message.run)
-            self.tell(_waiting(message.run, self.options))
+            self.tell(waiting(message.run, self.options))
         self.later.append((time.monotonic() + ASK_AGAIN, message.run))
 
     def feed(self) -> None:

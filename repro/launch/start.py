@@ -11,10 +11,11 @@ from tabulate import tabulate
 
 from repro import data as images
 from repro.errors import DataError
+from repro.launch import local
 from repro.launch.display import Display, duration, label
 from repro.launch.estimate import Estimate, estimate
 from repro.launch.execute import Options, Outcome, Stop
-from repro.launch.local import run_all
+from repro.launch.launchers import Elsewhere
 from repro.launch.summary import finding, real_thing, results_table
 from repro.records import RunFolder
 from repro.spec import Run, override
@@ -34,6 +35,7 @@ class Request:
         stop_at: end each run after this iteration.
         checkpoint_every: seconds between checkpoints.
         dry_run: estimate, train nothing.
+        elsewhere: where to train, or None for this machine.
     """
 
     results: Path
@@ -46,6 +48,7 @@ class Request:
     stop_at: int | None = None
     checkpoint_every: float = 60.0
     dry_run: bool = False
+    elsewhere: Elsewhere | None = None
 
 
 def start(study: Study, plan: Sequence[Run], request: Request, console: Console) -> int:
@@ -54,18 +57,23 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
     Raises:
         UserError: the request does not fit this machine, or the images are not there.
     """
-    numerics = resolve(request.device, request.precision, request.threads, None)
+    elsewhere = request.elsewhere
+    here = elsewhere is None
+    # What is asked of other machines is settled there; what is settled here then serves estimates alone.
+    numerics = resolve(request.device if here else None, request.precision if here else None, request.threads, None)
     jobs = request.jobs or (min(cores(), len(plan)) if numerics.device == "cpu" else 1)
     numerics = replace(numerics, threads=request.threads or max(1, cores() // jobs))
     folder = images.data_folder(request.data_folder)
     plan = _with_data(plan, folder, request)
-    _announce(study, plan, numerics, jobs, console)
+    threads = numerics.threads if here else request.threads or 1
+    how = f"by {elsewhere.name}" if elsewhere else f"{numerics.device}, {numerics.precision}, {jobs} at a time"
+    _announce(study, plan, f"{how} with {threads} thread{'s' if threads > 1 else ''} each", console)
     options = Options(
         results=request.results,
         device=request.device,
         precision=request.precision,
         threads=request.threads,
-        default_threads=numerics.threads,
+        default_threads=threads,
         stop_at=request.stop_at,
         stops=study.for_preset(plan[0].preset).stop_at,
         checkpoint_every=request.checkpoint_every,
@@ -81,7 +89,9 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
     if todo:
         display = Display(console, len(todo))
         with stop.listening(), display.showing():
-            outcomes = run_all(todo, options, (todo[0].data, folder), jobs, display, stop)
+            run_all = elsewhere.run_all if elsewhere else local.run_all
+            at_once = jobs if here else request.jobs or len(todo)
+            outcomes = run_all(todo, options, (todo[0].data, folder), at_once, display, stop)
     if stop.signal:
         console.print("stopped; the same command carries on")
         return 128 + stop.signal
@@ -102,14 +112,13 @@ def _with_data(plan: Sequence[Run], folder: Path, request: Request) -> list[Run]
     return [override(run, {"data": name}) for run in plan]
 
 
-def _announce(study: Study, plan: Sequence[Run], numerics: Numerics, jobs: int, console: Console) -> None:
+def _announce(study: Study, plan: Sequence[Run], how: str, console: Console) -> None:
     iterations = sorted({run.schedule.iterations for run in plan})
     many = "s" if len(plan) > 1 else ""
     console.print(f"{study.title}\n{study.question}", soft_wrap=True, markup=False)
     console.print(
         f"{len(plan)} run{many} of {' or '.join(f'{n:,}' for n in iterations)} iterations on {plan[0].data}, "
-        f"preset {plan[0].preset}; {numerics.device}, {numerics.precision}, {jobs} at a time with "
-        f"{numerics.threads} thread{'s' if numerics.threads > 1 else ''} each",
+        f"preset {plan[0].preset}; {how}",
         soft_wrap=True,
         markup=False,
     )
