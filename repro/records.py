@@ -211,6 +211,9 @@ def read_record(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path}: status is {record.get('status')!r}, not one of {', '.join(STATUSES)}")
     if not isinstance(record.get("iteration"), int) or record["iteration"] < 0:
         raise RecordError(f"{path}: iteration is {record.get('iteration')!r}: a whole number is needed")
+    for part in ("data", "numerics", "environment", "final"):
+        if not isinstance(record.get(part) or {}, dict):
+            raise RecordError(f"{path}: its {part!r} is {record[part]!r:.40}: a table of values is needed")
     return record
 
 

@@ -11,9 +11,6 @@ from pathlib import Path
 from repro import study
 from repro.errors import RecordError, UserError, unknown
 from repro.records import Source
-from repro.site.build import build
-from repro.site.load import load
-from repro.site.output import replaced
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_SOURCES = ("reference", "local")
@@ -22,31 +19,21 @@ DEFAULT_SOURCES = ("reference", "local")
 def main(argv: Sequence[str] | None = None) -> int:
     """Write a report; give the exit status."""
     try:
-        options = parser().parse_args(argv)
-        sources = _sources(options.results)
-        for preset in options.preset:
-            if preset not in study.presets():
-                raise unknown("preset", preset, study.presets())
-        evidence = load(sources, options.preset)
-        with replaced(options.out) as folder:
-            build(evidence, folder)
+        return _report(parser().parse_args(argv))
     except UserError as error:
         print(f"repro.report: {error}", file=sys.stderr)
         return error.status
-    runs = evidence.records.runs
-    counts = ", ".join(f"{count} {name}" for name, count in runs["source"].value_counts(sort=False).items())
-    damaged = f"; {len(evidence.records.damaged)} damaged" if evidence.records.damaged else ""
-    print(f"{options.out / 'index.html'}: {len(runs)} runs ({counts}){damaged}")
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     result = argparse.ArgumentParser(
         prog="python -m repro.report",
-        description="Write the report: the paper's figures and tables beside those of the runs at hand.",
+        description="Write the report: the paper's figures, tables and claims beside what the runs at hand show. "
+        "Exit status: 0 written, 1 nothing to report on or (--strict) a claim contradicted, 2 bad usage.",
     )
-    result.add_argument(
+    add = result.add_argument
+    add(
         "--results",
         action="append",
         default=[],
@@ -54,13 +41,72 @@ def parser() -> argparse.ArgumentParser:
         help="a results folder, by default under its own name; may be repeated "
         "(default: results/reference and results/local of this project)",
     )
-    result.add_argument(
-        "--out", type=Path, default=ROOT / "reports", metavar="D", help="the report's folder (default: reports/)"
+    add("--out", type=Path, default=ROOT / "reports", metavar="D", help="the report's folder (default: reports/)")
+    add("--preset", action="append", default=[], metavar="NAME", help="only runs of this preset; may be repeated")
+    add("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
+    group = result.add_argument_group("curves of other programs")
+    add = group.add_argument
+    add(
+        "--import-curves",
+        type=Path,
+        metavar="FILE.csv",
+        help="first bring in curves as runs marked foreign, into results/NAME; columns: epoch or iteration, "
+        "train_error, test_error (fractions or percent), and network and seed if there are several runs",
     )
-    result.add_argument(
-        "--preset", action="append", default=[], metavar="NAME", help="only runs of this preset; may be repeated"
-    )
+    add("--as", dest="name", metavar="NAME", help="their source's name")
+    add("--network", metavar="NETWORK", help="what they are of, such as resnet-20")
+    add("--data", default="cifar10", metavar="NAME", help="on which images (default: cifar10)")
+    add("--seed", type=int, default=0, metavar="N", help="their seed (default: 0)")
     return result
+
+
+def _report(options: argparse.Namespace) -> int:
+    sources = _sources(options.results)
+    for preset in options.preset:
+        if preset not in study.presets():
+            raise unknown("preset", preset, study.presets())
+    if options.import_curves or options.name:
+        sources = _with_foreign(options, sources)
+    # These bring pandas, scipy and matplotlib, which take seconds: a mistake in the command is told at once.
+    from repro.claims import contradicted
+    from repro.site.build import build
+    from repro.site.load import load
+    from repro.site.output import replaced
+
+    evidence = load(sources, options.preset)
+    with replaced(options.out) as folder:
+        verdicts = build(evidence, folder)
+    runs = evidence.records.runs
+    counts = ", ".join(f"{count} {name}" for name, count in runs["source"].value_counts(sort=False).items())
+    damaged = f"; {len(evidence.records.damaged)} damaged" if evidence.records.damaged else ""
+    print(f"{options.out / 'index.html'}: {len(runs)} runs ({counts}){damaged}")
+    if not options.strict:
+        return 0
+    for verdict in verdicts:
+        if verdict.verdict == "contradicted":
+            where = f"{verdict.source}, {verdict.data}, {verdict.preset}"
+            print(f"repro.report: {verdict.id} is contradicted ({where}): {verdict.evidence}", file=sys.stderr)
+    return 1 if contradicted(verdicts) else 0
+
+
+def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[Source]:
+    """Bring in foreign curves, and add their source."""
+    from repro.site.foreign import Target, bring_in
+
+    if not (options.import_curves and options.name):
+        raise UserError("--import-curves FILE.csv and --as NAME go together")
+    _check_name(options.name, f"--as {options.name}", "another name")
+    if options.name in DEFAULT_SOURCES:
+        raise UserError(f"--as {options.name}: that is this program's own source, give another name")
+    preset = options.preset[0] if len(options.preset) == 1 else "paper"
+    folder = ROOT / "results" / options.name
+    target = Target(options.network, options.data, preset, options.seed)
+    for line in bring_in(options.import_curves, folder, target):
+        print(line)
+    known = [source for source in sources if source.path.resolve() != folder.resolve()]
+    if options.name in (source.name for source in known):
+        raise UserError(f"--as {options.name}: there is a source of that name already, give another one")
+    return [*known, Source(options.name, folder)]
 
 
 def _sources(given: Sequence[str]) -> list[Source]:
@@ -77,14 +123,18 @@ def _sources(given: Sequence[str]) -> list[Source]:
         name, sign, path = text.partition("=")
         if not sign or Path(text).is_dir():
             name, path = Path(text).resolve().name, text
-        if not re.fullmatch(r"\w[\w .+-]{0,39}", name) or name == "paper":
-            raise UserError(f"--results {text}: {name!r} cannot name a source, give --results NAME={path}")
+        _check_name(name, f"--results {text}", f"--results NAME={path}")
         if name in (source.name for source in sources):
             raise UserError(f"--results {text}: there are two sources {name!r}, give one as --results OTHER={path}")
         if not Path(path).is_dir():
             raise RecordError(f"--results {text}: there is no folder {path}")
         sources.append(Source(name, Path(path)))
     return sources
+
+
+def _check_name(name: str, where: str, instead: str) -> None:
+    if not re.fullmatch(r"\w[\w .+-]{0,39}", name) or name == "paper":
+        raise UserError(f"{where}: {name!r} cannot name a source, give {instead}")
 
 
 if __name__ == "__main__":

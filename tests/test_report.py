@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from planted import plant, plant_paper_like
@@ -22,7 +25,7 @@ class Page(HTMLParser):
         super().__init__()
         self.ids: list[str] = []
         self.addresses: list[str] = []
-        self.images: list[dict[str, str]] = []
+        self.scripts = 0
         self.text = ""
         self.open: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
@@ -33,8 +36,7 @@ class Page(HTMLParser):
         if "id" in values:
             self.ids.append(values["id"])
         self.addresses += [values[key] for key in ("href", "src") if key in values]
-        if tag == "img":
-            self.images.append(values)
+        self.scripts += tag == "script"
         if tag not in VOID:
             self.open.append(tag)
 
@@ -45,46 +47,78 @@ class Page(HTMLParser):
         self.text += data
 
 
+HOSTILE = "<script>alert(1)</script>"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of three groups and two sources."""
+    """A report of three groups and two sources, of runs that ended in every way."""
     root = tmp_path_factory.mktemp("report")
-    plant_paper_like(root / "yours")
+    yours, theirs = root / "yours", root / "theirs"
+    plant_paper_like(yours)
     for network, end in (("plain-20", 18.0), ("plain-56", 32.0)):
-        plant(root / "yours", network, data="cifar10-jpeg", test_end=end, train_end=end - 2)
-        plant(root / "theirs", network, data="cifar10-jpeg", test_end=end, train_end=end - 2)
-    plant(root / "yours", "plain-20", data="digits", preset="demo")
-    damaged = root / "theirs" / "broken"
-    damaged.mkdir()
-    (damaged / "run.json").write_text("{")
-    status = report.main(
-        ["--results", str(root / "yours"), "--results", f"second={root / 'theirs'}", "--out", str(root / "out")]
+        plant(yours, network, data="cifar10-jpeg", test_end=end, train_end=end - 2)
+        plant(theirs, network, data="cifar10-jpeg", test_end=end, train_end=end - 2)
+    settings = {"data": "digits", "preset": "demo"}
+    plant(yours, "plain-20", **settings)
+    plant(yours, "resnet-20", **settings, settings={"optimiser.nesterov": True})
+    plant(theirs, "resnet-110", **settings, status="diverged", extra={"error": HOSTILE})
+    plant(
+        theirs,
+        "resnet-32",
+        **settings,
+        status="failed",
+        extra={"traceback": HOSTILE, "environment": {"commit": HOSTILE}},
     )
-    assert status == 0
+    plant(theirs, "resnet-44", **settings, status="stopped", extra={"sessions": HOSTILE, "hash": [HOSTILE]})
+    broken = theirs / HOSTILE.replace("/", "")
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    odd = json.loads((theirs / "digits/demo/resnet-44/seed-0/run.json").read_text())
+    odd["spec"] |= {"variant": HOSTILE, "preset": "../../" + HOSTILE, "data": HOSTILE}
+    (theirs / "odd").mkdir()
+    (theirs / "odd" / "run.json").write_text(json.dumps(odd))
+    assert report.main(["--results", str(yours), "--results", f"second={theirs}", "--out", str(root / "out")]) == 0
     return root / "out"
 
 
+def pages(folder: Path) -> dict[Path, Page]:
+    return {path: Page(path) for path in folder.rglob("*.html")}
+
+
 def test_pages_are_well_formed_and_every_address_leads_somewhere(folder: Path) -> None:
-    pages = {path: Page(path) for path in folder.rglob("*.html")}
-    for path, page in pages.items():
+    found = pages(folder)
+    for path, page in found.items():
         assert len(page.ids) == len(set(page.ids)), path
         for address in page.addresses:
             assert "//" not in address and not address.startswith("/"), f"{path}: {address} leaves the report"
             file, _, anchor = address.partition("#")
-            target = (path.parent / file).resolve() if file else path
+            target = (path.parent / unquote(file)).resolve() if file else path
             assert target.is_file(), f"{path}: {address}"
-            assert not anchor or anchor in pages[target].ids, f"{path}: {address}"
+            assert target.is_relative_to(folder.resolve())
+            assert not anchor or anchor in found[target].ids, f"{path}: {address}"
 
 
-def test_figures_and_table_are_there_with_their_downloads(folder: Path) -> None:
+def test_nothing_asks_the_network(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.suffix in (".html", ".css", ".js"):
+            text = path.read_text().replace("http://www.w3.org/", "")
+            assert not re.search(r"https?://|@import|url\((?!#)", text), path
+
+
+def test_the_paper_is_there_in_its_order(folder: Path) -> None:
     page = Page(folder / "index.html")
-    for anchor in ("figure-1", "table-6", "figure-6", "figure-7"):
-        assert anchor in page.ids
-    for group in (
-        "CIFAR-10 · preset paper",
-        "CIFAR-10, JPEG copy · preset short",
-        "digits of scikit-learn · preset demo",
-    ):
+    exhibits = [name for name in page.ids if re.fullmatch(r"(figure|table)-\d+", name)]
+    assert exhibits == [
+        "figure-1", "table-1", "table-2", "figure-4", "table-3", "table-4", "table-5", "figure-6", "table-6",
+        "figure-7", *(f"table-{number}" for number in range(7, 15)),
+    ]  # fmt: skip
+    assert [name for name in page.ids if re.fullmatch(r"H\d+", name)] == [f"H{number}" for number in range(1, 26)]
+
+
+def test_figures_and_tables_are_there_with_their_downloads(folder: Path) -> None:
+    page = Page(folder / "index.html")
+    for group in ("CIFAR-10 · preset paper", "CIFAR-10, JPEG copy · preset short", "8×8 digits · preset demo"):
         assert group in page.text
     assert "6.43 (6.61 ± 0.16, n = 5)" in page.text
     assert "other data: not comparable" in page.text
@@ -93,19 +127,71 @@ def test_figures_and_table_are_there_with_their_downloads(folder: Path) -> None:
         assert len(list(folder.glob(f"figures/cifar10-jpeg--short/*/figure-1.{form}"))) == 2
     for form in ("md", "csv", "tex", "html"):
         assert (folder / "tables" / "cifar10--paper" / f"table-6.{form}").is_file()
+        assert (folder / "tables" / f"table-14.{form}").is_file()
 
 
-def test_damaged_records_are_listed(folder: Path) -> None:
-    assert "second: broken" in Page(folder / "index.html").text
-    assert "second: broken" in (folder / "REPORT.md").read_text()
+def test_markup_in_records_is_shown_and_not_executed(folder: Path) -> None:
+    for path, page in pages(folder).items():
+        own = 0 if path.parent.name != "out" and "tables" in path.parts else 1
+        data = path.read_text().count('<script type="application/json">')
+        assert page.scripts == own + data, path
+    text = (folder / "runs.html").read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert HOSTILE not in text
+    assert HOSTILE not in re.sub(r"`[^`]*`", "", (folder / "REPORT.md").read_text())
+
+
+def test_runs_that_did_not_end_well_are_listed(folder: Path) -> None:
+    text = Page(folder / "runs.html").text
+    assert "resnet-110, seed 0 (digits, demo): diverged at iteration 500: " + HOSTILE in text
+    assert "resnet-32, seed 0 (digits, demo): failed at iteration 500" in text
+    assert "second: <script>alert(1)<script>" in text, "the damaged one, by its folder"
+    assert "1 damaged, 2 failed or diverged" in Page(folder / "index.html").text
+    assert "second: " in (folder / "REPORT.md").read_text()
+
+
+def test_each_run_has_a_page_with_what_repeats_it(folder: Path) -> None:
+    assert len(list((folder / "runs").iterdir())) == 25
+    page = Page(folder / "runs" / "yours--digits--demo--resnet-20+optimiser.nesterov=true--seed-0.html")
+    assert "python -m repro.run ambiguities --preset demo" in page.text or "--set optimiser.nesterov=true" in page.text
+    assert "Nesterov momentum, not plain" in page.text
+    assert "1,000 iterations of training in place of 64,000" in page.text
+    assert (
+        "Diverged after 500 of 1,000 iterations"
+        in Page(folder / "runs" / "second--digits--demo--resnet-110--seed-0.html").text
+    )
+    assert "<script>alert(1)</script>" in Page(folder / "runs" / "second--digits--demo--resnet-32--seed-0.html").text
+
+
+def test_what_a_setting_moves_is_a_table(folder: Path) -> None:
+    table = (folder / "tables" / "digits--demo" / "settings.md").read_text()
+    assert "Nesterov momentum, not plain" in table
+    assert "nothing to compare with" in table
 
 
 def test_the_markdown_report_says_the_same(folder: Path) -> None:
     text = (folder / "REPORT.md").read_text()
-    for heading in ("## Figure 1", "## Table 6", "## Figure 6", "## Figure 7", "## Runs"):
+    for heading in (
+        "### Figure 1",
+        "### Table 6",
+        "### Figure 6",
+        "### Figure 7",
+        "### Table 14",
+        "### H25",
+        "## Runs",
+    ):
         assert f"\n{heading}" in text
     assert "6.43 (6.61 ± 0.16, n = 5)" in text
     assert "not comparable" in text
+    for address in re.findall(r"\]\(([^)]+)\)", text):
+        assert (folder / unquote(address)).is_file(), address
+
+
+def test_claims_are_there_for_machines(folder: Path) -> None:
+    found = json.loads((folder / "claims.json").read_text())["verdicts"]
+    groups = {(item["source"], item["data"], item["preset"]) for item in found}
+    assert ("yours", "cifar10", "paper") in groups
+    assert len(found) == 25 * len(groups)
 
 
 def test_writing_again_gives_identical_files(folder: Path, tmp_path: Path) -> None:
@@ -120,8 +206,38 @@ def test_a_preset_alone(folder: Path, tmp_path: Path) -> None:
     status = report.main(["--results", str(folder.parent / "yours"), "--preset", "demo", "--out", str(tmp_path / "o")])
     assert status == 0
     text = Page(tmp_path / "o" / "index.html").text
-    assert "preset demo" in text
-    assert "preset paper" not in text
+    assert "digits · preset demo" in text
+    assert "CIFAR-10 · preset paper" not in text
+
+
+def test_strict_fails_where_a_claim_is_contradicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plant(tmp_path / "r", "plain-20", data="digits", preset="demo", train_end=30, test_end=30)
+    plant(tmp_path / "r", "plain-56", data="digits", preset="demo", train_end=3, test_end=3)
+    arguments = ["--results", str(tmp_path / "r"), "--out", str(tmp_path / "o")]
+    assert report.main(arguments) == 0
+    assert report.main([*arguments, "--strict"]) == 1
+    assert "H2 is contradicted (r, digits, demo)" in capsys.readouterr().err
+    plant(tmp_path / "s", "plain-20", data="digits", preset="demo", train_end=3, test_end=3)
+    plant(tmp_path / "s", "plain-56", data="digits", preset="demo", train_end=30, test_end=30)
+    assert report.main(["--results", str(tmp_path / "s"), "--out", str(tmp_path / "o"), "--strict"]) == 0
+
+
+def test_foreign_curves_are_brought_in_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    file = tmp_path / "curves.csv"
+    file.write_text("epoch,train_error,test_error\n1,0.6,0.5\n164,0.0071,0.0784\n")
+    arguments = ["--import-curves", str(file), "--as", "jsg", "--network", "resnet-20", "--out", str(tmp_path / "o")]
+    assert report.main(arguments) == 0
+    assert "marked foreign" in capsys.readouterr().out
+    assert (tmp_path / "results/jsg/cifar10/paper/resnet-20/seed-0/run.json").is_file()
+    assert "7.84 (n = 1 foreign)" in Page(tmp_path / "o" / "index.html").text
+    page = Page(tmp_path / "o" / "runs" / "jsg--cifar10--paper--resnet-20--seed-0.html").text
+    assert "Foreign: curves of another program" in page
+    assert "To repeat it" not in page
+    assert report.main([*arguments[:2], "--network", "resnet-20"]) == 2
+    assert report.main([*arguments[:2], "--as", "local"]) == 2
 
 
 @pytest.mark.parametrize(

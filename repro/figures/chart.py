@@ -59,7 +59,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A value of the paper's own, drawn as a point."""
+    """A value of the paper's own, drawn as a diamond: `filled` for test errors, hollow for training errors."""
 
     label: str
     of: str
@@ -71,7 +71,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. x values are divided by `x_unit` where they are labelled."""
+    """One pair of axes. x values are divided by `x_unit` where they are labelled; `ends`: lines are named
+    there.
+    """
 
     title: str
     x_label: str
@@ -83,6 +85,7 @@ class Panel:
     x_unit: float = 1.0
     marks: tuple[Mark, ...] = ()
     remarks: tuple[str, ...] = ()
+    ends: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from repro.figures.chart import Series, colour_of, shown
-from repro.figures.groups import ENDED, require_one
+from repro import names, paper
+from repro.figures.chart import Mark, Series, colour_of, shown
+from repro.figures.groups import ENDED, Group, require_one
 from repro.spec import Run
 
 #: Points on a curve, about: the paper's are 1,000 of 64,000 iterations apart.
@@ -131,7 +133,7 @@ def series_of(
     """The line of a network's train_error or test_error, and a thin one for each of its seeds if they are several."""
 
     def line(table: pd.DataFrame, whose: str, width: Literal["thin", "normal", "bold"]) -> Series:
-        points = table[["iteration", column]].dropna()
+        points = table[np.isfinite(table[column])]
         return Series(
             label=shown(curve.network) + (" (incomplete)" if curve.note else ""),
             of=f"{ERRORS[column]}, {whose}",
@@ -150,14 +152,41 @@ def series_of(
     return [item for item in lines if item.x]
 
 
-def error_limit(curves: Sequence[NetworkCurve], at_least: float = 0.0) -> float:
+def paper_marks(runs: pd.DataFrame, networks: Iterable[str], columns: Iterable[str], top: float) -> tuple[Mark, ...]:
+    """The paper's end points of some networks that lie on the plot; none unless `runs` are of its data and schedule."""
+    if not len(runs) or not Group(str(runs["data"].iloc[0]), str(runs["preset"].iloc[0])).comparable:
+        return ()
+    read = paper.readings(6)
+    marks = []
+    for network in networks:
+        for column in columns:
+            item = read[(read["network"] == network) & (read["quantity"] == column)].iloc[0]
+            if float(item["value"]) <= top:
+                marks.append(
+                    Mark(
+                        label=shown(network),
+                        of=f"the paper's {ERRORS[column]} at iteration {item['iteration']:,.0f}, read from Figure 6",
+                        colour=colour_of(names.parse(network, "cifar").depth),
+                        x=float(item["iteration"]),
+                        y=float(item["value"]),
+                        filled=column == "test_error",
+                    )
+                )
+    return tuple(marks)
+
+
+def error_limit(curves: Sequence[NetworkCurve]) -> float:
     """The top of an axis of errors, percent: the least round one with a quarter of room above every end point.
 
     End points above 60 % do not count, as in the paper's Figure 6; 20 % is the paper's own.
     """
-    ends = [end for curve in curves for column in ERRORS if (end := curve.end(column)) <= OFF_THE_CHART]
-    need = max([1.25 * end for end in ends], default=20.0)
-    return next((top for top in (5.0, 10.0, 20.0, 30.0, 40.0, 60.0, 80.0) if top >= max(need, at_least)), 100.0)
+    return error_limit_of([curve.end(column) for curve in curves for column in ERRORS])
+
+
+def error_limit_of(ends: Iterable[float]) -> float:
+    """The same for end points, percent."""
+    need = max([1.25 * end for end in ends if end <= OFF_THE_CHART], default=20.0)
+    return next((top for top in (5.0, 10.0, 20.0, 30.0, 40.0, 60.0, 80.0) if top >= need), 100.0)
 
 
 def error_ticks(top: float) -> tuple[float, ...]:
@@ -189,7 +218,7 @@ def iteration_axis(iterations: int) -> tuple[float, str]:
     return (1e3, "iter. (1e3)") if iterations >= 4_000 else (1.0, "iterations")
 
 
-def notes(runs: pd.DataFrame, curves: Sequence[NetworkCurve], top: float) -> tuple[str, ...]:
+def notes(runs: pd.DataFrame, curves: Sequence[NetworkCurve], top: float, marked: bool) -> tuple[str, ...]:
     """How curves of errors were drawn."""
     said = [f"The axis of errors ends at {top:.0f} %{', as in the paper' if top == 20 else ', chosen from the data'}."]
     widths = {drawn_width(run) for _, run in runs.iterrows()}
@@ -199,5 +228,7 @@ def notes(runs: pd.DataFrame, curves: Sequence[NetworkCurve], top: float) -> tup
         )
     if any(len(curve.seeds) > 1 for curve in curves):
         said.append("Where there are several seeds, the line is their mean and thin lines are the single seeds.")
+    if marked:
+        said.append("Diamonds: where the paper's curves end, hollow for training and filled for test error.")
     said += [f"{shown(curve.network)}: {curve.note}." for curve in curves if curve.note]
     return tuple(said)

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from repro.figures.chart import COLOURS, Chart, Panel, Series
-from repro.records import replacing
 
 _WIDTHS = {"thin": 0.5, "normal": 1.1, "bold": 2.0}
 _STYLE: Any = {
@@ -24,7 +23,6 @@ _STYLE: Any = {
     "font.size": 9,
     "axes.linewidth": 0.7,
     "svg.hashsalt": "repro",
-    "pdf.fonttype": 42,
     "path.simplify": True,
 }
 _METADATA: dict[str, dict[str, Any]] = {
@@ -46,21 +44,22 @@ def drawn(chart: Chart) -> tuple[pd.DataFrame, Figure]:
         axes = figure.subplots(rows, columns, squeeze=False)
         for axis, panel in zip(axes.flat, chart.panels, strict=True):
             _panel(axis, panel)
+        # The layout is the same in every format and takes as long as drawing: it is found once.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return chart.data(), figure
 
 
 def save(chart: Chart, folder: Path) -> list[Path]:
-    """Write a chart as PNG, SVG and PDF, and the CSV behind it; give the files."""
+    """Write a chart as PNG, SVG and PDF, and the CSV behind it, into a folder not in use yet; give the files."""
     data, figure = drawn(chart)
     files = []
     with mpl.rc_context(_STYLE):
         for form, metadata in _METADATA.items():
             files.append(folder / f"{chart.name}.{form}")
-            with replacing(files[-1]) as temporary:
-                figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
+            figure.savefig(files[-1], format=form, dpi=150, metadata=metadata)
     files.append(folder / f"{chart.name}.csv")
-    with replacing(files[-1]) as temporary:
-        data.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    data.to_csv(files[-1], index=False, float_format="%.6g", lineterminator="\n")
     return files
 
 

@@ -15,6 +15,7 @@ from repro.figures.curves import (
     network_curves,
     not_displayed,
     notes,
+    paper_marks,
     series_of,
 )
 from repro.figures.draw import drawn
@@ -29,8 +30,12 @@ def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
     return drawn(chart(records))
 
 
-def chart(records: Records) -> Chart:
+def chart(records: Records, top: float | None = None) -> Chart:
     """Figure 1 of one source, data set and preset.
+
+    Args:
+        records: of that source, data set and preset.
+        top: where the axis of errors ends, percent; by default where these curves want it.
 
     Raises:
         ValueError: the records are of several.
@@ -39,7 +44,7 @@ def chart(records: Records) -> Chart:
     runs = records.runs[records.runs["network"].isin(NETWORKS) & (records.runs["variant"] == "")]
     iterations = int(runs["iterations"].max()) if len(runs) else 64_000
     unit, x_label = iteration_axis(iterations)
-    top = error_limit(curves)
+    top = top or error_limit(curves)
     panels = [
         Panel(
             title=ERRORS[column],
@@ -50,11 +55,12 @@ def chart(records: Records) -> Chart:
             y_ticks=error_ticks(top),
             x_unit=unit,
             series=tuple(line for curve in curves for line in series_of(curve, column, bold=bold)),
+            marks=paper_marks(runs, NETWORKS, [column], top),
             remarks=not_displayed(curves, top),
         )
         for column, bold in (("train_error", False), ("test_error", True))
     ]
-    return Chart("figure-1", TITLE, _finding(curves), tuple(panels), notes(runs, curves, top))
+    return Chart("figure-1", TITLE, _finding(curves), tuple(panels), notes(runs, curves, top, bool(panels[0].marks)))
 
 
 def _finding(curves: list[NetworkCurve]) -> str:

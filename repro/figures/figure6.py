@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.figures.chart import Chart, Panel, shown
+from repro.figures.chart import Chart, Mark, Panel, shown
 from repro.figures.curves import (
     NetworkCurve,
     error_limit,
@@ -17,6 +17,7 @@ from repro.figures.curves import (
     network_curves,
     not_displayed,
     notes,
+    paper_marks,
     series_of,
 )
 from repro.figures.draw import drawn
@@ -39,8 +40,12 @@ def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
     return drawn(chart(records))
 
 
-def chart(records: Records) -> Chart:
+def chart(records: Records, top: float | None = None) -> Chart:
     """Figure 6 of one source, data set and preset. Dashed lines are training errors, bold ones test errors.
+
+    Args:
+        records: of that source, data set and preset.
+        top: where the axis of errors ends, percent; by default where these curves want it.
 
     Raises:
         ValueError: the records are of several.
@@ -48,16 +53,25 @@ def chart(records: Records) -> Chart:
     curves = {curve.network: curve for curve in network_curves(records.runs, records.curves, NETWORKS)}
     runs = records.runs[records.runs["network"].isin(NETWORKS) & (records.runs["variant"] == "")]
     iterations = int(runs["iterations"].max()) if len(runs) else 64_000
-    top = error_limit(list(curves.values()))
+    top = top or error_limit(list(curves.values()))
     panels = tuple(
-        _panel(title, [curves[name] for name in networks if name in curves], iterations, top)
+        _panel(
+            title,
+            [curves[name] for name in networks if name in curves],
+            iterations,
+            top,
+            paper_marks(runs, networks, ("train_error", "test_error"), top),
+        )
         for title, networks in PANELS.items()
     )
-    said = ("Dashed lines are training errors, bold lines test errors.", *notes(runs, list(curves.values()), top))
+    said = (
+        "Dashed lines are training errors, bold lines test errors.",
+        *notes(runs, list(curves.values()), top, bool(panels[0].marks)),
+    )
     return Chart("figure-6", TITLE, _finding(curves), panels, said)
 
 
-def _panel(title: str, curves: Sequence[NetworkCurve], iterations: int, top: float) -> Panel:
+def _panel(title: str, curves: Sequence[NetworkCurve], iterations: int, top: float, marks: tuple[Mark, ...]) -> Panel:
     last = title == "110 and 1202 layers"
     zoomed = last and curves and not any(curve.note for curve in curves)
     unit, x_label = iteration_axis(iterations)
@@ -76,7 +90,8 @@ def _panel(title: str, curves: Sequence[NetworkCurve], iterations: int, top: flo
         x_unit=unit,
         # A run that was not evaluated yet has no test error to stand in the legend.
         series=tuple(line if line.label in named else replace(line, legend=True) for line in lines),
-        remarks=not_displayed(curves, top),
+        marks=marks,
+        remarks=not_displayed(curves, top) if curves else ("not run",),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.figures.chart import Chart, Panel, Series, colour_of, shown
+from repro import names, paper
+from repro.figures.chart import Chart, Mark, Panel, Series, colour_of, shown
 from repro.figures.draw import drawn
-from repro.figures.groups import require_one
+from repro.figures.groups import Group, require_one
 from repro.records import Records
 
 NETWORKS = ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110")
@@ -24,15 +26,20 @@ def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
     return drawn(chart(records))
 
 
-def chart(records: Records) -> Chart:
+def chart(records: Records, top: float | None = None) -> Chart:
     """Figure 7 of one source, data set and preset; a line is the mean over a net's seeds.
+
+    Args:
+        records: of that source, data set and preset.
+        top: where the axis ends; by default where these lines want it.
 
     Raises:
         ValueError: the records are of several.
     """
     table = mean_responses(records)
     layers = int(table["layer"].max()) if len(table) else 109
-    top = 1.05 * float(table["std"].max()) if len(table) else 3.5
+    highest = [float(table["std"].max()) if len(table) else 3.5, *(mark.y for mark in _marks(records, False))]
+    top = top or 1.08 * max(highest)
     panels = []
     for title, x_label in (
         ("original order", "layer index (original)"),
@@ -60,9 +67,32 @@ def chart(records: Records) -> Chart:
                 x_limits=(0.0, layers + 1.0),
                 y_limits=(0.0, top),
                 series=tuple(lines),
+                marks=_marks(records, title == "ranked"),
+                ends=False,
             )
         )
-    return Chart("figure-7", TITLE, _finding(table), tuple(panels), NOTES, stacked=True)
+    said = (*NOTES, "Diamonds: read from the paper's figure.") if panels[0].marks else NOTES
+    return Chart("figure-7", TITLE, _finding(table), tuple(panels), said, stacked=True)
+
+
+def _marks(records: Records, ranked: bool) -> tuple[Mark, ...]:
+    """The paper's readings of single layers; the first layer is the largest, so that it is of rank 1 as well."""
+    table = records.responses
+    if not len(table) or not Group(str(table["data"].iloc[0]), str(table["preset"].iloc[0])).comparable:
+        return ()
+    read = paper.responses()
+    rows = read[read["layer"].notna() & ((read["layer"] == 1) | (not ranked))]
+    return tuple(
+        Mark(
+            label=shown(row["network"]),
+            of=f"the paper's layer {row['layer']:.0f}, read from Figure 7",
+            colour=colour_of(names.parse(row["network"], "cifar").depth),
+            x=float(row["layer"]),
+            y=float(row["value"]),
+            filled=not row["network"].startswith("plain"),
+        )
+        for _, row in rows.iterrows()
+    )
 
 
 def mean_responses(records: Records) -> pd.DataFrame:
@@ -72,7 +102,8 @@ def mean_responses(records: Records) -> pd.DataFrame:
         ValueError: the records are of several sources, data sets or presets.
     """
     require_one(records.responses, "source", "data", "preset")
-    table = records.responses[records.responses["network"].isin(NETWORKS) & (records.responses["variant"] == "")]
+    table = records.responses
+    table = table[table["network"].isin(NETWORKS) & (table["variant"] == "") & np.isfinite(table["std"].astype(float))]
     order = pd.Categorical(table["network"], NETWORKS, ordered=True)
     grouped = table.assign(network=order).groupby(["network", "kind", "depth", "layer"], observed=True, sort=True)
     return grouped["std"].agg(std="mean", seeds="size").reset_index().astype({"network": str})

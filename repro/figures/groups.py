@@ -63,6 +63,7 @@ def narrow(records: Records, group: Group | None = None, source: str | None = No
         runs=keep(records.runs),
         curves=keep(records.curves),
         responses=keep(records.responses),
+        health=keep(records.health),
         damaged=damaged,
     )
 

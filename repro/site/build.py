@@ -1,162 +1,240 @@
-"""Writes the whole report into a folder: figures, tables, pages, REPORT.md."""
+"""Writes the whole report into a folder: figures, tables, pages, REPORT.md, claims.json."""
 
 from __future__ import annotations
 
-import hashlib
-import re
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
-from repro.figures import draw, figure1, figure6, figure7
+from repro import claims
+from repro.claims import Verdict
 from repro.figures.chart import Chart
-from repro.figures.groups import Group
-from repro.records import write_text
-from repro.site import markdown
+from repro.figures.groups import ENDED, Group, narrow, sources
+from repro.site import markdown, svg
+from repro.site.content import Part, Tabled, address, slug
+from repro.site.exhibits import parts, tabled
 from repro.site.load import Evidence
+from repro.site.protocol import CHOICES, title_of
+from repro.site.run_page import page
 from repro.tables import runs as runs_table
 from repro.tables import table as tables
-from repro.tables import table6
-from repro.tables.table import Table
+from repro.tables.table import Link
+
+#: The claims that the paper is about, for the summary.
+HEADLINES = ("H1", "H2", "H5", "H6", "H10")
 
 
 @dataclass(frozen=True)
-class Download:
-    """A file to download."""
-
-    form: str
-    target: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of one source."""
-
-    chart: Chart
-    source: str
-    files: tuple[Download, ...]
-
-    @property
-    def image(self) -> str:
-        """The file that pages show."""
-        return next(file.target for file in self.files if file.form == "SVG")
-
-
-@dataclass(frozen=True)
-class Block:
-    """What one group shows of an exhibit."""
+class GroupView:
+    """A data set and preset on the front page."""
 
     group: Group
-    pictures: tuple[Picture, ...] = ()
-    table: Table | None = None
-    files: tuple[Download, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """The group in words."""
-        return title_of(self.group)
+    key: str
+    title: str
+    summary: str
+    headlines: tuple[tuple[str, tuple[Verdict, ...]], ...]
 
 
 @dataclass(frozen=True)
-class Exhibit:
-    """A figure or table of the paper."""
+class ClaimView:
+    """A claim and what each group and source says of it; what no run can change is there once, without a group."""
 
-    anchor: str
-    number: str
-    title: str
-    section: str
-    command: str
-    blocks: tuple[Block, ...]
+    verdict: Verdict
+    every: tuple[JudgedView, ...]
 
 
-def build(evidence: Evidence, out: Path) -> None:
-    """Write the report into an empty folder."""
-    exhibits = (
-        _figure(evidence, out, figure1, "Figure 1", "Section 1"),
-        _table(evidence, out, "Table 6", "Section 4.2"),
-        _figure(evidence, out, figure6, "Figure 6", "Section 4.2"),
-        _figure(evidence, out, figure7, "Figure 7", "Section 4.2"),
+@dataclass(frozen=True)
+class JudgedView:
+    """A verdict: key of its group, group and source in words, and links to the runs behind it."""
+
+    key: str
+    where: str
+    verdict: Verdict
+    runs: Markup
+
+    @property
+    def note(self) -> str:
+        """What the evidence says before its comparisons."""
+        first = self.verdict.links[0].evidence if self.verdict.links else ""
+        return self.verdict.evidence.partition(first)[0].strip() if first else self.verdict.evidence
+
+    @property
+    def how(self) -> str:
+        """How the intervals were found."""
+        return " ".join(dict.fromkeys(sentence for link in self.verdict.links for sentence in link.how))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the pages show."""
+
+    evidence: Evidence
+    runs: pd.DataFrame
+    groups: tuple[GroupView, ...]
+    first: str
+    parts: tuple[Part, ...]
+    claims: tuple[ClaimView, ...]
+    verdicts: tuple[Verdict, ...]
+    all_runs: Tabled
+    damaged: tuple[str, ...]
+    failed: tuple[str, ...]
+    choices: tuple[str, ...] = CHOICES
+
+    @property
+    def trouble(self) -> str:
+        """What is not well, in a few words, or nothing."""
+        counts = (
+            (len(self.damaged), "damaged"),
+            (len(self.failed), "failed or diverged"),
+            (len(self.evidence.conflicts), "in conflict"),
+            (len(self.evidence.repeated), "copied"),
+            (len(self.evidence.remarks), "repaired while reading"),
+        )
+        said = [f"{count} {what}" for count, what in counts if count]
+        return f"{', '.join(said)}" if said else ""
+
+
+def build(evidence: Evidence, out: Path) -> tuple[Verdict, ...]:
+    """Write the report into an empty folder; give all verdicts."""
+    verdicts = tuple(
+        verdict
+        for group in evidence.groups
+        for source in sources(evidence.of(group))
+        for verdict in claims.judge(evidence.of(group), source=source, data=group.data, preset=group.preset)
     )
-    runs = tuple(_runs(evidence, out, group) for group in evidence.groups)
+    order = ["data", "preset", "kind", "depth", "network", "variant", "seed", "source"]
+    runs = evidence.of().runs.sort_values(order, kind="stable").reset_index(drop=True)
+    report = Report(
+        evidence=evidence,
+        runs=runs,
+        groups=tuple(_group(evidence, group, verdicts) for group in evidence.groups),
+        first=_first(evidence),
+        parts=parts(evidence, out),
+        claims=tuple(_claims(evidence, verdicts)),
+        verdicts=verdicts,
+        all_runs=tabled(runs_table.table(runs, address), out),
+        damaged=tuple(f"{item.source}: {item.folder}: {item.reason}" for item in evidence.records.damaged),
+        failed=tuple(_failures(runs)),
+    )
     pages = environment()
-    page = {"evidence": evidence, "exhibits": exhibits, "runs": runs, "html": tables.html}
-    write_text(out / "index.html", pages.get_template("index.html.j2").render(page))
-    write_text(out / "REPORT.md", markdown.report(evidence, exhibits, runs))
+    for name in ("index.html", "runs.html"):
+        (out / name).write_text(pages.get_template(f"{name}.j2").render(report=report), encoding="utf-8")
+    _write_run_pages(evidence, runs, out, pages.get_template("run.html.j2"))
+    (out / "REPORT.md").write_text(markdown.render(report), encoding="utf-8")
+    claims.write(out / "claims.json", verdicts)
+    return verdicts
 
 
 def environment() -> jinja2.Environment:
     """The templates; all text in them is escaped."""
-    return jinja2.Environment(
+    pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    pages.globals.update(html=tables.html, inline=_inline(), effect=effect)
+    return pages
 
 
-def title_of(group: Group) -> str:
-    """A group in words."""
-    data = {
-        "cifar10": "CIFAR-10",
-        "cifar10-jpeg": "CIFAR-10, JPEG copy",
-        "digits": "8×8 digits of scikit-learn",
-    }.get(group.data, group.data)
-    return f"{data} · preset {group.preset}"
+def _unbroken(value: object) -> object:
+    """Keep numbers on a line with their percent sign."""
+    return value.replace(" %", "\u00a0%") if type(value) is str else value
 
 
-def address(run: pd.Series) -> str:
-    """The page of a run."""
-    return f"index.html#{slug(run['source'], run['folder'])}"
+def _inline() -> Callable[[Chart], Markup]:
+    """Draws charts under names that no two of them share."""
+    numbers = itertools.count(1)
+    return lambda chart: svg.chart(chart, f"chart-{next(numbers)}")
 
 
-def slug(*parts: str) -> str:
-    """A harmless file name, different for different parts."""
-    text = "--".join(str(part).replace("/", "--") for part in parts)
-    safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "_", text).strip(".")[:120]
-    return safe if safe == text else f"{safe}~{hashlib.sha256(repr(parts).encode()).hexdigest()[:8]}"
+def effect(verdict: Verdict) -> str:
+    """The number on which a verdict turns."""
+    if verdict.effect is None or verdict.interval is None:
+        return ""
+    unit = {"percentage points": " points"}.get(verdict.unit, f" ({verdict.unit})" if verdict.unit else "")
+    low, high = verdict.interval
+    return f"{verdict.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}, {verdict.n} runs".replace("-", "−")
 
 
-def _figure(evidence: Evidence, out: Path, module: ModuleType, number: str, section: str) -> Exhibit:
-    blocks = []
-    for group in evidence.groups:
-        pictures = []
-        for source in evidence.sources:
-            chart: Chart = module.chart(evidence.of(group, source))
-            if chart.empty:
-                continue
-            folder = out / "figures" / slug(group.data, group.preset) / slug(source)
-            folder.mkdir(parents=True, exist_ok=True)
-            pictures.append(Picture(chart, source, _downloads(draw.save(chart, folder), out)))
-        if pictures:
-            blocks.append(Block(group, tuple(pictures)))
-    anchor = number.lower().replace(" ", "-")
-    command = f"python -m repro.run {'responses' if number == 'Figure 7' else 'degradation'}"
-    return Exhibit(anchor, number, module.TITLE, section, command, tuple(blocks))
+def _first(evidence: Evidence) -> str:
+    """The group to open with: the one with the most complete networks, and of those the nearest to the paper."""
+
+    def complete(group: Group) -> int:
+        runs = evidence.of(group).runs
+        return int(runs[(runs["variant"] == "") & runs["status"].isin(ENDED)]["network"].nunique())
+
+    best = max(evidence.groups, key=complete)
+    return slug(best.data, best.preset)
 
 
-def _downloads(files: list[Path], out: Path) -> tuple[Download, ...]:
-    names = {"md": "Markdown", "tex": "LaTeX"}
-    return tuple(
-        Download(names.get(file.suffix[1:], file.suffix[1:].upper()), file.relative_to(out).as_posix())
-        for file in files
+def _group(evidence: Evidence, group: Group, verdicts: Sequence[Verdict]) -> GroupView:
+    runs = evidence.of(group).runs
+    counts = runs["status"].value_counts(sort=False)
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    headlines = tuple(
+        (source, tuple(verdict for verdict in verdicts if _is(verdict, group, source) and verdict.id in HEADLINES))
+        for source in dict.fromkeys(runs["source"])
     )
+    summary = f"{len(runs)} runs of {runs['network'].nunique()} networks ({said})."
+    if not group.comparable:
+        summary += " Its errors are not comparable with the paper's numbers; orders and differences within it are."
+    return GroupView(group, slug(group.data, group.preset), title_of(group), summary, headlines)
 
 
-def _table(evidence: Evidence, out: Path, number: str, section: str) -> Exhibit:
-    blocks = [_saved(table6.table(evidence.of(group).runs, group, address), group, out) for group in evidence.groups]
-    return Exhibit("table-6", number, table6.TITLE, section, "python -m repro.run degradation", tuple(blocks))
+def _is(verdict: Verdict, group: Group, source: str) -> bool:
+    return (verdict.data, verdict.preset, verdict.source) == (group.data, group.preset, source)
 
 
-def _runs(evidence: Evidence, out: Path, group: Group) -> Block:
-    runs = evidence.of(group).runs.sort_values(["kind", "depth", "network", "variant", "seed", "source"])
-    return _saved(runs_table.table(runs, f"Runs: {title_of(group)}", address), group, out)
+def _claims(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[ClaimView]:
+    found = []
+    folders = {(run["source"], run["folder"]): run for _, run in evidence.records.runs.iterrows()}
+    for name in dict.fromkeys(verdict.id for verdict in verdicts):
+        mine = [verdict for verdict in verdicts if verdict.id == name]
+        alike = len({(verdict.verdict, verdict.evidence, verdict.command) for verdict in mine}) == 1
+        if alike and not mine[0].runs:
+            every = [JudgedView("", "", mine[0], Markup())]
+        else:
+            every = [
+                JudgedView(
+                    slug(verdict.data, verdict.preset),
+                    f"{title_of(Group(verdict.data, verdict.preset))}, {verdict.source}",
+                    verdict,
+                    _links(verdict, folders),
+                )
+                for verdict in mine
+            ]
+        found.append(ClaimView(mine[0], tuple(every)))
+    return found
 
 
-def _saved(table: Table, group: Group, out: Path) -> Block:
-    folder = out / "tables" / slug(group.data, group.preset)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Block(group, table=table, files=_downloads(tables.save(table, folder, "../.."), out))
+def _links(verdict: Verdict, folders: dict[tuple[str, str], pd.Series]) -> Markup:
+    behind = [folders[(verdict.source, folder)] for folder in verdict.runs if (verdict.source, folder) in folders]
+    return Markup(", ").join(tables.anchor(Link(runs_table.name_of(run), address(run)), ".") for run in behind)
+
+
+def _failures(runs: pd.DataFrame) -> list[str]:
+    lost = runs[runs["status"].isin(["failed", "diverged"])]
+    return [
+        f"{run['source']}: {runs_table.name_of(run)} ({run['data']}, {run['preset']}): {run['status']} at iteration "
+        f"{run['iteration']:,}" + (f": {run['record']['error']}" if run["record"].get("error") else "")
+        for _, run in lost.iterrows()
+    ]
+
+
+def _write_run_pages(evidence: Evidence, runs: pd.DataFrame, out: Path, template: jinja2.Template) -> None:
+    (out / "runs").mkdir()
+    records = narrow(evidence.records)
+    curves = dict(list(records.curves.groupby(["source", "folder"])))
+    responses = dict(list(records.responses.groupby(["source", "folder"])))
+    for _, run in runs.iterrows():
+        key = (run["source"], run["folder"])
+        shown = page(run, curves.get(key, records.curves.iloc[:0]), responses.get(key, records.responses.iloc[:0]))
+        (out / address(run)).write_text(template.render(run=shown), encoding="utf-8")

@@ -68,6 +68,7 @@ def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Evidence:
             runs=_where(records.runs, presets),
             curves=_where(records.curves, presets),
             responses=_where(records.responses, presets),
+            health=_where(records.health, presets),
         )
     if not len(records.runs):
         places = ", ".join(str(source.path) for source in folders)
@@ -99,7 +100,13 @@ def _once(records: Records) -> tuple[Records, tuple[str, ...]]:
         mask = [key not in dropped for key in zip(table["source"], table["folder"], strict=True)]
         return table[pd.Series(mask, index=table.index, dtype=bool)].reset_index(drop=True)
 
-    kept = replace(records, runs=keep(runs), curves=keep(records.curves), responses=keep(records.responses))
+    kept = replace(
+        records,
+        runs=keep(runs),
+        curves=keep(records.curves),
+        responses=keep(records.responses),
+        health=keep(records.health),
+    )
     return kept, tuple(f"{source}: {folder}" for source, folder in sorted(dropped))
 
 

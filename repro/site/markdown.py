@@ -6,53 +6,104 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from repro.site.load import Evidence
-from repro.tables.table import escaped, markdown
+from repro.site.content import Block, Download, Exhibit, Picture, Tabled
+from repro.tables.table import code, escaped, markdown
 
 if TYPE_CHECKING:
-    from repro.site.build import Block, Download, Exhibit
+    from repro.site.build import ClaimView, Report
 
 
-def report(evidence: Evidence, exhibits: Sequence[Exhibit], runs: Sequence[Block]) -> str:
+def render(report: Report) -> str:
     """The whole report as one page of Markdown."""
     parts = [
         "# Deep Residual Learning, rerun",
-        "The CIFAR-10 experiments of He, Zhang, Ren and Sun (arXiv:1512.03385), the paper's numbers beside those of "
-        "this project's runs. The same as a page: [index.html](index.html).",
+        "Every figure and table of He, Zhang, Ren and Sun's *Deep Residual Learning for Image Recognition* "
+        f"(arXiv:1512.03385), beside what {len(report.runs)} training runs of this project found, and each of its "
+        "claims judged by them. As a page with curves that can be read and switched: [index.html](index.html).",
+        "## In short",
     ]
-    for exhibit in exhibits:
-        parts.append(f"## {exhibit.number}. {escaped(exhibit.title)}")
-        for block in exhibit.blocks:
-            parts += _block(block)
-        if not exhibit.blocks:
-            parts.append(f"Nothing was run yet. To fill it: `{exhibit.command}`")
-    parts.append("## Runs")
-    for block in runs:
-        parts += _block(block)
-    for title, lines in (
-        ("Damaged records", [f"{item.source}: {item.folder}: {item.reason}" for item in evidence.records.damaged]),
-        ("Conflicts", evidence.conflicts),
-        ("Copies, not counted", evidence.repeated),
-        ("Noticed while reading", evidence.remarks),
+    for group in report.groups:
+        parts += [f"### {escaped(group.title)}", escaped(group.summary)]
+        for source, verdicts in group.headlines:
+            lines = [f"- **{verdict.verdict}**: {escaped(verdict.statement)}" for verdict in verdicts]
+            parts += [f"Source **{escaped(source)}**:", "\n".join(lines)]
+    if report.trouble:
+        parts.append(f"Not all is well: {report.trouble} (see the end).")
+    for part in report.parts:
+        parts += [f"## {escaped(part.title)}", escaped(part.said)]
+        for exhibit in part.exhibits:
+            parts += _exhibit(exhibit)
+    parts.append("## What the paper claims, and what the evidence says")
+    for claim in report.claims:
+        parts += _claim(claim)
+    parts += ["## Choices that the paper leaves open", _listed(report.choices)]
+    parts += ["## Runs", *_table(report.all_runs)]
+    for title, found in (
+        ("Damaged records", report.damaged),
+        ("Failed and diverged runs", report.failed),
+        ("Conflicts", report.evidence.conflicts),
+        ("Copies, not counted", report.evidence.repeated),
+        ("Noticed while reading", report.evidence.remarks),
     ):
-        if lines:
-            parts += [f"### {title}", _listed(lines)]
-    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+        if found:
+            parts += [f"### {title}", _listed(found)]
+    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def _exhibit(exhibit: Exhibit) -> list[str]:
+    number = f"{exhibit.number}. " if exhibit.number else ""
+    parts = [f"### {number}{escaped(exhibit.title)}", escaped(exhibit.said)]
+    for picture in exhibit.pictures:
+        parts += _picture(picture)
+    for block in exhibit.blocks:
+        parts += _block(block)
+    for block, command in exhibit.missing:
+        parts.append(f"Not run with {escaped(block.title)}. {f'To fill it: {code(command)}' if command else ''}")
+    if exhibit.command and not exhibit.blocks and not exhibit.missing:
+        parts.append(f"Not run yet. To fill it: {code(exhibit.command)}")
+    for table in exhibit.tables:
+        parts += [f"**{escaped(table.table.title)}**", *_table(table)]
+    return parts
 
 
 def _block(block: Block) -> list[str]:
-    parts = [f"### {escaped(block.title)}"]
+    parts = [f"#### {escaped(block.title)}"]
     for picture in block.pictures:
-        finding = escaped(picture.chart.finding)
-        parts += [
-            f"![{finding}]({quote(picture.image)})",
-            f"**{escaped(picture.source)}**: {finding}",
-            _listed(picture.chart.notes),
-            _files(picture.files),
-        ]
-    if block.table is not None:
-        parts += [markdown(block.table), _files(block.files)]
+        parts += _picture(picture)
+    parts.append(escaped(block.note))
+    for table in block.tables:
+        parts += _table(table)
+    for item in block.protocols:
+        said = [f"Differs from the paper: {text}" for text in item.deviations]
+        said += [f"{name}: {text}" for name, text in item.made_with]
+        parts += [f"Protocol of **{escaped(item.source)}**:", _listed(said)]
     return parts
+
+
+def _picture(picture: Picture) -> list[str]:
+    finding = escaped(picture.chart.finding)
+    source = f"**{escaped(picture.source)}**: " if picture.source else ""
+    return [
+        f"![{finding}]({quote(picture.image)})",
+        f"{source}{finding}",
+        _listed(picture.chart.notes),
+        _files(picture.files),
+    ]
+
+
+def _table(table: Tabled) -> list[str]:
+    return [markdown(table.table), _files(table.files)]
+
+
+def _claim(claim: ClaimView) -> list[str]:
+    verdict = claim.verdict
+    head = f"Section {verdict.section}. In the paper: {verdict.paper}. {verdict.form} {verdict.caveats}"
+    lines = []
+    for item in claim.every:
+        judged = item.verdict
+        text = f"- **{judged.verdict}**{f' ({escaped(item.where)})' if item.where else ''}: {escaped(judged.evidence)}"
+        lines.append(text + (f" To get it: {code(judged.command)}" if judged.command else ""))
+    return [f"### {verdict.id}. {escaped(verdict.statement)}", escaped(head), "\n".join(lines)]
 
 
 def _files(files: Sequence[Download]) -> str:

@@ -1,30 +1,23 @@
-"""Whether an error of ours differs from one of the paper's by more than chance gives.
-
-Three things move a test error: the images it is measured on (binomial), the seed, and, where the paper prints no
-number, the reading of its figure. Each is taken for independent of the others and of the paper's; as both are
-measured on the same test images the uncertainty is, if anything, too wide.
-"""
+"""Whether a test error of ours differs from the paper's by more than chance gives."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-#: Standard deviation over seeds where there is one seed only, percentage points. The paper's five runs of 110 layers
-#: have 0.16 (Table 6); reproductions by others have 0.2 to 0.3.
-SEED_STD = 0.25
-#: Standard deviations on each side of what is called agreement: 95 of 100 cases if nothing but chance differs.
-WIDTH = 1.96
+from repro.claims.evidence import ASSUMED
+from repro.claims.statistics import Estimate, Fixed, Side, difference
+
 #: Test images of CIFAR-10.
 TEST_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
-class Value:
-    """A mean test error, percent, over `n` runs.
+class Printed:
+    """A test error of the paper, percent.
 
     Attributes:
-        std: over the runs; NaN if unknown.
+        std, n: over its runs; the paper gives them for 110 layers alone.
         reading: how far the number may be off because it was read from a figure, percentage points.
     """
 
@@ -33,28 +26,31 @@ class Value:
     n: int = 1
     reading: float = 0.0
 
-    def variance(self, images: int) -> float:
-        """Square of the standard error, with its error from a test set of `images`."""
-        seed = self.std if math.isfinite(self.std) and self.n > 1 else SEED_STD
-        share = self.mean / 100
-        return seed**2 / self.n + 100**2 * share * (1 - share) / images + self.reading**2 / 3
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Ours less the paper's, percentage points, and how much of it chance may explain."""
-
-    value: float
-    half_width: float
-
     @property
-    def verdict(self) -> str:
-        """In words."""
-        if abs(self.value) <= self.half_width:
-            return f"agrees within ±{self.half_width:.2f}"
-        return f"{'higher' if self.value > 0 else 'lower'} by more than ±{self.half_width:.2f}"
+    def fixed(self) -> Fixed:
+        """As a side of a comparison: its seed and its reading are uncertain; the test images are ours too."""
+        seed = self.std if self.n > 1 else ASSUMED["test_error"].std(self.mean)
+        return Fixed("paper", self.mean, math.sqrt(seed**2 / self.n + self.reading**2 / 3))
 
 
-def difference(ours: Value, paper: Value, images: int = TEST_IMAGES) -> Difference:
-    """Compare two test errors measured on test sets of `images`."""
-    return Difference(ours.mean - paper.mean, WIDTH * math.sqrt(ours.variance(images) + paper.variance(images)))
+def against(values: tuple[float, ...], paper: Printed, images: int = TEST_IMAGES) -> Estimate:
+    """Our test errors, percent, less the paper's, with a 95 % interval (`repro.claims.statistics`)."""
+    return difference(Side("ours", values, ASSUMED["test_error"], images=images), paper.fixed)
+
+
+def verdict(estimate: Estimate) -> str:
+    """What a difference says, in a word."""
+    if estimate.low <= 0 <= estimate.high:
+        return "agrees"
+    return "higher" if estimate.low > 0 else "lower"
+
+
+def signed(points: float) -> str:
+    """A difference with its sign."""
+    text = f"{points:+.2f}".replace("-", "−")
+    return "0.00" if text[1:] == "0.00" else text
+
+
+def in_words(estimate: Estimate) -> str:
+    """A difference and its interval."""
+    return f"{signed(estimate.effect)} ({signed(estimate.low)} to {signed(estimate.high)})"

@@ -1,4 +1,4 @@
-"""All runs of a group, complete or not, with their errors."""
+"""All runs, complete or not, with their errors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import pandas as pd
 
 from repro.tables.table import Cell, Link, Table
 
-COLUMNS = ("run", "source", "status", "iterations", "training error", "test error", "clean training error", "time")
+COLUMNS = (
+    "run", "data", "preset", "source", "status", "iterations", "training error", "test error", "clean training error",
+    "time",
+)  # fmt: skip
 
 
-def table(runs: pd.DataFrame, title: str, address: Callable[[pd.Series], str]) -> Table:
+def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
     """A row per run, in the order given.
 
     Args:
@@ -24,8 +27,7 @@ def table(runs: pd.DataFrame, title: str, address: Callable[[pd.Series], str]) -
         rows.append(
             (
                 (Link(name_of(run), address(run)),),
-                str(run["source"]),
-                str(run["status"]),
+                *(str(run[key]) for key in ("data", "preset", "source", "status")),
                 f"{run['iteration']:,}"
                 + ("" if run["iteration"] == run["iterations"] else f" of {run['iterations']:,}"),
                 *(percent(run[key]) for key in ("train_error", "test_error", "clean_train_error")),
@@ -34,15 +36,15 @@ def table(runs: pd.DataFrame, title: str, address: Callable[[pd.Series], str]) -
         )
     return Table(
         name="runs",
-        title=title,
+        title="All runs",
         frame=runs.drop(columns="record"),
         columns=COLUMNS,
         rows=tuple(rows),
-        ids=tuple(address(run).partition("#")[2] for _, run in runs.iterrows()),
-        numeric=frozenset(range(3, 8)),
+        numeric=frozenset(range(5, 10)),
         notes=(
-            "Training error: mean over the last evaluation interval, in training mode on augmented crops. "
-            "Clean: of the final network in evaluation mode on the training images as they are. All in percent.",
+            "Errors are percent. Training error: mean over the last evaluation interval, in training mode on augmented "
+            "crops. Clean: of the final network in evaluation mode on the training images as they are. "
+            "Time in training: hours, minutes, seconds.",
         ),
     )
 
@@ -59,9 +61,8 @@ def percent(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
+    """A time as hours:minutes:seconds, or nothing."""
     if not math.isfinite(seconds):
         return ""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -10,15 +10,19 @@ from urllib.parse import quote
 import pandas as pd
 from markupsafe import Markup, escape
 
-from repro.records import write_text
-
 
 @dataclass(frozen=True)
 class Link:
-    """A reference to another page of the report; `target` is relative to the report's folder."""
+    """A reference to another page of the report.
+
+    Attributes:
+        target: relative to the report's folder.
+        name: what it leads to, if the text alone does not say.
+    """
 
     text: str
     target: str
+    name: str = ""
 
 
 #: What a cell shows: a text, or references.
@@ -35,7 +39,6 @@ class Table:
         columns, rows: what is shown; the first cell of a row names it.
         numeric: indices of the columns that hold numbers, set to the right.
         notes: each a sentence, below the table.
-        ids: of the rows in HTML, if other pages refer to them.
     """
 
     name: str
@@ -45,11 +48,14 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     numeric: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"{self.name}: a row has not {len(self.columns)} cells")
 
 
 def save(table: Table, folder: Path, root: str) -> list[Path]:
-    """Write a table in all forms; give the files.
+    """Write a table in all forms into a folder that is not in use yet; give the files.
 
     Args:
         root: the report's folder as seen from `folder`, such as "../..".
@@ -63,10 +69,12 @@ def save(table: Table, folder: Path, root: str) -> list[Path]:
     files = []
     for form, text in texts.items():
         files.append(folder / f"{table.name}.{form}")
-        write_text(files[-1], text)
+        files[-1].write_text(text, encoding="utf-8")
     return files
 
 
+#: A column with a text of more characters than this is broken into lines.
+LONG = 32
 FORMS = ("md", "csv", "tex", "html")
 
 
@@ -91,31 +99,45 @@ def escaped(text: str) -> str:
     return " ".join(text.split())
 
 
+def code(text: str) -> str:
+    """A text as a code span of Markdown, whatever backticks are in it."""
+    text = " ".join(text.split())
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}" if longest else f"`{text}`"
+
+
 def html(table: Table, root: str = ".") -> Markup:
     """The table as HTML, without its notes."""
 
     def cell(value: Cell) -> Markup:
         if isinstance(value, str):
             return escape(value)
-        links = [Markup('<a href="{}/{}">{}</a>').format(root, _address(link.target), link.text) for link in value]
-        return Markup(", ").join(links)
+        return Markup(", ").join(anchor(link, root) for link in value)
+
+    long = {i for row in table.rows for i, value in enumerate(row) if isinstance(value, str) and len(value) > LONG}
 
     def kind(index: int) -> str:
-        return ' class="number"' if index in table.numeric else ""
+        return ' class="number"' if index in table.numeric else ' class="long"' if index in long else ""
 
     head = Markup().join(
         Markup(f'<th scope="col"{kind(index)}>{{}}</th>').format(column) for index, column in enumerate(table.columns)
     )
     body = Markup()
-    for number, row in enumerate(table.rows):
-        name = Markup(' id="{}"').format(table.ids[number]) if table.ids else ""
-        body += Markup('<tr{}><th scope="row">{}</th>').format(name, cell(row[0]))
+    for row in table.rows:
+        body += Markup('<tr><th scope="row">{}</th>').format(cell(row[0]))
         for index, value in enumerate(row[1:], start=1):
             body += Markup(f"<td{kind(index)}>{{}}</td>").format(cell(value))
         body += Markup("</tr>\n")
     return Markup("<table>\n<caption>{}</caption>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table>\n").format(
         table.title, head, body
     )
+
+
+def anchor(link: Link, root: str) -> Markup:
+    """A reference as HTML, from a page whose way to the report's folder is `root`."""
+    name = Markup(' aria-label="{}"').format(link.name) if link.name else ""
+    return Markup('<a href="{}/{}"{}>{}</a>').format(root, _address(link.target), name, link.text)
 
 
 def _address(target: str) -> str:

@@ -5,32 +5,43 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import pandas as pd
 
 from repro import paper
+from repro.claims.statistics import Estimate
 from repro.figures.chart import shown
 from repro.figures.groups import ENDED, Group, require_one
-from repro.tables.compare import Difference, Value, difference
+from repro.tables import compare, complexity
 from repro.tables.table import Cell, Link, Table
 
 TITLE = "Test error (%) on CIFAR-10"
-#: Printed for this network as best (mean ± std).
-BEST_AND_MEAN = "resnet-110"
+#: Printed for this network as best (mean ± std), over this many runs (Section 4.2).
+BEST_AND_MEAN, RUNS = "resnet-110", 5
 #: Nets whose error the paper prints nowhere: it was read from its Figure 6.
 READ = ("plain-20", "plain-32", "plain-44", "plain-56", "plain-110")
 
 
 @dataclass(frozen=True)
 class Row:
-    """The paper's side of a row."""
+    """The paper's side of a row; `network` is empty for the nets of others."""
 
     method: str
     network: str
     layers: str
     params: str
     printed: str
-    value: Value | None
+    value: compare.Printed | None
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The runs of a network in one source, and how they compare."""
+
+    runs: pd.DataFrame
+    apart: Estimate | None
+    verdict: str
 
 
 def table(runs: pd.DataFrame, group: Group, address: Callable[[pd.Series], str]) -> Table:
@@ -38,35 +49,35 @@ def table(runs: pd.DataFrame, group: Group, address: Callable[[pd.Series], str])
 
     Args:
         runs: rows of `Records.runs`, of the group.
-        address: the page of a run, relative to the report, for a row of `Records.runs`.
+        address: the page of a run, relative to the report.
 
     Raises:
         ValueError: the runs are of several groups.
     """
     require_one(runs, "data", "preset")
     sources = list(dict.fromkeys(runs["source"]))
+    columns = ["network", "parameters", "paper", "others"]
+    for source in sources:
+        columns += [source, f"{source} − paper", "verdict", "runs"] if group.comparable else [source, "runs"]
+    if not group.comparable or not sources:
+        columns.append("verdict")
     tidy, rows = [], []
     for row in rows_of_paper():
-        cells: list[Cell] = [
-            shown(row.network) or row.method,
-            row.layers,
-            row.params,
-            row.printed,
-            _others(row.network),
-        ]
-        for source in sources or [""]:
-            mine = measured(runs, row.network, source)
-            ours = _value(mine)
-            apart = difference(ours, row.value) if ours and row.value and group.comparable else None
-            cells += _ours(row, ours, mine, apart, group, address)
-            tidy.append(_tidy(row, source, ours, mine, apart, group))
+        cells: list[Cell] = [_name(row), row.params, row.printed, _others(row.network)]
+        every = [_compared(row, measured(runs, row.network, source), group) for source in sources]
+        for ours in every:
+            cells += _cells(row, ours, group, address)
+        if not group.comparable or not sources:
+            said = [ours.verdict for ours in every if len(ours.runs)]
+            cells.append(said[0] if said else "not run" if row.network else "")
+        for source, ours in zip(sources, every, strict=True):
+            tidy.append(_tidy(row, source, ours, group))
+        if not sources:
+            tidy.append(_tidy(row, "", Ours(runs, None, "not run"), group))
         rows.append(tuple(cells))
-    columns = ["network", "layers", "parameters", "paper", "others"]
-    for source in sources or ["ours"]:
-        columns += [source, f"{source} − paper", "verdict", "runs"]
     return Table(
         name="table-6",
-        title=f"{TITLE}; ours: data {group.data}, preset {group.preset}",
+        title=f"{TITLE}: the paper's, others' and ours",
         frame=pd.DataFrame(tidy),
         columns=tuple(columns),
         rows=tuple(rows),
@@ -81,48 +92,50 @@ def measured(runs: pd.DataFrame, network: str, source: str) -> pd.DataFrame:
     return mine[mine["status"].isin(ENDED) & mine["test_error"].notna()].sort_values("seed")
 
 
-def _value(runs: pd.DataFrame) -> Value | None:
-    if not len(runs):
-        return None
-    return Value(float(runs["test_error"].mean()), float(runs["test_error"].std()), len(runs))
-
-
 def rows_of_paper() -> list[Row]:
     """The rows of the paper's Table 6, and the plain nets that its Figure 6 shows."""
     rows = []
     for _, item in paper.table(6).iterrows():
         error, mean, std = float(item["error"]), float(item["mean"]), float(item["std"])
-        several = math.isfinite(mean)
-        value = Value(mean if several else error, std, 5 if item["network"] == BEST_AND_MEAN else 1)
+        network, several = str(item["network"]), math.isfinite(mean)
+        value = compare.Printed(mean if several else error, std, RUNS if network == BEST_AND_MEAN else 1)
         rows.append(
             Row(
                 method=str(item["method"]),
-                network=_text(item["network"]),
-                layers=_text(item["layers"]),
-                params=_text(item["params"]),
+                network=network,
+                layers=f"{item['layers']:.0f}" if math.isfinite(item["layers"]) else "",
+                params=str(item["params"]),
                 printed=f"{error:.2f} ({mean:.2f} ± {std:.2f})" if several else f"{error:.2f}",
-                value=value if _text(item["network"]) else None,
+                value=value if network else None,
             )
         )
     return rows + [_read_off(network) for network in READ]
 
 
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.0f}"
-    return "" if value is None else str(value)
+def _name(row: Row) -> str:
+    return shown(row.network) or row.method + (f", {row.layers} layers" if row.layers else "")
 
 
 def _read_off(network: str) -> Row:
     """A row for a plain net, whose error is a reading of Figure 6."""
     read = paper.readings(6)
     item = read[(read["network"] == network) & (read["quantity"] == "test_error")].iloc[0]
-    value = None
-    printed = f"> {item['low']:.0f} †"
+    value, printed = None, f"> {item['low']:.0f} †"
     if math.isfinite(item["value"]):
-        value = Value(float(item["value"]), reading=float(item["high"] - item["low"]) / 2)
+        value = compare.Printed(float(item["value"]), reading=float(item["high"] - item["low"]) / 2)
         printed = f"{item['value']:.1f} †"
-    return Row("plain", network, network.split("-")[1], "", printed, value)
+    return Row("plain", network, network.split("-")[1], _counted(network), printed, value)
+
+
+def _counted(network: str) -> str:
+    """The number of parameters, written as the paper writes those of the residual nets."""
+    costs = _costs()
+    return str(costs[costs["network"] == network]["ours"].iloc[0])
+
+
+@cache
+def _costs() -> pd.DataFrame:
+    return complexity.cifar()
 
 
 def _others(network: str) -> str:
@@ -135,89 +148,83 @@ def _others(network: str) -> str:
     return f"{least if least == most else f'{least}–{most}'} ({len(values)})"
 
 
-def _ours(
-    row: Row,
-    ours: Value | None,
-    runs: pd.DataFrame,
-    apart: Difference | None,
-    group: Group,
-    address: Callable[[pd.Series], str],
-) -> tuple[Cell, Cell, Cell, Cell]:
+def _compared(row: Row, mine: pd.DataFrame, group: Group) -> Ours:
     if not row.network:
-        return "", "", "", ""
-    if ours is None:
-        return "", "", "not run", ""
-    verdict = apart.verdict if apart else _why_not(row, group)
-    links = tuple(Link(f"seed {run['seed']}", address(run)) for _, run in runs.iterrows())
-    return in_words(ours, runs, row.network), signed(apart.value) if apart else "", verdict, links
-
-
-def signed(points: float) -> str:
-    """A difference with its sign."""
-    text = f"{points:+.2f}".replace("-", "−")
-    return "0.00" if text[1:] == "0.00" else text
-
-
-def in_words(ours: Value, runs: pd.DataFrame, network: str = "") -> str:
-    """Mean ± standard deviation (n); for 110 layers in the paper's form, best (mean ± std)."""
-    foreign = " foreign" if (runs["status"] == "foreign").any() else ""
-    if ours.n == 1:
-        return f"{ours.mean:.2f} (n = 1{foreign})"
-    if network == BEST_AND_MEAN:
-        return f"{runs['test_error'].min():.2f} ({ours.mean:.2f} ± {ours.std:.2f}, n = {ours.n}{foreign})"
-    return f"{ours.mean:.2f} ± {ours.std:.2f} (n = {ours.n}{foreign})"
-
-
-def _why_not(row: Row, group: Group) -> str:
+        return Ours(mine.iloc[:0], None, "")
+    if not len(mine):
+        return Ours(mine, None, "not run")
     if group.data != "cifar10":
-        return "other data: not comparable"
-    if group.preset != "paper":
-        return "other schedule: not comparable"
-    assert row.value is None
-    return "the paper gives a bound only"
+        return Ours(mine, None, "other data: not comparable")
+    if not group.comparable:
+        return Ours(mine, None, "other schedule: not comparable")
+    if row.value is None:
+        return Ours(mine, None, "only a bound to compare")
+    apart = compare.against(tuple(float(error) for error in mine["test_error"]), row.value)
+    return Ours(mine, apart, compare.verdict(apart))
 
 
-def _tidy(
-    row: Row, source: str, ours: Value | None, runs: pd.DataFrame, apart: Difference | None, group: Group
-) -> dict[str, object]:
-    verdict = apart.verdict if apart else _why_not(row, group) if ours else "not run" if row.network else ""
+def _cells(row: Row, ours: Ours, group: Group, address: Callable[[pd.Series], str]) -> list[Cell]:
+    links = tuple(
+        Link(str(run["seed"]), address(run), f"{run['network']} seed {run['seed']}, {run['source']}")
+        for _, run in ours.runs.iterrows()
+    )
+    value = in_words(ours.runs, row.network) if len(ours.runs) else ""
+    if not group.comparable:
+        return [value, links]
+    return [value, compare.in_words(ours.apart) if ours.apart else "", ours.verdict, links]
+
+
+def in_words(runs: pd.DataFrame, network: str = "") -> str:
+    """Mean ± standard deviation (n); for 110 layers in the paper's form, best (mean ± std)."""
+    mean, std, n = runs["test_error"].mean(), runs["test_error"].std(), len(runs)
+    foreign = " foreign" if (runs["status"] == "foreign").any() else ""
+    if n == 1:
+        return f"{mean:.2f} (n = 1{foreign})"
+    if network == BEST_AND_MEAN:
+        return f"{runs['test_error'].min():.2f} ({mean:.2f} ± {std:.2f}, n = {n}{foreign})"
+    return f"{mean:.2f} ± {std:.2f} (n = {n}{foreign})"
+
+
+def _tidy(row: Row, source: str, ours: Ours, group: Group) -> dict[str, object]:
+    errors = ours.runs["test_error"] if len(ours.runs) else pd.Series(dtype=float)
+    apart = ours.apart
     return {
         "method": row.method,
         "network": row.network,
         "layers": row.layers,
-        "parameters_printed": row.params,
+        "parameters": row.params,
         "paper_printed": row.printed.removesuffix(" †"),
         "paper": row.value.mean if row.value else math.nan,
         "paper_is_reading": row.printed.endswith("†"),
         "data": group.data,
         "preset": group.preset,
         "source": source,
-        "ours_mean": ours.mean if ours else math.nan,
-        "ours_std": ours.std if ours else math.nan,
-        "ours_best": runs["test_error"].min() if ours else math.nan,
-        "n": ours.n if ours else 0,
-        "difference": apart.value if apart else math.nan,
-        "half_width": apart.half_width if apart else math.nan,
-        "verdict": verdict,
-        "runs": " ".join(runs["folder"]),
+        "ours_mean": errors.mean(),
+        "ours_std": errors.std(),
+        "ours_best": errors.min(),
+        "n": len(errors),
+        "difference": apart.effect if apart else math.nan,
+        "low": apart.low if apart else math.nan,
+        "high": apart.high if apart else math.nan,
+        "verdict": ours.verdict,
+        "runs": " ".join(ours.runs["folder"]) if len(errors) else "",
     }
 
 
 def _notes(runs: pd.DataFrame, group: Group) -> list[str]:
     said = [
-        "Paper: best of five runs (mean ± standard deviation) for 110 layers, one run for the others; "
-        "ours is compared with the mean.",
-        "† Read from the paper's Figure 6 to about 0.1; the paper prints no error of a plain net on CIFAR-10.",
-        "others: lowest and highest of (how many) public reproductions, with deviations of their own.",
-        "ours: the final iterate, never the best on the test set; mean ± standard deviation over n seeds.",
+        f"Paper: best of {RUNS} runs (mean ± standard deviation) for 110 layers, and compared with by the mean; one "
+        "run for the others. † Read from its Figure 6 to about 0.1: it prints no error of a plain net on CIFAR-10.",
+        "Others: lowest and highest of (how many) public reproductions, which have deviations of their own.",
+        "Ours: the final iterate, never the best on the test set; mean ± standard deviation over n seeds.",
     ]
     if group.comparable:
         said.append(
-            "A difference is called agreement if it is within twice its standard error, which counts the finite test "
-            "set and the seeds. Reproductions that train on all 50,000 images usually end 0.2 to 0.9 below the paper."
+            "In brackets after a difference: its 95 % interval. An interval that includes 0 is called agreement. "
+            "Reproductions that train on all 50,000 images usually end 0.2 to 0.9 below the paper."
         )
     elif group.data != "cifar10":
-        said.append(f"Other data than the paper's CIFAR-10 ({group.data}): not comparable, no difference is judged.")
+        said.append(f"Other data than the paper's ({group.data}): not comparable, so no difference is judged.")
     else:
         said.append(f"Another schedule than the paper's (preset {group.preset}): no difference is judged.")
     waiting = runs[(runs["variant"] == "") & ~runs["status"].isin(ENDED)]
@@ -227,3 +234,41 @@ def _notes(runs: pd.DataFrame, group: Group) -> list[str]:
         )
         said.append(f"Not in this table, as they have not come to their end: {names}.")
     return said
+
+
+def others() -> Table:
+    """The reproductions by others, one by one."""
+    about, frame = paper.about("third-party"), paper.third_party()
+    rows = []
+    for _, row in frame.iterrows():
+        error = f"{row['value']:.2f}" + (f" ± {row['std']:g}" if math.isfinite(row["std"]) else "")
+        quantity = {"test_error": "test error", "train_error": "training error"}[row["quantity"]]
+        said = [f"option {row['option']}" if row["option"] else "", row["reported"], row["deviations"]]
+        rows.append((shown(row["network"]), quantity, error, row["source"], "; ".join(text for text in said if text)))
+    return Table(
+        name="third-party",
+        title=about.title,
+        frame=frame,
+        columns=("network", "quantity", "%", "by", "protocol"),
+        rows=tuple(rows),
+        numeric=frozenset({2}),
+        notes=(f"{about.checked[:1].upper()}{about.checked[1:]}.",),
+    )
+
+
+def parameters() -> Table:
+    """Parameters and multiply-adds of the networks of Section 4.2."""
+    frame = _costs()
+    rows = tuple(
+        (shown(row["network"]), row["paper"], row["ours"], f"{row['parameters']:,}", f"{row['macs']:,}")
+        for _, row in frame.iterrows()
+    )
+    return Table(
+        name="parameters",
+        title="Parameters and multiply-adds of the networks of Section 4.2",
+        frame=frame,
+        columns=("network", "parameters: paper", "ours", "exact", "multiply-adds"),
+        rows=rows,
+        numeric=frozenset({1, 2, 3, 4}),
+        notes=("Counted from the architecture, for a 32×32 image; no convolution has a bias.",),
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 from planted import plant
 
-from repro.figures import draw, figure1, figure6, figure7
+from repro.figures import draw, figure1, figure4, figure6, figure7
 from repro.figures.chart import COLOURS, Panel
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
@@ -27,12 +28,13 @@ def test_figure_1_has_two_nets_in_two_panels(paper_like: Records) -> None:
     assert left.get_ylim() == right.get_ylim() == (0, 20)
     assert left.get_xlim() == (0, 6.4)
     assert left.get_xlabel() == "iter. (1e4)"
-    drawn = {line.get_label(): line for line in right.get_lines()}
+    drawn = {line.get_label(): line for line in right.get_lines() if not str(line.get_label()).startswith("_")}
     assert drawn["plain-20"].get_color() == COLOURS["olive"]
     assert drawn["plain-56"].get_color() == COLOURS["red"]
     assert drawn["plain-56"].get_xdata()[-1] == pytest.approx(6.4)
     assert drawn["plain-56"].get_ydata()[-1] == pytest.approx(13.3)
-    ends = data[(data["x"] == 64_000) & (data["quantity"] == "train_error")].set_index("label")["y"]
+    ours = data[(data["x"] == 64_000) & (data["quantity"] == "train_error")]
+    ends = ours.set_index("label")["y"]
     assert ends.to_dict() == pytest.approx({"plain-20": 1.4, "plain-56": 5.9}, abs=0.01)
 
 
@@ -183,10 +185,65 @@ def test_saving_twice_gives_the_same_bytes_and_leaves_matplotlib_alone(tmp_path:
 
 
 def test_a_label_with_dollars_is_no_mathematics(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     plant(tmp_path, "plain-20")
     chart = figure1.chart(collect([Source("ours", tmp_path)]))
     panel = replace(chart.panels[0], title="$\\frac{$", remarks=("costs $5",))
     _, figure = draw.drawn(replace(chart, panels=(panel,)))
     figure.savefig(tmp_path / "x.png")
+
+
+def test_the_papers_end_points_are_marked_where_they_compare(paper_like: Records, tmp_path: Path) -> None:
+    left, right = figure1.chart(paper_like).panels
+    assert [(mark.label, mark.x, mark.y, mark.filled) for mark in left.marks] == [
+        ("plain-20", 64_000, 1.4, False), ("plain-56", 64_000, 5.9, False),
+    ]  # fmt: skip
+    assert [mark.y for mark in right.marks] == [9.7, 13.3]
+    plain, residual, deep = figure6.chart(paper_like).panels
+    assert {mark.label for mark in plain.marks} == {"plain-20", "plain-32", "plain-44", "plain-56"}, (
+        "110 is off the plot"
+    )
+    tests = {mark.label: mark.y for mark in (*residual.marks, *deep.marks) if mark.filled}
+    assert tests["ResNet-1202"] == 7.85
+    assert "ResNet-44" not in {mark.label for mark in residual.marks if not mark.filled}, "the paper gives a bound only"
+    plant(tmp_path, "plain-20")
+    assert not figure1.chart(collect([Source("ours", tmp_path)])).panels[0].marks, "another schedule"
+
+
+def test_figure_7_marks_the_papers_layers(paper_like: Records, tmp_path: Path) -> None:
+    original, ranked = figure7.chart(paper_like).panels
+    assert {(mark.label, mark.x, mark.y) for mark in original.marks} == {
+        ("plain-56", 1, 3.0), ("ResNet-56", 1, 3.0), ("ResNet-110", 1, 3.4), ("ResNet-56", 37, 2.0),
+    }  # fmt: skip
+    assert {mark.x for mark in ranked.marks} == {1}
+    assert original.y_limits[1] > 3.4
+    plant(tmp_path, "plain-20", responses=1.8)
+    assert not figure7.chart(collect([Source("ours", tmp_path)])).panels[0].marks
+
+
+def test_figure_4_is_the_papers_alone() -> None:
+    chart = figure4.chart()
+    assert chart.empty
+    assert [(mark.label, mark.x, mark.y) for mark in chart.panels[1].marks] == [
+        ("ResNet-18", 100_000, 47.5), ("ResNet-34", 100_000, 44.8),
+        ("ResNet-18", 545_000, 31.1), ("ResNet-34", 545_000, 28.3),
+    ]  # fmt: skip
+    data, figure = figure4.figure()
+    assert len(data) == 8
+    assert len(figure.axes) == 2
+
+
+def test_values_that_are_no_numbers_are_not_drawn(tmp_path: Path) -> None:
+    folder = plant(tmp_path, "plain-20")
+    curve = (folder / "curve.csv").read_text().splitlines()
+    cells = curve[-1].split(",")
+    cells[4] = "inf"
+    (folder / "curve.csv").write_text("\n".join([*curve[:-1], ",".join(cells)]) + "\n")
+    line = figure1.chart(collect([Source("ours", tmp_path)])).panels[0].series[0]
+    assert line.x[-1] == 7900
+    assert max(line.y) < 100
+
+
+def test_a_panel_without_runs_says_so(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20")
+    panels = figure6.chart(collect([Source("ours", tmp_path)])).panels
+    assert [panel.remarks for panel in panels] == [(), ("not run",), ("not run",)]

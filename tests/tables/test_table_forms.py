@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from repro.tables.table import Link, Table, html, latex, markdown, save
 
@@ -17,7 +18,7 @@ TABLE = Table(
     title=f"Title {HOSTILE}",
     frame=pd.DataFrame({"name": [HOSTILE], "value": [1.5]}),
     columns=("name", "value ± std", "runs"),
-    rows=((HOSTILE, "1.50 ± 0.10", (Link("seed 0", "runs/a b/c?d.html"), Link("<b>", 'x"y.html'))),),
+    rows=((HOSTILE, "1.50 ± 0.10", (Link("seed 0", "runs/a b/c?d.html"), Link("<b>", 'x"y.html', '" onclick="x'))),),
     numeric=frozenset({1}),
     notes=(HOSTILE,),
 )
@@ -74,3 +75,17 @@ def test_all_forms_are_written_and_csv_reads_back(tmp_path: Path) -> None:
     rows = list(csv.reader(io.StringIO((tmp_path / "odd.csv").read_text())))
     assert rows == [["name", "value"], [HOSTILE, "1.5"]]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(file.name for file in files)
+
+
+def test_a_reference_has_the_name_it_is_given() -> None:
+    assert 'aria-label="&#34; onclick=&#34;x"' in str(html(TABLE))
+
+
+def test_a_row_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="odd: a row has not 2 cells"):
+        Table("odd", "", pd.DataFrame(), ("a", "b"), (("1", "2"), ("1",)))
+
+
+def test_long_texts_may_wrap_and_numbers_may_not() -> None:
+    table = Table("t", "", pd.DataFrame(), ("a", "b", "c"), (("x", "1", "words " * 10),), frozenset({1}))
+    assert '<td class="number">1</td><td class="long">words' in str(html(table))

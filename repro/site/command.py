@@ -1,0 +1,73 @@
+"""The exact command that repeats a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from repro import study as studies
+from repro.errors import UserError
+from repro.spec import Run, field_names, value_of
+
+#: What the command names by other means than --set.
+_NAMED = ("network", "data", "preset", "seed", "variant")
+
+
+def repeat(run: Run, numerics: Mapping[str, Any]) -> str | None:
+    """What to type to train a run again, to the same bits on like machines; None where no study plans its network.
+
+    CIFAR-10 is found by --data-dir, for which the command has DIR.
+
+    Args:
+        numerics: device, precision and threads, as recorded.
+    """
+    plans = [(name, plan) for name in studies.names() if run in (plan := _plan(run, name))]
+    if not plans:
+        return None
+    name, _ = min(plans, key=lambda item: len(item[1]))
+    words = ["python", "-m", "repro.run", name, "--preset", run.preset]
+    if run.data not in (usual := studies.preset_run(run.preset, run.network).data, f"{usual}-jpeg"):
+        words += ["--data", run.data]
+    if run.data != "digits":
+        words += ["--data-dir", "DIR"]
+    words += ["--only", run.network, "--seeds", str(run.seed)]
+    for key, value in _changes(run).items():
+        words += ["--set", f"{key}={_text(value)}"]
+    for key in ("device", "precision", "threads"):
+        if isinstance(numerics.get(key), str | int):
+            words += [f"--{key}", str(numerics[key])]
+    return shlex.join(words)
+
+
+def _plan(run: Run, name: str) -> list[Run]:
+    """What a study plans if it is asked for this run."""
+    try:
+        study = _study(name, run.preset)
+        if run.network not in study.networks:
+            return []
+        return study.runs(run.preset, seeds=[run.seed], only=[run.network], settings=_changes(run), data=run.data)
+    except UserError:
+        return []
+
+
+@cache
+def _study(name: str, preset: str) -> studies.Study:
+    return studies.load(name).for_preset(preset)
+
+
+def _changes(run: Run) -> dict[str, Any]:
+    """The settings in which a run departs from its preset."""
+    base = studies.preset_run(run.preset, run.network, run.seed, run.data)
+    keys = [key for key in field_names() if key not in _NAMED and value_of(run, key) != value_of(base, key)]
+    return {key: value_of(run, key) for key in keys}
+
+
+def _text(value: object) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(str(item) for item in value)}]"
+    return str(value)

@@ -1,0 +1,198 @@
+"""What a run was made with, and each way in which it differs from the paper's protocol, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from repro.figures.groups import Group
+from repro.spec import Run, field_names, value_of
+
+PAPER = Run(network="")
+#: Training images of CIFAR-10.
+TRAIN_IMAGES = 50_000
+DATA = {
+    "cifar10": "CIFAR-10",
+    "cifar10-jpeg": "CIFAR-10, JPEG copy",
+    "digits": "8×8 digits",
+}
+_DATA_SAID = {
+    "cifar10-jpeg": "CIFAR-10 from JPEG copies of its images, not its original pixels: errors of every network are "
+    "higher than on these",
+    "digits": "8×8 grey scans of handwritten digits (scikit-learn), crops of 1 padded pixel and no flips, in place of "
+    "CIFAR-10: a small demonstration",
+}
+
+
+def _instead(text: str) -> Callable[[Any, Any], str]:
+    return lambda value, usual: text.format(value=_said(value), usual=_said(usual))
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, tuple):
+        return " and ".join(f"{item:g}" for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+#: How each field of a run is said where it departs from the paper's; None where it changes nothing of the training.
+WORDS: Mapping[str, Callable[[Any, Any], str] | None] = {
+    "network": None,
+    "preset": None,
+    "seed": None,
+    "variant": None,
+    "log_every": None,
+    "evaluate_every": None,
+    "data": lambda value, _: _DATA_SAID.get(value, f"data set {value} in place of CIFAR-10"),
+    "schedule.iterations": _instead("{value} iterations of training in place of {usual}"),
+    "schedule.milestones": _instead("learning rate divided after {value} of the iterations, not {usual}"),
+    "schedule.lr": _instead("learning rate {value}, not {usual}"),
+    "schedule.factor": _instead("learning rate multiplied by {value} at its steps, not {usual}"),
+    "schedule.warm_up": lambda value, _: {
+        "off": "no warm-up at a low learning rate, at any depth",
+        "on": "warm-up at a low learning rate, at any depth",
+        "auto": "warm-up from 110 layers on",
+    }[value],
+    "schedule.warm_up_lr": _instead("warm-up at learning rate {value}, not {usual}"),
+    "schedule.warm_up_until": _instead("warm-up until training error is below {value} %, not {usual} %"),
+    "optimiser.batch_size": _instead("{value} images to a batch, not {usual}"),
+    "optimiser.momentum": _instead("momentum {value}, not {usual}"),
+    "optimiser.momentum_form": lambda value, _: (
+        "momentum as in PyTorch (the learning rate multiplies the velocity), not as in Caffe"
+        if value == "torch"
+        else "momentum as in Caffe"
+    ),
+    "optimiser.nesterov": lambda value, _: "Nesterov momentum, not plain" if value else "plain momentum",
+    "optimiser.weight_decay": _instead("weight decay {value}, not {usual}"),
+    "optimiser.decay": lambda value, _: (
+        "weight decay on weights of convolutions and classifier alone, not on batch normalisation and biases"
+        if value == "weights"
+        else "weight decay on all parameters"
+    ),
+    "images.held_out": lambda value, _: f"{value:,} training images held out, so that fewer are trained on",
+    "images.evaluate_on": lambda value, _: f"errors measured on the {value} images, not on the test set",
+    "images.normalise": lambda value, _: (
+        "images also divided by each channel's standard deviation"
+        if value == "pixel-mean-std"
+        else "per-pixel mean subtracted"
+    ),
+    "images.augment": lambda value, _: "random crops and flips" if value else "no random crops or flips",
+    "images.padding": lambda value, _: (
+        "crops padded with black before the mean is subtracted, not with zeros after"
+        if value == "before-mean"
+        else "crops padded with zeros"
+    ),
+    "model.initialisation": _instead("initialisation by {value}, not {usual}"),
+    "model.subsample": lambda value, _: (
+        "identity shortcuts that halve the map average 2×2 pixels, where the paper takes every second one"
+        if value == "average"
+        else "identity shortcuts take every second pixel"
+    ),
+}
+
+#: Said of foreign runs.
+UNKNOWN = "curves of another program (foreign): how it trained is not known here"
+
+#: What the paper leaves open, and how a run has it unless it says otherwise: the choices of `repro.spec`.
+CHOICES = (
+    "All 50,000 training images are trained on. The paper found its schedule on 45,000 and does not say which number "
+    "its results are from.",
+    "A mini-batch of 128 is normalised as one; the paper split it over two GPUs and does not say whether each "
+    "normalised its half.",
+    "Weight decay applies to all parameters, batch normalisation's among them.",
+    "The per-pixel mean is subtracted and nothing is divided by a standard deviation; crops are padded with zeros "
+    "after that.",
+    "Momentum is plain, in Caffe's form, the authors' software.",
+    "Option A takes every second pixel and puts half of the zero channels before the others and half after.",
+    "Initialisation is He et al.'s, by fan-in; convolutions have no biases.",
+    "110 layers and more warm up at 0.01 until training error is below 80 %; the paper says so of 110 and is silent on "
+    "1202.",
+    "The error reported is that of the final iterate, never the best on the test set.",
+    "Training error is the running one, of augmented crops in training mode; the clean one is reported beside it.",
+)
+
+
+def deviations(run: Run) -> list[str]:
+    """Each difference between a run and the paper's protocol."""
+    found = []
+    for key in field_names():
+        said, value, usual = WORDS[key], value_of(run, key), value_of(PAPER, key)
+        if said is not None and value != usual:
+            found.append(said(value, usual))
+    return found
+
+
+def spec_of(record: Mapping[str, Any]) -> Run:
+    """The specification in a record."""
+    return Run.from_dict(record["spec"])
+
+
+def title_of(group: Group) -> str:
+    """A group in a few words."""
+    return f"{DATA.get(group.data, group.data)} · preset {group.preset}"
+
+
+def common(runs: pd.DataFrame) -> list[str]:
+    """The deviations of some runs, each once; those of a part of them say of which networks."""
+    of: dict[str, list[str]] = {}
+    names: list[str] = []
+    for _, run in runs.iterrows():
+        name = str(run["network"]) + (f" ({run['variant']})" if run["variant"] else "")
+        names.append(name)
+        said = [UNKNOWN] if run["status"] == "foreign" else deviations(spec_of(run["record"]))
+        for text in said:
+            of.setdefault(text, []).append(name)
+    every = len(names)
+    return [text if len(who) == every else f"{', '.join(dict.fromkeys(who))}: {text}" for text, who in of.items()]
+
+
+def made_with(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """On what runs were made: images, precision, device, threads, versions, commit; several values are all listed."""
+    records = list(runs["record"])
+    rows = [
+        ("training images", _each(_of(record, "data", "train_images") for record in records)),
+        ("test images", _each(_of(record, "data", "test_images") for record in records)),
+        ("fingerprint of the data", _each(_of(record, "data", "fingerprint") for record in records)),
+        ("precision", _each(_of(record, "numerics", "precision") for record in records)),
+        (
+            "device",
+            _each(_of(record, "environment", "device") or _of(record, "numerics", "device") for record in records),
+        ),
+        ("threads", _each(_of(record, "numerics", "threads") for record in records)),
+        ("versions", _each(_versions(record) for record in records)),
+        ("commit", _each(_commit(record) for record in records)),
+    ]
+    return [(name, said) for name, said in rows if said]
+
+
+def _of(record: Mapping[str, Any], part: str, key: str) -> Any:
+    inside = record.get(part)
+    return inside.get(key) if isinstance(inside, Mapping) else None
+
+
+def _versions(record: Mapping[str, Any]) -> str | None:
+    said = [f"{name} {value}" for name in ("torch", "python") if (value := _of(record, "environment", name))]
+    return ", ".join(said) or None
+
+
+def _commit(record: Mapping[str, Any]) -> str | None:
+    commit = _of(record, "environment", "commit")
+    if not commit:
+        return None
+    return str(commit)[:12] + (" with changes" if _of(record, "environment", "changed") else "")
+
+
+def _each(values: Iterable[Any]) -> str:
+    texts = [f"{value:,}" if isinstance(value, int) else str(value) for value in values if value is not None]
+    return "; ".join(dict.fromkeys(texts))
+
+
+def images_note(runs: pd.DataFrame) -> str | None:
+    """How many images were trained on, where that is not the paper's number."""
+    counts = {_of(record, "data", "train_images") for record in runs["record"]} - {None, TRAIN_IMAGES}
+    return f"trained on {_each(sorted(counts))} images" if counts else None

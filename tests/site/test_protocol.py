@@ -1,0 +1,132 @@
+"""Protocols in words: every setting has its words, and only departures are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted import plant, run_of
+
+from repro.records import Source, collect
+from repro.site import command, protocol
+from repro.spec import Run, field_names, override
+from repro.study import load, parse_settings
+
+#: Another value than the default of each setting that changes a training.
+OTHERS: dict[str, Any] = {
+    "data": "digits",
+    "schedule.iterations": 8000,
+    "schedule.milestones": (0.4, 0.8),
+    "schedule.lr": 0.05,
+    "schedule.factor": 0.2,
+    "schedule.warm_up": "off",
+    "schedule.warm_up_lr": 0.02,
+    "schedule.warm_up_until": 70.0,
+    "optimiser.batch_size": 64,
+    "optimiser.momentum": 0.8,
+    "optimiser.momentum_form": "torch",
+    "optimiser.nesterov": True,
+    "optimiser.weight_decay": 5e-4,
+    "optimiser.decay": "weights",
+    "images.held_out": 5000,
+    "images.evaluate_on": "held-out",
+    "images.normalise": "pixel-mean-std",
+    "images.augment": False,
+    "images.padding": "before-mean",
+    "model.initialisation": "fan-out",
+    "model.subsample": "average",
+}
+
+
+def test_every_setting_has_words_or_changes_nothing() -> None:
+    assert set(protocol.WORDS) == set(field_names())
+    assert {key for key, words in protocol.WORDS.items() if words is not None} == set(OTHERS)
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_each_departure_is_told_and_told_apart_from_the_others(key: str) -> None:
+    base = override(Run(network="resnet-20"), {"images.held_out": 5000}) if key == "images.evaluate_on" else None
+    run = override(base or Run(network="resnet-20"), {key: OTHERS[key]})
+    said = protocol.deviations(run)
+    assert len(said) == (2 if base else 1)
+    others = [protocol.WORDS[other](OTHERS[other], None) for other in OTHERS if other != key]  # type: ignore[misc]
+    assert said[-1] not in others or key == "images.held_out"
+
+
+def test_the_papers_run_has_no_departures() -> None:
+    assert protocol.deviations(Run(network="resnet-110")) == []
+
+
+def test_numbers_are_told_beside_the_papers() -> None:
+    assert protocol.deviations(run_of("resnet-20", preset="short")) == [
+        "8,000 iterations of training in place of 64,000"
+    ]
+    said = protocol.deviations(run_of("resnet-20", preset="demo", data="digits"))
+    assert "1,000 iterations of training in place of 64,000" in said
+    assert any("handwritten digits" in text and "in place of CIFAR-10" in text for text in said)
+
+
+def test_what_only_some_runs_have_is_said_of_them(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20")
+    plant(tmp_path, "resnet-20", settings={"optimiser.nesterov": True})
+    said = protocol.common(collect([Source("ours", tmp_path)]).runs)
+    assert "8,000 iterations of training in place of 64,000" in said
+    assert "resnet-20 (optimiser.nesterov=true): Nesterov momentum, not plain" in said
+
+
+def test_foreign_runs_are_not_said_to_follow_any_protocol(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", preset="paper", status="foreign")
+    assert protocol.common(collect([Source("ours", tmp_path)]).runs) == [protocol.UNKNOWN]
+
+
+def test_what_runs_were_made_with_lists_each_value_once(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", seed=0)
+    plant(tmp_path, "plain-20", seed=1, extra={"numerics": {"device": "cuda", "precision": "fp32", "threads": 1}})
+    plant(tmp_path, "plain-20", seed=2, extra={"environment": None, "numerics": {"threads": [2, 3]}})
+    made = dict(protocol.made_with(collect([Source("ours", tmp_path)]).runs))
+    assert made["precision"] == "bf16; fp32"
+    assert made["threads"] == "2; 1; [2, 3]"
+    assert made["training images"] == "50,000"
+    assert made["versions"] == "torch 2.6.0, python 3.12.0"
+    assert made["commit"] == "0" * 12
+
+
+@pytest.mark.parametrize(
+    ("settings", "preset", "data", "seed"),
+    [
+        (None, "short", "cifar10", 0),
+        (None, "short", "cifar10-jpeg", 3),
+        ({"schedule.iterations": 4000, "optimiser.nesterov": True}, "demo", "digits", 1),
+        ({"schedule.milestones": [0.4, 0.8]}, "paper", "cifar10", 0),
+        ({"optimiser.decay": "weights"}, "short", "digits", 0),
+    ],
+)
+def test_the_command_of_a_run_plans_that_run(
+    settings: dict[str, Any] | None, preset: str, data: str, seed: int
+) -> None:
+    run = run_of("resnet-20", preset=preset, data=data, seed=seed, settings=settings)
+    typed = command.repeat(run, {"device": "cpu", "precision": "bf16", "threads": 2})
+    assert typed is not None
+    import shlex
+
+    from repro.run import _parser
+
+    words = shlex.split(typed)
+    assert words[:3] == ["python", "-m", "repro.run"]
+    options = _parser().parse_args(words[3:])
+    assert (options.device, options.precision, options.threads) == ("cpu", "bf16", 2)
+    planned = load(options.study).runs(
+        options.preset,
+        seeds=options.seeds,
+        only=options.only,
+        settings=parse_settings(options.settings),
+        data=options.data or (data if data == "cifar10-jpeg" else None),
+    )
+    assert run in planned
+    assert ("--data-dir" in words) == (data != "digits")
+
+
+def test_a_run_that_no_study_plans_has_no_command() -> None:
+    assert command.repeat(run_of("resnet-8", preset="demo", data="digits"), {}) is None
+    assert command.repeat(Run(network="resnet-20", preset="someone's own"), {}) is None
