@@ -134,8 +134,7 @@ def _of(table: pd.DataFrame, source: str, data: str, preset: str) -> pd.DataFram
 def _ended(row: Mapping[Any, Any], response: float) -> Ended:
     record = row["record"]
     run = Run.from_dict(record["spec"])
-    about = record.get("data")
-    about = about if isinstance(about, dict) else {}
+    about = record.get("data") or {}
     return Ended(
         network=run.network,
         variant=run.variant,

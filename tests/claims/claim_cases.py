@@ -105,6 +105,8 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H3", "holds", [runs(ALL_PLAIN)]),
     ("H3", "holds", [runs({**ALL_PLAIN, "plain-32": 0.5})]),
     ("H3", "contradicted", [runs({**ALL_PLAIN, "plain-56": 1.0})]),
+    ("H3", "contradicted", [runs({**ALL_PLAIN, "plain-20": 5.0})]),
+    ("H3", "contradicted", [runs({**ALL_PLAIN, "plain-32": 5.0})]),
     ("H3", "too close to call", [runs({**ALL_PLAIN, "plain-44": 1.6})]),
     ("H3", "not run", [runs({"plain-20": 1.4, "plain-44": 3.2, "plain-56": 5.9})]),
     ("H3", "contradicted", [runs({"plain-44": 3.2, "plain-56": 1.0})]),

@@ -52,7 +52,7 @@ def test_nothing_is_compared_across_sources(tmp_path):
     [
         ({"data": {"fingerprint": "other", "test_images": 10_000}}, "differ in images"),
         ({"data": {"fingerprint": "3a7bd3e2360a3d29", "test_images": "many"}}, "images"),
-        ({"data": "none"}, "images"),
+        ({"data": None}, "images"),
     ],
 )
 def test_other_images_or_a_record_without_them_are_no_comparison(extra, reason, tmp_path):
@@ -90,6 +90,19 @@ def test_a_preset_that_is_not_known_here(tmp_path):
     found = judged(tmp_path, preset="mine")
     assert found["H1"].verdict == found["H15"].verdict == "not run"
     assert found["H1"].command is None
+
+
+@pytest.mark.parametrize("where", [{"preset": "short"}, {"preset": "paper", "data": "cifar10-jpeg"}])
+def test_an_absolute_error_is_judged_in_the_paper_s_own_setting_alone(where, tmp_path):
+    runs({"plain-110": 75.0, "resnet-1202": 0.5, "resnet-110": 0.1}, {"resnet-110": 9.9}, **{"coarse": 1, **where})(
+        tmp_path
+    )
+    found = judged(tmp_path, data=where.get("data", "cifar10"), preset=where["preset"])
+    for name, number in (("H4", "75.00 %"), ("H8", "0.50 %"), ("H13", "9.90 %")):
+        assert found[name].verdict == "not run" and found[name].effect is None
+        assert "preset paper on cifar10 alone can judge it" in found[name].evidence
+        assert "where it judges nothing" in found[name].evidence and number in found[name].evidence
+        assert "--preset paper" in found[name].command
 
 
 # Runs that diverged.

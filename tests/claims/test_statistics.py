@@ -55,6 +55,17 @@ def test_no_errors_on_a_small_test_set_are_not_certainty():
     assert ours.low < 0 < ours.effect
 
 
+def test_counts_of_none_are_taken_for_two_in_four_more():
+    share = 2 / 364
+    assert side(0.0, images=360).counting == pytest.approx(100**2 * share * (1 - share) / 364)
+
+
+def test_several_runs_against_one_are_surer_than_one():
+    spread = Spread(0.3, 0.0)
+    ours = difference(side(10.0, 10.0, 10.0, spread=spread), side(9.0, spread=spread))
+    assert ours.high - ours.effect == pytest.approx(1.96 * 0.3 * math.sqrt(1 / 3 + 1), rel=1e-3)
+
+
 def test_equal_seeds_are_not_certainty_where_errors_are_whole_images():
     ours = difference(side(2.0, 2.0, images=360), side(2.1, 2.1, images=360))
     assert ours.low < 0 < ours.high

@@ -142,6 +142,33 @@ def test_a_net_that_never_comes_on_the_plot_is_counted_from_where_the_other_does
     assert "56 of 56 logged points (100 %) from iteration 9,000, when the first is below 20 %" in found.evidence
 
 
+def test_a_curve_of_few_points_shows_no_course(tmp_path):
+    for network, level in (("plain-20", 2.0), ("plain-56", 6.0)):
+        redraw(plant(tmp_path, network, preset="paper", train_end=level, coarse=80), lambda *_, v=level: v)
+    found = judged(tmp_path)["H1"]
+    assert "8 of 8 logged points" in found.evidence
+    assert found.links[0].verdict == "holds" and found.verdict == "too close to call"
+
+
+def test_curves_of_unfinished_runs_are_left_out(tmp_path):
+    for seed, (status, level) in enumerate((("complete", 2.0), ("stopped", 19.0))):
+        path = plant(tmp_path, "plain-20", preset="paper", seed=seed, train_end=2.0, status=status, coarse=10)
+        redraw(path, lambda *_, v=level: v)
+    redraw(plant(tmp_path, "plain-56", preset="paper", train_end=6.0, coarse=10), lambda *_: 6.0)
+    assert "in 64 of 64 logged points" in judged(tmp_path)["H1"].evidence
+
+
+def test_a_net_that_came_below_60_percent_for_a_while_did_not_stay_above(tmp_path):
+    path = plant(tmp_path, "plain-110", preset="paper", train_end=85.0, coarse=10)
+    assert judged(tmp_path)["H4"].verdict == "holds"
+    redraw(path, lambda at, error: 55.0 if at == 20_000 else error)
+    found = judged(tmp_path)["H4"]
+    assert found.verdict == "too close to call" and "lowest logged training error is 55.0 %" in found.evidence
+
+
+# The health of the signals (H14).
+
+
 def test_the_weakest_layer_of_all_runs_and_looks_is_what_counts(tmp_path):
     plant(tmp_path, "plain-20", preset="paper", coarse=10, health=(0.3, 0.4))
     for seed, weakest in enumerate((0.2, 0.05)):
