@@ -17,7 +17,7 @@ from repro.spec import Images
 
 @dataclass(frozen=True)
 class Crops:
-    """What chance decides for the images of one batch, as tensors of shape (N,) on the CPU.
+    """What chance decides for the images of one batch, as tensors of shape (N,).
 
     Attributes:
         top, left: corner of the crop in the padded image, 0 to 2 x pad.
@@ -34,6 +34,22 @@ class Crops:
         top, left = torch.randint(0, 2 * pad + 1, (2, images), generator=generator)
         mirrored = torch.rand(images, generator=generator) < 0.5 if flip else torch.zeros(images, dtype=torch.bool)
         return cls(top, left, mirrored)
+
+    def on(self, device: torch.device) -> Crops:
+        """The same on a device, in a single transfer."""
+        top, left, flip = to_device(torch.stack([self.top, self.left, self.flip.long()]), device)
+        return Crops(top, left, flip.bool())
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A small tensor of the CPU on a device, without waiting for what that is busy with where this can be had.
+
+    CUDA waits unless the memory is pinned. On MPS a copy that does not wait may read memory that has another owner by
+    then (PyTorch issue 189690), so there it waits.
+    """
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 @dataclass(frozen=True)
@@ -68,12 +84,12 @@ class Prepared:
         """
         x = self.images[index]
         if self.pad or self.flip:
-            device, p, size = x.device, self.pad, x.shape[-1]
+            p, (height, width) = self.pad, x.shape[-2:]
+            crops = crops.on(x.device)
             if self.padding == "before-mean":
-                x = _crop(F.pad(x, (p, p, p, p)), crops, x.shape[-2], size, device)
-                x = self.normalise(x)
+                x = self.normalise(_crop(F.pad(x, (p, p, p, p)), crops, height, width))
             else:
-                x = _crop(F.pad(self.normalise(x), (p, p, p, p)), crops, x.shape[-2], size, device)
+                x = _crop(F.pad(self.normalise(x), (p, p, p, p)), crops, height, width)
         else:
             x = self.normalise(x)
         return x.contiguous(memory_format=torch.channels_last), self.labels[index]
@@ -91,12 +107,12 @@ class Prepared:
             yield x.contiguous(memory_format=torch.channels_last), labels[begin : begin + size]
 
 
-def _crop(padded: Tensor, crops: Crops, height: int, width: int, device: torch.device) -> Tensor:
+def _crop(padded: Tensor, crops: Crops, height: int, width: int) -> Tensor:
     """Cut (N, C, height, width) out of (N, C, height + 2 pad, width + 2 pad) in one gather, mirrored where asked."""
-    rows = crops.top.to(device, non_blocking=True)[:, None] + torch.arange(height, device=device)
+    device = padded.device
+    rows = crops.top[:, None] + torch.arange(height, device=device)
     steps = torch.arange(width, device=device)
-    flip = crops.flip.to(device, non_blocking=True)[:, None]
-    columns = crops.left.to(device, non_blocking=True)[:, None] + torch.where(flip, width - 1 - steps, steps)
+    columns = crops.left[:, None] + torch.where(crops.flip[:, None], width - 1 - steps, steps)
     n = torch.arange(len(padded), device=device)[:, None, None]
     # Advanced indices around a slice put the channels last, which is where the convolutions want them.
     return padded[n, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
@@ -117,8 +133,10 @@ def prepare(dataset: Dataset, choice: Images, device: torch.device) -> Prepared:
         if choice.evaluate_on == "held-out":
             test_images, test_labels = images[held], labels[held]
         images, labels = images[~held], labels[~held]
-    # Sums of 8-bit pixels are exact in int64, so the mean does not depend on how the sum is split among threads.
-    mean = images.sum(0, dtype=torch.int64).double() / len(images) / 255
+    # Sums of 8-bit pixels are exact in int64, so the mean does not depend on how the sum is split: among threads, and
+    # into parts, without which the sum would hold all images in int64.
+    sums = torch.stack([part.sum(0, dtype=torch.int64) for part in images.split(1000)])
+    mean = sums.sum(0).double() / len(images) / 255
     std = None
     if choice.normalise == "pixel-mean-std":
         pixels = images.double().div_(255)

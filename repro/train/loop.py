@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.data.augment import Crops, Prepared
+from repro.data.augment import Crops, Prepared, to_device
 from repro.records import Row
 from repro.spec import Optimiser, Run
 from repro.train import randomness
@@ -91,7 +91,7 @@ def train(training: Training, data: Prepared, run: Run, numerics: Numerics) -> I
         # The images of this iteration are a function of seed and iteration alone.
         chance = randomness.generator("augment", run.seed, state.iteration)
         crops = Crops.draw(batch, data.pad, data.flip, chance)
-        x, y = data.batch(indices(state.iteration, batch).to(device, non_blocking=True), crops)
+        x, y = data.batch(to_device(indices(state.iteration, batch), device), crops)
 
         # The loss and its gradient are fp32, whatever the convolutions are.
         with numerics.autocast():

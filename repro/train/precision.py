@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from repro.errors import RecordError, UserError, unknown
+from repro.train.allocator import keep_memory
 
 DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -121,6 +122,7 @@ def cores() -> int:
 def settle(numerics: Numerics) -> torch.device:
     """Set torch up for a run, so that equal runs give equal bits, and give its device."""
     torch.set_num_threads(numerics.threads)
+    keep_memory()
     # Where only a non-deterministic kernel exists, a warning beats a refusal; none is used by these networks.
     torch.use_deterministic_algorithms(True, warn_only=True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from repro.data.augment import Crops, prepare
+from repro.data.augment import Crops, prepare, to_device
 from repro.data.dataset import Dataset
 from repro.spec import Images
 from repro.train.randomness import generator
@@ -81,3 +81,44 @@ def test_batches_are_channels_last_in_memory(dataset):
     x, _ = data.batch(torch.arange(8), Crops.draw(8, 4, True, generator("augment", 0)))
     assert x.is_contiguous(memory_format=torch.channels_last)
     assert x.dtype == torch.float32
+
+
+def test_the_mean_is_that_of_all_images_however_many_parts_they_are_summed_in():
+    g = torch.Generator().manual_seed(2)
+    images = torch.randint(0, 256, (2_345, 1, 4, 4), generator=g, dtype=torch.uint8)
+    labels = torch.arange(2_345) % 10
+    many = Dataset("digits", images, labels, images[:20], labels[:20], tuple("0123456789"), 1, False, "made up")
+    expected = images.numpy().astype("float64").mean(0) / 255
+    torch.testing.assert_close(prepare(many, Images(), CPU).mean, torch.from_numpy(expected).float(), atol=0, rtol=1e-7)
+
+
+class Copied:
+    """Stands for a tensor, and keeps what is asked of it."""
+
+    def __init__(self):
+        self.asked = []
+
+    def pin_memory(self):
+        self.asked.append("pinned")
+        return self
+
+    def to(self, device, non_blocking=False):
+        self.asked.append((device.type, "goes on" if non_blocking else "waits"))
+        return self
+
+
+@pytest.mark.parametrize(
+    ("device", "asked"),
+    [("cuda", ["pinned", ("cuda", "goes on")]), ("mps", [("mps", "waits")]), ("cpu", [("cpu", "waits")])],
+)
+def test_only_cuda_is_given_what_it_needs_to_go_on_without_waiting(device, asked):
+    tensor = Copied()
+    assert to_device(tensor, torch.device(device)) is tensor
+    assert tensor.asked == asked
+
+
+def test_crops_are_the_same_on_a_device():
+    crops = Crops.draw(50, 4, True, generator("augment", 0))
+    moved = crops.on(CPU)
+    assert torch.equal(moved.top, crops.top) and torch.equal(moved.left, crops.left)
+    assert moved.flip.dtype == torch.bool and torch.equal(moved.flip, crops.flip)

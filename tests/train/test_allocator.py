@@ -1,0 +1,114 @@
+"""Freed memory is kept on glibc, and nothing is done or broken elsewhere."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro.train import allocator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Allocate and free blocks of 4 MB as a step does its feature maps, and count the pages faulted in, block by block.
+STEP = """
+import resource, sys
+from repro.train.allocator import keep_memory
+if sys.argv[1] == "kept":
+    assert keep_memory() and keep_memory()
+import numpy as np
+
+def step():
+    blocks = []
+    for _ in range(20):
+        blocks.append(np.empty(2**22, np.uint8))
+        blocks[-1].fill(1)
+
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 100)
+"""
+
+
+def glibc():
+    return platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
+
+
+def faults(how):
+    # Huge pages would make one fault of 512: numpy asks for them.
+    environment = {"NUMPY_MADVISE_HUGEPAGE": "0", "PATH": ""}
+    command = [sys.executable, "-c", STEP, how]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return float(result.stdout)
+
+
+@pytest.mark.skipif(not glibc(), reason="only glibc takes these settings")
+def test_a_step_finds_the_memory_of_the_one_before():
+    # 4 MB are 1,024 pages of 4 kB, or 64 of 64 kB.
+    assert faults("stock") > 30
+    assert faults("kept") < 1
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["MALLOC_MMAP_THRESHOLD_=1", "MALLOC_TRIM_THRESHOLD_=1", "GLIBC_TUNABLES=glibc.malloc.trim_threshold=1"],
+)
+def test_settings_in_the_environment_win(monkeypatch, undecided, variable):
+    called = []
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: called.append(1))
+    name, _, value = variable.partition("=")
+    monkeypatch.setenv(name, value)
+    assert allocator.keep_memory() is False
+    assert not called
+
+
+class Musl:
+    """A C library that has neither glibc's version nor its parameters."""
+
+    def __getattr__(self, name):
+        raise AttributeError(name)
+
+
+def refuse(_):
+    raise OSError("no such library")
+
+
+@pytest.fixture
+def undecided(monkeypatch):
+    """An environment on Linux that leaves the allocator alone."""
+    monkeypatch.setattr(allocator.platform, "system", lambda: "Linux")
+    for name in (*allocator._SETTINGS, "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("library", [lambda _: Musl(), refuse])
+def test_with_another_c_library_nothing_is_done(monkeypatch, undecided, library):
+    monkeypatch.setattr(allocator.ctypes, "CDLL", library)
+    assert allocator.keep_memory() is False
+
+
+@pytest.mark.parametrize("system", ["Darwin", "Windows"])
+def test_on_other_systems_no_library_is_looked_for(monkeypatch, system):
+    monkeypatch.setattr(allocator.platform, "system", lambda: system)
+    monkeypatch.setattr(allocator.ctypes, "CDLL", refuse)
+    assert allocator.keep_memory() is False
+
+
+def test_a_refusal_is_told(monkeypatch, undecided):
+    asked = []
+
+    class Refusing:
+        gnu_get_libc_version = None
+
+        @staticmethod
+        def mallopt(parameter, value):
+            asked.append((parameter, value))
+            return 0
+
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: Refusing)
+    assert allocator.keep_memory() is False
+    assert asked
