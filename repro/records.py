@@ -382,7 +382,9 @@ def collect(sources: Sequence[Source]) -> Records:
             named = {key: run[key] for key in _KEYS}
             for name, found in rows.items():
                 if found:
-                    tables[name].append(pd.DataFrame(found, columns=list(_TABLES[name])).assign(**named))
+                    # Of dataclasses pandas would copy each value deeply, which takes longer than reading them.
+                    plain = [row if isinstance(row, tuple) else tuple(vars(row).values()) for row in found]
+                    tables[name].append(pd.DataFrame(plain, columns=list(_TABLES[name])).assign(**named))
     return Records(
         runs=pd.DataFrame(runs, columns=list(RUN_COLUMNS)),
         **{name: _joined(pieces, _TABLES[name]) for name, pieces in tables.items()},

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from repro import study as studies
 from repro.errors import UserError
-from repro.spec import Run, field_names, value_of
+from repro.site.protocol import settings
+from repro.spec import Run
 
 #: What the command names by other means than --set.
 _NAMED = ("network", "data", "preset", "seed", "variant")
@@ -23,10 +25,9 @@ def repeat(run: Run, numerics: Mapping[str, Any]) -> str | None:
     Args:
         numerics: device, precision and threads, as recorded.
     """
-    plans = [(name, plan) for name in studies.names() if run in (plan := _plan(run, name))]
-    if not plans:
+    name = _study_of(replace(run, seed=0))
+    if name is None:
         return None
-    name, _ = min(plans, key=lambda item: len(item[1]))
     words = ["python", "-m", "repro.run", name, "--preset", run.preset]
     if run.data not in (usual := studies.preset_run(run.preset, run.network).data, f"{usual}-jpeg"):
         words += ["--data", run.data]
@@ -41,8 +42,15 @@ def repeat(run: Run, numerics: Mapping[str, Any]) -> str | None:
     return shlex.join(words)
 
 
+@cache
+def _study_of(run: Run) -> str | None:
+    """The study that plans a run and the fewest others, if it is asked for this network and these settings."""
+    plans = {name: _plan(run, name) for name in studies.names()}
+    found = [name for name, plan in plans.items() if run in plan]
+    return min(found, key=lambda name: len(plans[name]), default=None)
+
+
 def _plan(run: Run, name: str) -> list[Run]:
-    """What a study plans if it is asked for this run."""
     try:
         study = _study(name, run.preset)
         if run.network not in study.networks:
@@ -59,9 +67,8 @@ def _study(name: str, preset: str) -> studies.Study:
 
 def _changes(run: Run) -> dict[str, Any]:
     """The settings in which a run departs from its preset."""
-    base = studies.preset_run(run.preset, run.network, run.seed, run.data)
-    keys = [key for key in field_names() if key not in _NAMED and value_of(run, key) != value_of(base, key)]
-    return {key: value_of(run, key) for key in keys}
+    usual = settings(studies.preset_run(run.preset, run.network, run.seed, run.data))
+    return {key: value for key, value in settings(run).items() if key not in _NAMED and value != usual[key]}
 
 
 def _text(value: object) -> str:

@@ -120,7 +120,7 @@ def _conflicts(records: Records) -> tuple[str, ...]:
         if key not in curves or run["status"] == "foreign":
             continue
         first = seen.setdefault(_same_bits(run), key)
-        at = _first_difference(curves[first], curves[key])
+        at = _first_difference(curves[first], curves[key]) if first != key else None
         if at is not None:
             found.append(
                 f"{first[0]}: {first[1]} and {key[0]}: {key[1]} are one specification on equal data at equal "

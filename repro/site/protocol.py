@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from repro.figures.groups import Group
-from repro.spec import Run, field_names, value_of
+from repro.spec import Run
 
 PAPER = Run(network="")
 #: Training images of CIFAR-10.
@@ -119,11 +120,16 @@ CHOICES = (
 
 def deviations(run: Run) -> list[str]:
     """Each difference between a run and the paper's protocol."""
-    found = []
-    for key in field_names():
-        said, value, usual = WORDS[key], value_of(run, key), value_of(PAPER, key)
-        if said is not None and value != usual:
-            found.append(said(value, usual))
+    usual = settings(PAPER)
+    departs = [(WORDS[key], value, usual[key]) for key, value in settings(run).items() if value != usual[key]]
+    return [said(value, instead) for said, value, instead in departs if said is not None]
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """Every field of a run by its dotted name."""
+    found: dict[str, Any] = {}
+    for key, value in asdict(run).items():
+        found |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
     return found
 
 

@@ -14,7 +14,6 @@ import pandas as pd
 from repro.figures.chart import Chart, Panel, Series, colour_of
 from repro.figures.curves import error_limit_of, error_ticks, iteration_axis
 from repro.site import command, protocol
-from repro.spec import field_names, value_of
 from repro.tables.runs import duration, name_of, percent
 
 _QUANTITIES = {
@@ -52,7 +51,7 @@ def page(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> RunPag
     record: Mapping[str, Any] = run["record"]
     spec = protocol.spec_of(record)
     numerics = record.get("numerics")
-    foreign = run["status"] == "foreign"
+    foreign, usual = run["status"] == "foreign", protocol.settings(protocol.PAPER)
     repeat = None if foreign else command.repeat(spec, numerics if isinstance(numerics, Mapping) else {})
     charts = [_curves(run, curve)] if len(curve) else []
     charts += [_responses(run, responses)] if len(responses) else []
@@ -69,8 +68,8 @@ def page(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> RunPag
         if foreign
         else "No study of this version plans this run; an experiment file of your own can (see experiments/).",
         spec=tuple(
-            (key, _text(value_of(spec, key)), "" if key in _OWN else _text(value_of(protocol.PAPER, key)))
-            for key in field_names()
+            (key, _text(value), "" if key in _OWN else _text(usual[key]))
+            for key, value in protocol.settings(spec).items()
         ),
         environment=tuple(_environment(record)),
     )
