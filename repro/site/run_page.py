@@ -196,4 +196,4 @@ def _responses(run: pd.Series, responses: pd.DataFrame) -> Chart:
         ends=False,
     )
     mean = f"Mean over layers: {sum(line.y) / len(line.y):.2f}." if line.y else "No finite value."
-    return Chart("responses", "Responses", mean, (panel,))
+    return Chart("responses", "Responses", mean, (panel,), stacked=True)

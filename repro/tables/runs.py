@@ -10,8 +10,7 @@ import pandas as pd
 from repro.tables.table import Cell, Link, Table
 
 COLUMNS = (
-    "run", "data", "preset", "source", "status", "iterations", "training error", "test error", "clean training error",
-    "time",
+    "run", "data", "preset", "source", "status", "iterations", "training (%)", "test (%)", "clean (%)", "time",
 )  # fmt: skip
 
 
@@ -42,7 +41,7 @@ def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
         rows=tuple(rows),
         numeric=frozenset(range(5, 10)),
         notes=(
-            "Errors are percent. Training error: mean over the last evaluation interval, in training mode on augmented "
+            "Training error: mean over the last evaluation interval, in training mode on augmented "
             "crops. Clean: of the final network in evaluation mode on the training images as they are. "
             "Time in training: hours, minutes, seconds.",
         ),
