@@ -135,7 +135,7 @@ def prepare(dataset: Dataset, choice: Images, device: torch.device) -> Prepared:
         images, labels = images[~held], labels[~held]
     # Sums of 8-bit pixels are exact in int64, so the mean does not depend on how the sum is split: among threads, and
     # into parts, without which the sum would hold all images in int64.
-    sums = torch.stack([part.sum(0, dtype=torch.int64) for part in images.split(1000)])
+    sums = torch.stack([part.sum(0, dtype=torch.int64) for part in torch.split(images, 1000)])
     mean = sums.sum(0).double() / len(images) / 255
     std = None
     if choice.normalise == "pixel-mean-std":

@@ -13,7 +13,7 @@ from repro import data as images
 from repro.errors import DataError
 from repro.launch import local
 from repro.launch.display import Display, duration, label
-from repro.launch.estimate import Estimate, estimate
+from repro.launch.estimate import makespan, measure
 from repro.launch.execute import Options, Outcome, Stop
 from repro.launch.launchers import Elsewhere
 from repro.launch.summary import finding, real_thing, results_table
@@ -131,22 +131,27 @@ def _complete(results: Path, run: Run) -> bool:
 
 
 def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, options: Options, console: Console) -> None:
-    """The plan with what each run will take, from a few iterations measured now."""
-    measured: dict[tuple[object, ...], Estimate] = {}
-    rows, total = [], 0.0
+    """The plan with what each run will take, from iterations measured now."""
+    todo = [run for run in plan if not _complete(options.results, run)]
+    jobs = max(1, min(jobs, len(todo)))
+    costs = dict(zip(todo, measure(todo, numerics, jobs), strict=True))
+    rows, seconds = [], []
     for run in plan:
-        key = (run.network, run.schedule.iterations, run.evaluate_every, run.optimiser.batch_size)
-        if key not in measured:
-            measured[key] = estimate(run, numerics)
-        cost = measured[key]
-        done = _complete(options.results, run)
-        seconds = 0.0 if done else cost.total * options.last(run) / run.schedule.iterations
-        total += seconds
-        takes = "complete" if done else duration(seconds)
-        rows.append((label(run), f"{cost.iteration * 1000:.1f} ms", takes, run.path))
+        iteration, takes = "-", "complete"
+        if run in costs:
+            seconds.append(costs[run].of(run, options.last(run), _stopped_at(options.results, run)))
+            iteration, takes = f"{costs[run].iteration * 1000:.1f} ms", duration(seconds[-1])
+        rows.append((label(run), iteration, takes, run.path))
     headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
     console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
-    console.print(f"in all about {duration(total / jobs)}, {jobs} at a time; nothing was written", markup=False)
+    console.print(
+        f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time; nothing was written", markup=False
+    )
+
+
+def _stopped_at(results: Path, run: Run) -> int:
+    record = RunFolder(results, run).read()
+    return int(record["iteration"]) if record and record["status"] == "stopped" else 0
 
 
 def _close(

@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from repro.errors import RecordError
 from repro.launch.display import duration
-from repro.launch.estimate import by_depth
+from repro.launch.estimate import by_depth, makespan
 from repro.records import RunFolder
 from repro.spec import Run
 from repro.study import Study
@@ -72,11 +72,13 @@ def finding(plan: Sequence[Run], results: Path) -> str | None:
 def real_thing(study: Study, numerics: Numerics, jobs: int) -> str:
     """How to run the larger presets, and about what they cost here, from a few iterations measured now."""
     lines = ["The real thing, on CIFAR-10 (--data-dir names its folder; --download fetches it):"]
-    for preset, what in (("short", "an eighth of the paper's schedule"), ("paper", "the paper's schedule")):
-        runs = study.runs(preset)
-        seconds = sum(by_depth(runs, numerics)) / jobs
+    presets = {"short": "an eighth of the paper's schedule", "paper": "the paper's schedule"}
+    runs = [run for preset in presets for run in study.runs(preset)]
+    seconds = by_depth(runs, numerics, jobs)
+    for preset, what in presets.items():
+        takes = makespan([each for run, each in zip(runs, seconds, strict=True) if run.preset == preset], jobs)
         lines.append(
             f"  python -m repro.run {study.name} --preset {preset} --data-dir DIR"
-            f"   {what}: about {duration(seconds)} on this machine"
+            f"   {what}: about {duration(takes)} on this machine"
         )
     return "\n".join(lines)
