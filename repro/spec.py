@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args, get_origin
 
-from repro.errors import UserError, unknown
+from repro.errors import UserError, shown, unknown
+
+#: JSON keeps whole numbers up to here exact in every reader.
+LARGEST = 2**53
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Schedule:
             raise UserError(
                 f"schedule.milestones is {list(self.milestones)}: rising fractions between 0 and 1 are needed"
             )
+        if self.lr < 0 or self.warm_up_lr < 0 or self.factor <= 0:
+            raise UserError(
+                f"schedule.lr is {self.lr}, warm_up_lr {self.warm_up_lr}, factor {self.factor}: none may be below 0, "
+                "and the last not 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,12 @@ class Optimiser:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(f"optimiser.batch_size is {self.batch_size}: at least 1 is needed")
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"optimiser.momentum is {self.momentum}: 0 or more, and less than 1, is needed")
+        if not self.weight_decay >= 0:
+            raise UserError(f"optimiser.weight_decay is {self.weight_decay}: 0 or more is needed")
+        if self.nesterov and not self.momentum:
+            raise UserError("optimiser.nesterov is true but optimiser.momentum is 0: Nesterov's step needs momentum")
 
 
 @dataclass(frozen=True)
@@ -130,12 +145,9 @@ class Run:
 
     @property
     def group(self) -> PurePosixPath:
-        """The folder of all seeds of this run."""
-        variant = self.variant
-        if len(variant) > 100:
-            variant = f"{variant[:80]}~{hashlib.sha256(variant.encode()).hexdigest()[:12]}"
-        name = f"{self.network}+{variant}" if variant else self.network
-        return PurePosixPath(self.data, self.preset, name)
+        """The folder of all seeds of this run, three names deep whatever the texts of a record may hold."""
+        data, preset, name = map(_file_name, (self.data, self.preset, self.network))
+        return PurePosixPath(data, preset, f"{name}+{_file_name(self.variant)}" if self.variant else name)
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, as JSON types."""
@@ -166,14 +178,21 @@ class Run:
 
 
 def override(run: Run, changes: Mapping[str, Any]) -> Run:
-    """Set dotted fields ("schedule.iterations") of a run.
+    """Set dotted fields ("schedule.iterations") of a run, all at once: only the whole has to make sense.
 
     Raises:
         UserError: an unknown field (the nearest one is named) or a value of a wrong type.
     """
+    values = run.to_dict()
     for key, value in changes.items():
-        run = _set(run, key, key.split("."), value)
-    return run
+        if key not in _DEFAULTS:
+            raise unknown("setting", key, _DEFAULTS)
+        *tables, name = key.split(".")
+        node = values
+        for table in tables:
+            node = node[table]
+        node[name] = value
+    return Run.from_dict(values)
 
 
 def field_names() -> list[str]:
@@ -186,17 +205,6 @@ def value_of(run: Run, key: str) -> Any:
     return dict(_leaves(run))[key]
 
 
-def _set(node: Any, key: str, parts: list[str], value: Any) -> Any:
-    name, *rest = parts
-    names = {f.name for f in fields(node)}
-    inner = getattr(node, name, None) if name in names else None
-    if name not in names or is_dataclass(inner) != bool(rest):
-        raise unknown("setting", key, _DEFAULTS)
-    if rest:
-        return replace(node, **{name: _set(inner, key, rest, value)})
-    return replace(node, **{name: _coerce(typing.get_type_hints(type(node))[name], value, key)})
-
-
 def _build(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
     hints = typing.get_type_hints(kind)
     arguments = {}
@@ -205,7 +213,7 @@ def _build(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
             raise unknown("setting", f"{prefix}{name}", _DEFAULTS)
         if is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
-                raise UserError(f"{prefix}{name} is {value!r}: a table of settings is needed")
+                raise UserError(f"{prefix}{name} is {shown(value)}: a table of settings is needed")
             arguments[name] = _build(hints[name], value, f"{prefix}{name}.")
         else:
             arguments[name] = _coerce(hints[name], value, f"{prefix}{name}")
@@ -218,21 +226,33 @@ def _build(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
 def _coerce(hint: Any, value: Any, key: str) -> Any:
     """Check a value from TOML or JSON against a field's annotation; whole numbers pass as floats, lists as tuples."""
     if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise unknown(f"value of {key}", str(value), get_args(hint))
+        if not isinstance(value, str) or value not in get_args(hint):
+            raise unknown(f"value of {key}", value if isinstance(value, str) else shown(value), get_args(hint))
         return value
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
-            raise UserError(f"{key} is {value!r}: a list of numbers is needed, such as [0.5, 0.75]")
+            raise UserError(f"{key} is {shown(value)}: a list of numbers is needed, such as [0.5, 0.75]")
         return tuple(_coerce(get_args(hint)[0], item, key) for item in value)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise UserError(f"{key} is beyond {LARGEST:,}: a smaller number is needed")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{key} is {value!r}: a finite number is needed")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UserError(f"{key} is {value!r}: a finite number is needed")
+        value += 0.0  # -0.0 equals 0.0, and so must their hashes
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise UserError(f"{key} is {value!r}: {words[hint]} is needed")
+        raise UserError(f"{key} is {shown(value)}: {words[hint]} is needed")
     return value
+
+
+def _file_name(text: str) -> str:
+    """A text as the name of one file on any system: itself where that is possible, else cut, cleaned and hashed."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,=+-]{0,99}", text):
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{re.sub(r'[^A-Za-z0-9._,=+-]', '_', text[:80]).lstrip('._')}~{digest}"
 
 
 def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

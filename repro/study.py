@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from repro import names as network_names
-from repro.errors import UserError, unknown
-from repro.spec import Run, override, value_of
+from repro.errors import UserError, shown, unknown
+from repro.spec import LARGEST, Run, override, value_of
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 #: Larger than any study a person writes; a file beyond it is refused unread.
@@ -30,17 +30,17 @@ class Study:
     networks: tuple[str, ...]
     seeds: tuple[int, ...] = (0,)
     #: Settings of every run, and alternatives of them: each run is repeated once per variant.
-    settings: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[Mapping[str, Any], ...] = ({},)
     #: Networks that stop after an iteration of their unchanged schedule, to be carried on by whoever has the time.
     stop_at: Mapping[str, int] = field(default_factory=dict)
     #: What a preset changes of this study: its networks, seeds, settings, variants or stop_at.
-    presets: Mapping[str, Mapping[str, Any]] | None = None
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def for_preset(self, preset: str) -> Study:
         """The study as one preset runs it."""
-        changes = dict((self.presets or {}).get(preset, {}))
-        settings = {**(self.settings or {}), **_flatten(changes.pop("settings", {}))}
+        changes = dict(self.presets.get(preset, {}))
+        settings = {**self.settings, **_settings(changes.pop("settings", {}))}
         return _study(self.name, {**_as_dict(self), **changes, "settings": settings, "presets": {}})
 
     def runs(
@@ -75,7 +75,7 @@ class Study:
             for variant in study.variants:
                 for seed in seeds if seeds is not None else study.seeds:
                     base = preset_run(preset, network, seed, data)
-                    run = _with_settings(base, {**(study.settings or {}), **variant, **(settings or {})})
+                    run = _with_settings(base, {**study.settings, **variant, **(settings or {})})
                     found[run.path] = run
         return list(found.values())
 
@@ -114,7 +114,7 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return "-".join(str(item) for item in value)
-    return str(value).replace("/", "_")
+    return str(value)
 
 
 @cache
@@ -139,7 +139,10 @@ def load(name: str) -> Study:
     if not name.endswith(".toml") and name not in names():
         raise unknown("study", name, names())
     try:
-        return _study(path.stem, _read_toml(path))
+        study = _study(name, _read_toml(path))
+        for preset in study.presets:
+            study.for_preset(preset)
+        return study
     except UserError as error:
         text = str(error)
         raise UserError(text if str(path) in text else f"{path}: {text}") from error
@@ -147,11 +150,27 @@ def load(name: str) -> Study:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: is no file")
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{path}: larger than {LARGEST_FILE:,} bytes, no experiment file")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return _parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as an experiment file: {error}") from error
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Read TOML.
+
+    Raises:
+        ValueError: it is none, or holds numbers longer or tables deeper than Python reads.
+    """
+    try:
+        table = tomllib.loads(text)
+        repr(table)  # dotted keys are read to any depth, but what follows goes through them level by level
+    except RecursionError as error:
+        raise ValueError("its tables or lists are nested too deep") from error
+    return table
 
 
 def _study(name: str, table: Mapping[str, Any]) -> Study:
@@ -162,46 +181,48 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
         if key not in known:
             raise unknown("key", key, known)
     for key in texts:
-        if not isinstance(table.get(key), str):
-            raise UserError(f"{key} is missing: a text is needed")
+        text = table.get(key)
+        if not isinstance(text, str):
+            raise UserError(f"{key} is {'no text' if key in table else 'missing'}: a text is needed")
+        if not text.replace("\n", "").isprintable():
+            raise UserError(f"{key} holds control characters: a text that can be shown is needed")
     networks = table.get("networks")
     if not _is_list_of(networks, str) or not networks:
         raise UserError('it names no network: networks = ["plain-20", ...] is needed')
     for network in networks:
         network_names.parse(network, "cifar")
     seeds = table.get("seeds", [0])
-    if not _is_list_of(seeds, int) or not seeds:
-        raise UserError(f"seeds is {seeds!r}: a list of whole numbers is needed, such as [0, 1, 2]")
+    if not _is_list_of(seeds, int) or not seeds or not all(0 <= seed <= LARGEST for seed in seeds):
+        raise UserError(f"seeds is {shown(seeds)}: a list of whole numbers from 0 is needed, such as [0, 1, 2]")
     variants = table.get("variants", [{}])
     if not _is_list_of(variants, Mapping) or not variants:
         raise UserError("variants must be a list of tables of settings")
-    for key in ("settings", "presets"):
-        if not isinstance(table.get(key) or {}, Mapping):
-            raise UserError(f"{key} must be a table")
-    stops = table.get("stop_at") or {}
+    stops = table.get("stop_at", {})
     if (
         not isinstance(stops, Mapping)
         or not _is_list_of(list(stops.values()), int)
         or min(stops.values(), default=1) < 1
     ):
-        raise UserError(f"stop_at is {stops!r}: a table of iterations by network is needed")
+        raise UserError(f"stop_at is {shown(stops)}: a table of iterations by network is needed")
     for network in stops:
         if network not in networks:
             raise unknown("network of stop_at", network, networks)
-    changes = table.get("presets") or {}
-    for preset in changes:
+    presets_changed = table.get("presets", {})
+    if not isinstance(presets_changed, Mapping):
+        raise UserError("presets must be a table of presets")
+    for preset, changes in presets_changed.items():
         if preset not in presets():
             raise unknown("preset", preset, presets())
-        if not isinstance(changes[preset], Mapping):
+        if not isinstance(changes, Mapping):
             raise UserError(f"presets.{preset} must be a table")
     return Study(
         name=name,
         networks=tuple(networks),
         seeds=tuple(seeds),
-        settings=_flatten(table.get("settings") or {}),
+        settings=_settings(table.get("settings", {})),
         variants=tuple(_flatten(item) for item in variants),
         stop_at=dict(stops),
-        presets=changes,
+        presets=presets_changed,
         **{key: table[key] for key in texts},
     )
 
@@ -214,6 +235,12 @@ def _is_list_of(value: Any, kind: type) -> bool:
     return isinstance(value, list | tuple) and all(
         isinstance(item, kind) and not isinstance(item, bool) for item in value
     )
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UserError(f"settings is {shown(value)}: a table of settings is needed")
+    return _flatten(value)
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -242,7 +269,8 @@ def parse_settings(pairs: Iterable[str], option: str = "--set") -> dict[str, Any
         if not sign or not key.strip():
             raise UserError(f"{option} {pair}: KEY=VALUE is needed, such as {_EXAMPLES[option]}")
         try:
-            settings[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[key.strip()] = text.strip()
+            table = _parse(f"value = {text}")
+        except ValueError:
+            table = {}
+        settings[key.strip()] = table["value"] if table.keys() == {"value"} else text.strip()
     return settings
