@@ -1,0 +1,74 @@
+"""Files, so written that none is ever half there, and so read that any mistake in one is told in a line."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from repro.errors import RecordError
+
+#: Larger than any table of a run (1,000 rows of a curve take 100 kB); a file beyond it is refused unread.
+LARGEST_FILE = 200_000_000
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; on success flush it to disk and put it in the place of `path`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Temporary files of `replacing` whose process ended before it could remove them, if no other is at work there."""
+    return [path for path in folder.glob(".*.tmp") if path.is_file()]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a whole JSON file or nothing; NaN and infinity, which JSON lacks, become null."""
+    write_text(path, json.dumps(_finite(value), indent=1, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def read_text(path: Path, what: str, largest: int = LARGEST_FILE) -> str:
+    """Read a text file of ordinary size.
+
+    Raises:
+        RecordError: it is missing, unreadable, too large, no file (but a pipe, say) or no text; `what` says as what.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise RecordError(f"{path}: is no file, and so no {what}")
+        if found.st_size > largest:
+            raise RecordError(f"{path}: larger than {largest:,} bytes, no {what}")
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RecordError(f"{path}: cannot be read as a {what}: {reason}") from error
