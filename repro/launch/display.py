@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
+from repro.errors import printable
 from repro.launch.execute import Outcome, Progress
 from repro.records import Row
 from repro.spec import Run
@@ -40,7 +40,7 @@ def duration(seconds: float) -> str:
 def label(run: Run) -> str:
     """A run's short name."""
     variant = f" ({run.variant})" if run.variant else ""
-    return f"{run.network}{variant} seed {run.seed}"
+    return printable(f"{run.network}{variant} seed {run.seed}")
 
 
 class Display:
@@ -88,7 +88,7 @@ class Display:
             self.bars.remove_task(self.tasks.pop(outcome.run))
         test = self.tests.get(outcome.run)
         errors = f", test error {test:.2f} %" if test is not None and outcome.status == "complete" else ""
-        message = f": {outcome.message}" if outcome.message else ""
+        message = f": {printable(outcome.message)}" if outcome.message else ""
         style = "" if outcome.status in ("complete", "stopped") else "bold red"
         text = f"[{self.done}/{self.total}] {label(outcome.run)}: {outcome.status}{errors}{message}"
         self.console.print(Text(text, style=style), soft_wrap=True)
@@ -100,7 +100,7 @@ class Display:
             if not math.isnan(item.row.test_error):
                 self.tests[run] = item.row.test_error
         if item.note:
-            self.console.print(Text(f"{label(run)}: {item.note}"), soft_wrap=True)
+            self.console.print(Text(f"{label(run)}: {printable(item.note)}"), soft_wrap=True)
         since, first = self.began.setdefault(run, (now, item.iteration))
         done = item.iteration - first
         left = (now - since) / done * (item.end - item.iteration) if done > 0 else math.nan
@@ -110,7 +110,7 @@ class Display:
             self.bars.update(self.tasks[run], completed=item.iteration, state=self._state(run, left, brief=True))
         elif item.row and (now - self.printed.get(run, -math.inf) >= LINE_EVERY or item.iteration >= item.end):
             self.printed[run] = now
-            text = f"{escape(label(run))}: {item.iteration:,}/{item.end:,} {self._state(run, left)}"
+            text = f"{label(run)}: {item.iteration:,}/{item.end:,} {self._state(run, left)}"
             self.console.print(Text(text), soft_wrap=True)
 
     def _state(self, run: Run, left: float, brief: bool = False) -> str:

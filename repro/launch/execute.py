@@ -22,9 +22,11 @@ from repro.data.augment import Crops, Prepared, prepare
 from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
+from repro.launch.failure import is_foreseen, reason
 from repro.measure.health import signal_health
 from repro.measure.responses import responses
 from repro.models import build
+from repro.record_check import check, check_for_resuming
 from repro.records import HealthRow, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
@@ -117,24 +119,25 @@ def attempt(run: Run, options: Options, data: Dataset, tell: Callable[[Progress]
         with folder.claim() as mine:
             if not mine:
                 return Outcome(run, "busy", "another process is training it")
-            return _execute(folder, options, data, tell, stop)
-    except UserError as error:
-        return Outcome(run, "failed", str(error))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        return _failed(folder, f"out of memory: {str(error).splitlines()[0] if str(error) else 'no more to be had'}")
-    except OSError as error:
-        return _failed(folder, f"{folder.path}: {error.strerror or error}")
-    except Exception as error:
-        message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        return _failed(folder, message, traceback.format_exc())
+            try:
+                return _execute(folder, options, data, tell, stop)
+            except UserError as error:
+                return Outcome(run, "failed", str(error))
+            except Exception as error:
+                return _failed(folder, error)
+    except Exception as error:  # of the claim
+        return Outcome(run, "failed", reason(error, folder.path))
 
 
-def _failed(folder: RunFolder, message: str, trace: str | None = None) -> Outcome:
+def _failed(folder: RunFolder, error: Exception) -> Outcome:
+    """Record a failure, as far as that is possible."""
+    message = reason(error, folder.path)
+    trace = None if is_foreseen(error) else "".join(traceback.format_exception(error))
     try:
         record = folder.read() or {"iteration": 0}
         folder.write({**record, "status": "failed", "error": message, "traceback": trace})
     except (OSError, UserError):
-        pass  # the message reaches the user all the same
+        return Outcome(folder.run, "failed", message)
     hint = f" (details in {folder.record_path})" if trace else ""
     return Outcome(folder.run, "failed", message + hint)
 
@@ -148,6 +151,9 @@ def _execute(
         return Outcome(run, "complete", "already complete")
     if record and record["status"] == "diverged":
         return Outcome(run, "diverged", f"diverged before: {record.get('error')}")
+    notes = []
+    if record is None and (record := _record_of_checkpoint(folder)):
+        notes.append("run.json was gone and is written anew")
     recorded = record.get("numerics") if record else None
     numerics = resolve(options.device, options.precision, options.threads, recorded, options.default_threads)
     device = settle(numerics)
@@ -156,11 +162,19 @@ def _execute(
 
     data = prepare(dataset, run.images, device)
     training = Training.start(make_net(run, dataset, device), run, numerics)
-    note = _resume(folder, training)
+    resumed = _resume(folder, training, notes)
     state = training.state
     if record and record["status"] == "stopped" and options.last(run) <= state.iteration < run.schedule.iterations:
         return Outcome(run, "stopped", f"already at iteration {state.iteration}")
-    folder.rewind(state.iteration)
+    if record and state.iteration == 0 and _came_far(record, folder):
+        notes.append("its checkpoint is gone, or was not yet written: begins anew")
+    if resumed is None:
+        folder.put_back({})
+    elif "tables" in resumed:
+        _check_numerics(numerics, resumed["record"], folder)
+        notes += [f"{name} had been changed and is put back as it was" for name in folder.put_back(resumed["tables"])]
+    else:  # checkpoints of the first versions held neither
+        folder.rewind(state.iteration)
 
     record = {
         "status": "running",
@@ -171,10 +185,12 @@ def _execute(
         "sessions": [*((record or {}).get("sessions") or []), {"began": _now(), "from": state.iteration}],
     }
     folder.write(record)
-    tell(Progress(run, state.iteration, state.iteration, options.last(run), None, note))
+    tell(Progress(run, state.iteration, state.iteration, options.last(run), None, "; ".join(notes)))
 
     def save() -> None:
-        checkpoint.save(folder.checkpoint_path, run.hash, training)
+        folder.check()
+        keep = {"record": folder.whole(record), "tables": folder.tables()}
+        checkpoint.save(folder.checkpoint_path, run.hash, training, keep)
 
     def close(status: str, **more: Any) -> None:
         record["sessions"][-1].update(ended=_now(), to=state.iteration, how=status)
@@ -255,21 +271,54 @@ def _check_up(folder: RunFolder, training: Training, data: Prepared, numerics: N
     folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
 
 
-def _resume(folder: RunFolder, training: Training) -> str:
-    """Take up the newest checkpoint that can be read, and say what the user should know about it."""
-    problems = []
-    for path in (folder.checkpoint_path, checkpoint.previous(folder.checkpoint_path)):
+def _resume(folder: RunFolder, training: Training, notes: list[str]) -> dict[str, Any] | None:
+    """Take up the newest checkpoint that can be read and give what was kept with it; what the user should know about it
+    is added to the notes.
+    """
+    newest, problems = folder.checkpoint_path, []
+    for path in (newest, checkpoint.previous(newest)):
         try:
-            found = checkpoint.resume(path, folder.run.hash, training)
+            kept = checkpoint.resume(path, folder.run.hash, training)
         except RecordError as error:
             problems.append(str(error))
             continue
-        if found:
-            note = f"carries on from iteration {training.state.iteration}"
-            return f"{'; '.join(problems)}; {note} of the checkpoint before" if problems else note
+        if kept is None:
+            continue
+        note = f"carries on from iteration {training.state.iteration}"
+        if problems:
+            checkpoint.fall_back(newest)
+            note += " of the checkpoint before"
+        notes += [*problems, note]
+        return kept
     if problems:
         raise RecordError(f"{'; '.join(problems)}: remove the file to begin this run anew")
-    return ""
+    return None
+
+
+def _check_numerics(numerics: Numerics, record: dict[str, Any], folder: RunFolder) -> None:
+    """Raise RecordError where run.json was edited to have other numerics than the training that made the checkpoint."""
+    if record.get("numerics") != numerics.to_dict():
+        raise RecordError(
+            f"{folder.record_path}: was changed, its checkpoint was made with {record.get('numerics')}: undo that, or "
+            "remove run.json, which is then written anew"
+        )
+
+
+def _record_of_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
+    """The record as it was when a checkpoint was written, for a run whose own is gone."""
+    for path in (folder.checkpoint_path, checkpoint.previous(folder.checkpoint_path)):
+        record = checkpoint.kept(path, folder.run.hash).get("record")
+        try:
+            if record is not None and check(record) == folder.run:
+                check_for_resuming(record, folder.run)
+                return dict(record)
+        except UserError:
+            continue
+    return None
+
+
+def _came_far(record: dict[str, Any], folder: RunFolder) -> bool:
+    return bool(record["iteration"] or folder.curve_path.exists())
 
 
 def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:

@@ -16,6 +16,7 @@ from repro.data import load
 from repro.data.dataset import Dataset
 from repro.errors import DataError, UserError
 from repro.launch.execute import Options, Outcome, Progress, Stop, attempt
+from repro.launch.failure import reason
 from repro.spec import Run
 
 #: Seconds before asking again for a run that another process trains.
@@ -44,13 +45,20 @@ def run_all(
         DataError: the images cannot be read.
     """
     if jobs <= 1:
-        return _one_by_one(plan, options, load(*data), tell, stop)
+        return _one_by_one(plan, options, _load(data), tell, stop)
     return _Workers(longest_first(plan), options, data, jobs, tell, stop).work()
 
 
 def longest_first(plan: Sequence[Run]) -> list[Run]:
     """The order in which runs side by side end soonest: by cost, falling."""
     return sorted(plan, key=lambda run: -names.parse(run.network).depth * run.schedule.iterations)
+
+
+def _load(data: tuple[str, Path]) -> Dataset:
+    try:
+        return load(*data)
+    except (OSError, MemoryError) as error:
+        raise DataError(f"data set {data[0]}: {reason(error, data[1])}") from error
 
 
 def _one_by_one(plan: Sequence[Run], options: Options, data: Dataset, tell: Tell, stop: Stop) -> list[Outcome]:
@@ -167,7 +175,8 @@ class _Workers:
         if run and not self.stop.signal:
             code = process.exitcode or 0
             how = f"signal {-code}" if code < 0 else f"status {code}"
-            self.finish(Outcome(run, "failed", f"its process ended with {how}; start again to carry on"))
+            why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
+            self.finish(Outcome(run, "failed", f"its process ended with {how}{why}; start again to carry on"))
         if self.queue and not self.stop.signal:
             self.hire()
 
@@ -190,8 +199,8 @@ def _worker(connection: Connection, options: Options, data: tuple[str, Path]) ->
             stop(signal.SIGTERM)
 
     try:
-        dataset = load(*data)
-    except DataError as error:
+        dataset = _load(data)
+    except UserError as error:
         tell(error)
         return
     while not stop.signal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,12 @@ from rich.console import Console
 from tabulate import tabulate
 
 from repro import data as images
-from repro.errors import DataError
+from repro.errors import DataError, RecordError
 from repro.launch import local
 from repro.launch.display import Display, duration, label
-from repro.launch.estimate import makespan, measure
+from repro.launch.estimate import Cost, makespan, measure
 from repro.launch.execute import Options, Outcome, Stop
+from repro.launch.failure import out_of_memory
 from repro.launch.launchers import Elsewhere
 from repro.launch.summary import finding, real_thing, results_table
 from repro.records import RunFolder
@@ -81,9 +83,11 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
     if request.dry_run:
         _print_plan(plan, numerics, jobs, options, console)
         return 0
-    todo = [run for run in plan if not _complete(request.results, run)]
-    if len(todo) < len(plan):
-        console.print(f"{len(plan) - len(todo)} of {len(plan)} runs are complete already")
+    todo, done, damaged = _sort(plan, request.results)
+    if done:
+        console.print(f"{len(done)} of {len(plan)} runs are complete already")
+    for error in damaged:
+        print(f"repro.run: {error}", file=sys.stderr)
     outcomes: list[Outcome] = []
     stop = Stop()
     if todo:
@@ -96,7 +100,7 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
         console.print("stopped; the same command carries on")
         return 128 + stop.signal
     _close(study, plan, request, numerics, jobs, console)
-    return 1 if any(outcome.status in ("failed", "diverged") for outcome in outcomes) else 0
+    return 1 if damaged or any(outcome.status in ("failed", "diverged") for outcome in outcomes) else 0
 
 
 def _with_data(plan: Sequence[Run], folder: Path, request: Request) -> list[Run]:
@@ -124,6 +128,19 @@ def _announce(study: Study, plan: Sequence[Run], how: str, console: Console) -> 
     )
 
 
+def _sort(plan: Sequence[Run], results: Path) -> tuple[list[Run], list[Run], list[RecordError]]:
+    """The runs to be carried out, those that are complete, and what is wrong with the records of all others."""
+    todo: list[Run] = []
+    done: list[Run] = []
+    damaged: list[RecordError] = []
+    for run in plan:
+        try:
+            (done if _complete(results, run) else todo).append(run)
+        except RecordError as error:
+            damaged.append(error)
+    return todo, done, damaged
+
+
 def _complete(results: Path, run: Run) -> bool:
     folder = RunFolder(results, run)
     record = folder.read()
@@ -134,7 +151,7 @@ def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, options: Opt
     """The plan with what each run will take, from iterations measured now."""
     todo = [run for run in plan if not _complete(options.results, run)]
     jobs = max(1, min(jobs, len(todo)))
-    costs = dict(zip(todo, measure(todo, numerics, jobs), strict=True))
+    costs = dict(zip(todo, _measure(todo, numerics, jobs), strict=True))
     rows, seconds = [], []
     for run in plan:
         iteration, takes = "-", "complete"
@@ -152,6 +169,15 @@ def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, options: Opt
 def _stopped_at(results: Path, run: Run) -> int:
     record = RunFolder(results, run).read()
     return int(record["iteration"]) if record and record["status"] == "stopped" else 0
+
+
+def _measure(plan: Sequence[Run], numerics: Numerics, jobs: int) -> list[Cost]:
+    try:
+        return measure(plan, numerics, jobs)
+    except Exception as error:
+        if out_of_memory(error):
+            raise RecordError(f"{jobs} of these runs at a time do not fit into the memory of this machine") from error
+        raise
 
 
 def _close(

@@ -55,7 +55,10 @@ def finding(plan: Sequence[Run], results: Path) -> str | None:
     """One sentence on degradation and its cure, where the shallowest and the 56-layer twins of one seed are there."""
     errors: dict[str, float] = {}
     for run in plan:
-        record = RunFolder(results, run).read()
+        try:
+            record = RunFolder(results, run).read()
+        except RecordError:
+            continue
         if record and record["status"] == "complete" and not run.variant:
             errors.setdefault(run.network, record["final"]["train_error"])
     needed = ("plain-20", "plain-56", "resnet-20", "resnet-56")

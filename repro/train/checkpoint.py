@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from repro.disk import replacing
 from repro.errors import RecordError
-from repro.records import replacing
 from repro.train.loop import State, Training
 
 FORMAT = 1
 
 
-def save(path: Path, run_hash: str, training: Training) -> None:
-    """Write everything that resuming needs; the checkpoint before becomes `previous(path)`."""
+def save(path: Path, run_hash: str, training: Training, kept: Mapping[str, Any]) -> None:
+    """Write everything that resuming needs; the checkpoint before becomes `previous(path)`.
+
+    Args:
+        kept: for resuming where the files beside it are damaged: the "record", and the texts of "tables" by name.
+    """
     content = {
         "format": FORMAT,
         "hash": run_hash,
@@ -24,9 +31,13 @@ def save(path: Path, run_hash: str, training: Training) -> None:
         "optimiser": training.optimiser.state_dict(),
         "scaler": training.scaler.state_dict(),
         "state": vars(training.state),
+        "kept": dict(kept),
     }
+    # By way of memory, so that a full disk is told as the OSError that it is.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with replacing(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
         if path.exists():
             path.replace(previous(path))
 
@@ -36,25 +47,40 @@ def previous(path: Path) -> Path:
     return path.with_name("checkpoint.previous.pt")
 
 
-def resume(path: Path, run_hash: str, training: Training) -> bool:
-    """Put a training where a checkpoint left it; False where there is no checkpoint.
+def fall_back(path: Path) -> None:
+    """Put the checkpoint before the newest one in its place, and the newest one, which is damaged, aside.
+
+    Left where it is, it would push the good one out when the next is saved.
+    """
+    path.replace(path.with_name("checkpoint.damaged.pt"))
+    previous(path).replace(path)
+
+
+def resume(path: Path, run_hash: str, training: Training) -> dict[str, Any] | None:
+    """Put a training where a checkpoint left it and give what was kept with it; None where there is no checkpoint.
 
     Raises:
         RecordError: damaged, or of another run.
     """
     if not path.exists():
-        return False
-    content = read(path, training.state.wrong.device)
-    if content.get("format") != FORMAT or content.get("hash") != run_hash:
-        raise RecordError(f"{path}: is not a checkpoint of this run")
+        return None
+    content = _read_own(path, run_hash, training.state.wrong.device)
     try:
         training.net.load_state_dict(content["model"])
         training.optimiser.load_state_dict(content["optimiser"])
         training.scaler.load_state_dict(content["scaler"])
-        training.state = State(**content["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise RecordError(f"{path}: is not a checkpoint of this run: {error}") from error
-    return True
+        training.state = _state(content["state"], training.state)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RecordError(f"{path}: is not a checkpoint of this run: {_first_line(error)}") from error
+    return _kept(path, content)
+
+
+def kept(path: Path, run_hash: str) -> dict[str, Any]:
+    """What was kept with a checkpoint; empty where there is none, or none that can be read."""
+    try:
+        return _kept(path, _read_own(path, run_hash, "cpu")) if path.exists() else {}
+    except RecordError:
+        return {}
 
 
 def read(path: Path, device: torch.device | str = "cpu") -> Any:
@@ -73,5 +99,44 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
     except RecordError:
         raise
     except Exception as error:  # torch.load documents no exceptions of its own: any of them means unreadable here
-        reason = str(error).strip().splitlines()
-        raise RecordError(f"{path}: cannot be read as a checkpoint: {reason[0] if reason else error!r}") from error
+        raise RecordError(f"{path}: cannot be read as a checkpoint: {_first_line(error)}") from error
+
+
+def _read_own(path: Path, run_hash: str, device: torch.device | str) -> dict[str, Any]:
+    content = read(path, device)
+    if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("hash") != run_hash:
+        raise RecordError(f"{path}: is not a checkpoint of this run")
+    return content
+
+
+def _kept(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    found = content.get("kept", {})
+    if found and not (
+        isinstance(found, dict)
+        and isinstance(found.get("record"), dict)
+        and isinstance(found.get("tables"), dict)
+        and all(isinstance(text, str) for text in found["tables"].values())
+    ):
+        raise RecordError(f"{path}: is not a checkpoint of this run: it keeps no record")
+    return dict(found)
+
+
+def _state(values: Mapping[str, Any], like: State) -> State:
+    """The state with these values, which must be of the kinds of a fresh one's."""
+    state = State(**values)
+    for name, expected in vars(like).items():
+        value = getattr(state, name)
+        if isinstance(expected, Tensor):
+            good = isinstance(value, Tensor) and value.shape == expected.shape and value.dtype == expected.dtype
+        elif name == "warm_until":
+            good = value is None or type(value) is int
+        else:
+            good = type(value) is type(expected) and value >= 0
+        if not good:
+            raise ValueError(f"its {name} is not what a state has")
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return " ".join(line.strip() for line in lines[:2]) if lines else repr(error)

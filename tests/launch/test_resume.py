@@ -26,7 +26,9 @@ def curve(results):
 
 
 def weights(results):
-    return torch.load(results / FOLDER / "checkpoint.pt", weights_only=True)
+    content = torch.load(results / FOLDER / "checkpoint.pt", weights_only=True)
+    del content["kept"]  # record and curve, which hold times of day
+    return content
 
 
 def same(a, b):

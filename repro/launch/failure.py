@@ -1,0 +1,46 @@
+"""What went wrong with a run, in one line that says what to do."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import torch
+
+_ROOM = ": make room, then start again to carry on"
+_ELSEWHERE = ": give another --results folder"
+_ADVICE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.ENOTDIR: _ELSEWHERE,
+    errno.EEXIST: _ELSEWHERE,
+    errno.ENOLCK: f": its file system has no locks{_ELSEWHERE}",
+}
+
+
+def reason(error: Exception, place: Path) -> str:
+    """Say what an error of a run means, whose folder is `place`."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    if out_of_memory(error):
+        return f"out of memory ({first or 'no more to be had'}): close other programs or give fewer --jobs, start again"
+    if isinstance(error, OSError):
+        named = error.filename and not str(error.filename).endswith(".tmp")
+        return f"{error.filename if named else place}: {error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"
+    return f"{type(error).__name__}: {first}"
+
+
+def is_foreseen(error: Exception) -> bool:
+    """Whether the line of `reason` says it all, and where in the program it happened does not matter."""
+    return isinstance(error, OSError) or out_of_memory(error)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether this says that memory ran out; on the CPU torch says so in a RuntimeError."""
+    words = ("allocate memory", "not enough memory", "out of memory", "bad_alloc")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
