@@ -7,24 +7,28 @@ by Ctrl-C or SIGTERM, after a checkpoint.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from tabulate import tabulate
 
 from repro import study as studies
 from repro.errors import UserError
+from repro.record_check import MOST_THREADS
 
 LOCAL = Path("results/local")
+#: More seeds than anyone trains; "0-1000000000" is a slip of the finger.
+MOST_SEEDS = 10_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit status."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
     try:
+        arguments = _parser().parse_args(argv)
         if arguments.list:
             print(_listing())
             return 0
@@ -34,10 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"repro.run: {error}", file=sys.stderr)
         return error.status
+    except KeyboardInterrupt:  # before or after the training, which takes the signal itself
+        print("repro.run: stopped", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (--help lists the options)")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m repro.run", description="Train the runs of a study.")
+    parser = _Parser(prog="python -m repro.run", description="Train the runs of a study.")
     add = parser.add_argument
     add("study", nargs="?", help="name of a study (see --list), or an experiment file of your own (*.toml)")
     add("--preset", default="demo", help="how much of the paper's protocol: demo (default), short or paper")
@@ -50,10 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--stop-at", type=_positive, metavar="N", help="end each run after iteration N, to be carried on later")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="change a setting of each run")
     add("--jobs", type=_positive, metavar="N", help="runs side by side (default: one per core on a CPU, else one)")
-    add("--threads", type=_positive, metavar="N", help="threads per run (default: the cores shared out among the jobs)")
+    add("--threads", type=_threads, metavar="N", help="threads per run (default: the cores shared out among the jobs)")
     add("--device", help="cpu, cuda or mps (default: the best there is)")
     add("--precision", help="fp32, bf16 or fp16 (default: the fastest that the device has natively)")
-    add("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between checkpoints (default: 60)")
+    add("--checkpoint-every", type=_seconds, default=60.0, metavar="S", help="seconds between checkpoints (60)")
     add("--launcher", default="local", help="where the runs train: local (default), ray or slurm")
     add("--address", metavar="HOST:PORT", help="of a Ray cluster that exists (default: one is started here)")
     add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run; ray takes 0.5, say")
@@ -105,7 +117,10 @@ def _listing() -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise argparse.ArgumentTypeError("at least one is needed")
+    return words
 
 
 def _seeds(text: str) -> list[int]:
@@ -113,18 +128,37 @@ def _seeds(text: str) -> list[int]:
     for word in _words(text):
         first, dash, last = word.partition("-")
         try:
-            seeds += range(int(first), int(last) + 1) if dash else [int(first)]
+            span = range(int(first), int(last if dash else first) + 1)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{word!r} is no seed: give numbers such as 0,1,2 or 0-4") from None
-    if not seeds:
-        raise argparse.ArgumentTypeError("give at least one seed")
+        if not span:
+            raise argparse.ArgumentTypeError(f"{word!r} holds no seed: the smaller number comes first, as in 0-4")
+        if len(seeds) + span.stop - span.start > MOST_SEEDS:
+            raise argparse.ArgumentTypeError(f"{word!r} makes more than {MOST_SEEDS:,} seeds")
+        seeds += span
     return list(dict.fromkeys(seeds))
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 12) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 999,999,999,999")
     return int(text)
+
+
+def _threads(text: str) -> int:
+    if _positive(text) > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text} is more than {MOST_THREADS:,}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
 
 
 if __name__ == "__main__":
