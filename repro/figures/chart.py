@@ -42,7 +42,6 @@ class Series:
         colour: a key of `COLOURS`.
         dashed, width: "thin" lines are single seeds behind their mean, "bold" ones test errors.
         legend: whether the legend names this line; one of each label does.
-        note: why it ends early, if it does.
     """
 
     label: str
@@ -54,7 +53,6 @@ class Series:
     dashed: bool = False
     width: Literal["thin", "normal", "bold"] = "normal"
     legend: bool = True
-    note: str = ""
 
 
 @dataclass(frozen=True)

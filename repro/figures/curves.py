@@ -144,7 +144,6 @@ def series_of(
             dashed=dashed,
             width=width,
             legend=legend and width != "thin",
-            note=curve.note,
         )
 
     lines = [line(table, said, "thin") for said, table in curve.singles.items() if len(curve.singles) > 1]

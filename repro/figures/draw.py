@@ -30,7 +30,6 @@ _METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-FORMATS = tuple(_METADATA)
 
 
 def drawn(chart: Chart) -> tuple[pd.DataFrame, Figure]:

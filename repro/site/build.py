@@ -16,7 +16,7 @@ from repro.claims import Verdict
 from repro.figures.chart import Chart
 from repro.figures.groups import ENDED, Group, narrow, sources
 from repro.site import markdown, svg
-from repro.site.content import Part, Tabled, address, slug
+from repro.site.content import Part, Tabled, address, effect, slug
 from repro.site.exhibits import parts, tabled
 from repro.site.load import Evidence
 from repro.site.protocol import CHOICES, title_of
@@ -153,15 +153,6 @@ def _inline() -> Callable[[Chart], Markup]:
     """Draws charts under names that no two of them share."""
     numbers = itertools.count(1)
     return lambda chart: svg.chart(chart, f"chart-{next(numbers)}")
-
-
-def effect(verdict: Verdict) -> str:
-    """The number on which a verdict turns."""
-    if verdict.effect is None or verdict.interval is None:
-        return ""
-    unit = {"percentage points": " points"}.get(verdict.unit, f" ({verdict.unit})" if verdict.unit else "")
-    low, high = verdict.interval
-    return f"{verdict.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}, {verdict.n} runs".replace("-", "−")
 
 
 def _first(evidence: Evidence) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from repro.claims import Verdict
 from repro.figures.chart import Chart
 from repro.figures.groups import Group
 from repro.site import protocol
@@ -136,3 +137,12 @@ def protocol_of(runs: pd.DataFrame) -> tuple[Protocol, ...]:
         ]
         found.append(Protocol(source, "; ".join(part for part in parts if part), deviations, tuple(made.items())))
     return tuple(found)
+
+
+def effect(verdict: Verdict) -> str:
+    """The number on which a verdict turns."""
+    if verdict.effect is None or verdict.interval is None:
+        return ""
+    unit = {"percentage points": " points"}.get(verdict.unit, f" ({verdict.unit})" if verdict.unit else "")
+    low, high = verdict.interval
+    return f"{verdict.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}, {verdict.n} runs".replace("-", "−")

@@ -218,7 +218,7 @@ def _of_figure7(evidence: Evidence, out: Path) -> Exhibit:
             blocks.append(_pictures(evidence, out, group, figure7, means))
     read = paper.responses()
     of_all = read[read["layer"].isna()]
-    said = ", ".join(f"{shown(name)} {value:g}" for name, value in zip(of_all["network"], of_all["value"], strict=True))
+    said = ", ".join(f"{shown(name)} {value}" for name, value in zip(of_all["network"], of_all["value"], strict=True))
     return Exhibit(
         anchor="figure-7",
         number="Figure 7",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from repro.errors import RecordError
-from repro.figures.groups import Group, groups, narrow, sources
+from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
 from repro.spec import Run
 
@@ -38,11 +38,6 @@ class Evidence:
     def groups(self) -> list[Group]:
         """The data sets and presets, nearest to the paper's own first."""
         return groups(self.records)
-
-    @property
-    def sources(self) -> list[str]:
-        """The sources that have runs."""
-        return sources(self.records)
 
     def of(self, group: Group | None = None, source: str | None = None) -> Records:
         """The records of a group, of a source, or of both."""

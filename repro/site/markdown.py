@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from repro.site.content import Block, Download, Exhibit, Picture, Tabled
+from repro.site.content import Block, Download, Exhibit, Picture, Tabled, effect
 from repro.tables.table import code, escaped, markdown
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def render(report: Report) -> str:
     for group in report.groups:
         parts += [f"### {escaped(group.title)}", escaped(group.summary)]
         for source, verdicts in group.headlines:
-            lines = [f"- **{verdict.verdict}**: {escaped(verdict.statement)}" for verdict in verdicts]
+            lines = [f"- **{v.verdict}** ({v.id}): {escaped(f'{v.statement} {effect(v)}')}" for v in verdicts]
             parts += [f"Source **{escaped(source)}**:", "\n".join(lines)]
     if report.trouble:
         parts.append(f"Not all is well: {report.trouble} (see the end).")

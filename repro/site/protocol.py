@@ -12,8 +12,6 @@ from repro.figures.groups import Group
 from repro.spec import Run
 
 PAPER = Run(network="")
-#: Training images of CIFAR-10.
-TRAIN_IMAGES = 50_000
 DATA = {
     "cifar10": "CIFAR-10",
     "cifar10-jpeg": "CIFAR-10, JPEG copy",
@@ -125,6 +123,17 @@ def deviations(run: Run) -> list[str]:
     return [said(value, instead) for said, value, instead in departs if said is not None]
 
 
+def departures(run: pd.Series) -> list[str]:
+    """The same for a row of `Records.runs`, with the precision that it was computed in."""
+    if run["status"] == "foreign":
+        return [UNKNOWN]
+    precision = _of(run["record"], "numerics", "precision")
+    other = precision is not None and precision != "fp32"
+    return deviations(spec_of(run["record"])) + (
+        [f"forward and backward passes in {precision}; the paper does not name its precision"] if other else []
+    )
+
+
 def settings(run: Run) -> dict[str, Any]:
     """Every field of a run by its dotted name."""
     found: dict[str, Any] = {}
@@ -150,7 +159,7 @@ def common(runs: pd.DataFrame) -> list[str]:
     for _, run in runs.iterrows():
         name = str(run["network"]) + (f" ({run['variant']})" if run["variant"] else "")
         names.append(name)
-        said = [UNKNOWN] if run["status"] == "foreign" else deviations(spec_of(run["record"]))
+        said = departures(run)
         for text in said:
             of.setdefault(text, []).append(name)
     every = len(names)
@@ -196,9 +205,3 @@ def _commit(record: Mapping[str, Any]) -> str | None:
 def _each(values: Iterable[Any]) -> str:
     texts = [f"{value:,}" if isinstance(value, int) else str(value) for value in values if value is not None]
     return "; ".join(dict.fromkeys(texts))
-
-
-def images_note(runs: pd.DataFrame) -> str | None:
-    """How many images were trained on, where that is not the paper's number."""
-    counts = {_of(record, "data", "train_images") for record in runs["record"]} - {None, TRAIN_IMAGES}
-    return f"trained on {_each(sorted(counts))} images" if counts else None

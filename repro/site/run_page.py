@@ -62,7 +62,7 @@ def page(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> RunPag
         error="\n".join(str(record[key]) for key in ("error", "traceback") if record.get(key)),
         results=tuple(_results(run, record)),
         charts=tuple(charts),
-        deviations=(protocol.UNKNOWN,) if foreign else tuple(protocol.deviations(spec)),
+        deviations=tuple(protocol.departures(run)),
         command=repeat or "",
         no_command="Its curves are another program's; nothing here repeats it."
         if foreign

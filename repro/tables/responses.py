@@ -25,7 +25,7 @@ def table(records: Records, group: Group) -> Table:
     tidy, rows = [], []
     for network in figure7.NETWORKS:
         read = _reading(network)
-        cells: list[Cell] = [shown(network), f"{read:g} †"]
+        cells: list[Cell] = [shown(network), f"{read} †"]
         for source in every:
             mine = means[source][means[source]["network"] == network]
             value, seeds = (float(mine["std"].mean()), int(mine["seeds"].max())) if len(mine) else (math.nan, 0)

@@ -75,7 +75,6 @@ def save(table: Table, folder: Path, root: str) -> list[Path]:
 
 #: A column with a text of more characters than this is broken into lines.
 LONG = 32
-FORMS = ("md", "csv", "tex", "html")
 
 
 def markdown(table: Table, root: str = ".") -> str:

@@ -158,7 +158,7 @@ def _compared(row: Row, mine: pd.DataFrame, group: Group) -> Ours:
     if not group.comparable:
         return Ours(mine, None, "other schedule: not comparable")
     if row.value is None:
-        return Ours(mine, None, "only a bound to compare")
+        return Ours(mine, None, "a bound only")
     apart = compare.against(tuple(float(error) for error in mine["test_error"]), row.value)
     return Ours(mine, apart, compare.verdict(apart))
 

@@ -71,6 +71,7 @@ def test_what_only_some_runs_have_is_said_of_them(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20")
     plant(tmp_path, "resnet-20", settings={"optimiser.nesterov": True})
     said = protocol.common(collect([Source("ours", tmp_path)]).runs)
+    assert "forward and backward passes in bf16; the paper does not name its precision" in said
     assert "8,000 iterations of training in place of 64,000" in said
     assert "resnet-20 (optimiser.nesterov=true): Nesterov momentum, not plain" in said
 

@@ -57,7 +57,7 @@ def test_thin_lines_are_drawn_but_have_no_values_to_read() -> None:
 
 
 def test_labels_are_text_wherever_they_stand() -> None:
-    line = replace(LINE, label=HOSTILE, of=HOSTILE, note=HOSTILE)
+    line = replace(LINE, label=HOSTILE, of=HOSTILE)
     mark = Mark(HOSTILE, HOSTILE, "red", 50.0, 10.0)
     panel = replace(
         PANEL, title=HOSTILE, x_label=HOSTILE, y_label=HOSTILE, series=(line,), marks=(mark,), remarks=(HOSTILE,)
