@@ -1,0 +1,72 @@
+"""Exhibits of several sources and groups: one scale, protocols, and what would fill the gaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from planted import plant
+
+from repro.records import Source
+from repro.site.content import Exhibit
+from repro.site.exhibits import parts
+from repro.site.load import load
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("exhibits")
+
+
+@pytest.fixture(scope="module")
+def exhibits(root: Path) -> dict[str, Exhibit]:
+    plant(root / "a", "plain-20", test_end=18.0, train_end=16.0)
+    plant(root / "b", "plain-20", test_end=45.0, train_end=44.0)
+    plant(root / "b", "resnet-20-B", data="digits", preset="demo")
+    evidence = load([Source("a", root / "a"), Source("b", root / "b")])
+    (root / "out").mkdir()
+    found = parts(evidence, root / "out")
+    return {exhibit.anchor: exhibit for part in found for exhibit in part.exhibits}
+
+
+def test_sources_of_a_group_share_one_scale(exhibits: dict[str, Exhibit]) -> None:
+    (block,) = exhibits["figure-1"].blocks
+    assert [picture.source for picture in block.pictures] == ["a", "b"]
+    assert {panel.y_limits for picture in block.pictures for panel in picture.chart.panels} == {(0.0, 60.0)}
+
+
+def test_groups_without_runs_of_an_exhibit_say_what_would_fill_it(exhibits: dict[str, Exhibit]) -> None:
+    ((block, command),) = exhibits["figure-1"].missing
+    assert block.key == "digits--demo"
+    assert command == "python -m repro.run degradation --preset demo"
+    assert [command for _, command in exhibits["figure-7"].missing] == [
+        "python -m repro.run responses --preset short --data-dir DIR",
+        "python -m repro.run responses --preset demo",
+    ]
+
+
+def test_each_comparison_has_its_protocol(exhibits: dict[str, Exhibit]) -> None:
+    for anchor in ("figure-1", "figure-6", "table-6"):
+        block = exhibits[anchor].blocks[0]
+        assert [item.source for item in block.protocols] == ["a", "b"], anchor
+        assert "8,000 iterations of training in place of 64,000" in block.protocols[0].deviations
+        assert dict(block.protocols[0].made_with)["precision"] == "bf16"
+
+
+def test_shortcut_options_are_shown_where_they_were_run(exhibits: dict[str, Exhibit]) -> None:
+    (block,) = exhibits["beyond"].blocks
+    assert block.key == "digits--demo"
+    assert [table.table.name for table in block.tables] == ["shortcuts"]
+
+
+def test_files_are_where_downloads_lead(exhibits: dict[str, Exhibit], root: Path) -> None:
+    out = root / "out"
+    files = [
+        file.target
+        for exhibit in exhibits.values()
+        for block in (exhibit, *exhibit.blocks)
+        for item in (*block.pictures, *block.tables)
+        for file in item.files
+    ]
+    assert len(files) > 60
+    assert sorted(files) == sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))

@@ -1,0 +1,140 @@
+"""The tables beside Table 6: the paper's own, costs, ends of curves, responses, options, settings, runs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from planted import plant
+
+from repro import paper
+from repro.figures.groups import Group, narrow
+from repro.records import Records, Source, collect
+from repro.tables import ends, paper_tables, responses, runs, table1, variants
+from repro.tables.table import Link, Table
+
+PAPER = Group("cifar10", "paper")
+SHORT = Group("cifar10", "short")
+
+
+def cells(table: Table, first: str) -> dict[str, object]:
+    (row,) = [row for row in table.rows if row[0] == first]
+    return dict(zip(table.columns, row, strict=True))
+
+
+def found(path: Path) -> Records:
+    return collect([Source("ours", path)])
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14])
+def test_the_papers_tables_are_printed_digit_by_digit(number: int) -> None:
+    table = paper_tables.table(number)
+    frame = paper.table(number)
+    assert len(table.rows) == len(frame)
+    for row, values in zip(table.rows, frame.to_dict("records"), strict=True):
+        for column, cell in zip([c for c in frame if c != "network" or number not in (3, 4)], row, strict=True):
+            value = values[column]
+            if isinstance(value, float):
+                assert (cell == "") if math.isnan(value) else float(str(cell)) == value
+            else:
+                assert str(cell).lower() == str(value).lower()
+
+
+def test_zeros_that_the_paper_prints_are_kept() -> None:
+    assert cells(paper_tables.table(3), "ResNet-34 C")["top-5 error (%)"] == "7.40"
+    assert cells(paper_tables.table(4), "ResNet-34 C")["top-5 error (%)"] == "5.60"
+    assert cells(paper_tables.table(4), "VGG (v5)")["top-1 error (%)"] == "24.4"
+    assert cells(paper_tables.table(14), "ours (ILSVRC'15)")["test"] == "9.0"
+
+
+def test_table_1_has_the_costs_that_the_paper_prints() -> None:
+    table = table1.table()
+    found_costs = {(row[0], row[5]): (row[6], row[7], row[8]) for row in table.rows}
+    assert found_costs["ResNet-50-B", "1x1"] == ("3.8e9", "3.858e9", "25,557,032")
+    assert found_costs["ResNet-152-B", "1x1"][:2] == ("11.3e9", "11.282e9")
+    assert found_costs["VGG-19", ""][:2] == ("19.6e9", "19.632e9")
+    assert cells(table, "plain-34")["conv4_x"] == "6"
+    assert len(table1.text_comparisons().rows) == 5
+
+
+def test_ends_of_curves_stand_beside_the_papers(paper_like: Records) -> None:
+    table = ends.table(narrow(paper_like, PAPER), PAPER)
+    assert table.columns == ("network", "training error: paper", "planted", "test error: paper", "planted")
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["plain-56"] == ("5.9", "5.90", "13.3", "13.30")
+    assert rows["ResNet-110"] == ("0.1", "0.10", "6.56", "6.61"), "ours is a mean of five"
+    assert rows["ResNet-44"][0] == "< 0.2"
+    assert rows["plain-110"][0] == "> 60"
+
+
+def test_a_curve_that_ends_early_is_marked(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", status="stopped", iteration=3000)
+    table = ends.table(found(tmp_path), SHORT)
+    assert str(cells(table, "plain-20")["ours"]).endswith(" …")
+    assert any("stopped at iteration 3,000 of 8,000" in note for note in table.notes)
+    assert any("not comparable" in note for note in table.notes)
+
+
+def test_mean_responses_beside_the_papers_readings(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", seed=0, responses=[1.0] * 19)
+    plant(tmp_path, "resnet-20", seed=1, responses=[2.0] * 19)
+    table = responses.table(found(tmp_path), SHORT)
+    assert cells(table, "ResNet-20") == {"network": "ResNet-20", "paper": "1.6 †", "ours": "1.50 (n = 2)"}
+    assert cells(table, "ResNet-110") == {"network": "ResNet-110", "paper": "1.0 †", "ours": "not run"}
+
+
+def test_shortcut_options_by_depth(tmp_path: Path) -> None:
+    assert variants.shortcuts(found(tmp_path), SHORT) is None
+    for network, error in (("plain-20", 18.0), ("resnet-20", 17.0), ("resnet-20-C", 16.0)):
+        plant(tmp_path, network, test_end=error)
+    table = variants.shortcuts(found(tmp_path), SHORT)
+    assert table is not None
+    (row,) = table.rows
+    assert row == ("20 layers", "ours", "18.00 (n = 1)", "17.00 (n = 1)", "not run", "16.00 (n = 1)")
+    assert "none 28.54, A 25.03, B 24.52, C 24.19" in table.notes[0]
+
+
+def test_what_a_setting_moves(tmp_path: Path) -> None:
+    def made() -> Table | None:
+        return variants.settings(found(tmp_path), SHORT, lambda run: f"{run['folder']}.html", lambda run: "in words")
+
+    plant(tmp_path, "resnet-20", test_end=17.0)
+    assert made() is None
+    plant(tmp_path, "resnet-20", test_end=30.0, settings={"optimiser.nesterov": True})
+    plant(tmp_path, "resnet-20", settings={"schedule.warm_up": "on"}, status="diverged")
+    table = made()
+    assert table is not None
+    moved, lost = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
+    assert (moved["with it"], moved["without"], moved["verdict"]) == ("30.00 (n = 1)", "17.00 (n = 1)", "higher")
+    assert str(moved["difference"]).startswith("+13.00 (+")
+    assert (lost["with it"], lost["verdict"]) == ("", "diverged")
+    assert isinstance(moved["runs"], tuple)
+    assert "optimiser.nesterov=true seed 0" in moved["runs"][0].name
+
+
+def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", train_end=15.0, test_end=17.0)
+    plant(tmp_path, "resnet-20", seed=1, status="stopped", iteration=3000)
+    table = runs.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
+    done, stopped = table.rows
+    assert done[0] == (Link("resnet-20, seed 0", "0.html"),)
+    assert done[1:] == ("cifar10", "short", "ours", "complete", "8,000", "15.00", "17.00", "12.00", "0:13:20")
+    assert stopped[4:9] == ("stopped", "3,000 of 8,000", "", "", "")
+    assert "record" not in table.frame
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.0, "0:00:00"), (59.6, "0:01:00"), (3661.0, "1:01:01"), (360_000.0, "100:00:00"), (math.nan, "")],
+)
+def test_times_are_hours_minutes_and_seconds(seconds: float, said: str) -> None:
+    assert runs.duration(seconds) == said
+
+
+def test_tables_of_no_runs_have_the_papers_side(tmp_path: Path) -> None:
+    none = found(tmp_path)
+    assert isinstance(none.runs, pd.DataFrame)
+    assert len(ends.table(none, PAPER).rows) == 11
+    assert len(responses.table(none, PAPER).rows) == 5
