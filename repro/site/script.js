@@ -40,23 +40,24 @@
       at = Math.max(0, Math.min(places.length - 1, index));
       const x = places[at];
       const near = (high - low) / 40;
-      const rows = [];
+      const rows = new Map();
       for (const line of numbers.lines) {
         if (hidden.has(line.label) || !line.x.length) continue;
         const i = nearest(line.x, x);
-        if (Math.abs(line.x[i] - x) <= near) rows.push([line.y[i], line]);
+        if (Math.abs(line.x[i] - x) > near) continue;
+        if (!rows.has(line.label)) rows.set(line.label, [line.y[i], line.colour, []]);
+        rows.get(line.label)[2].push(`${line.of} ${line.y[i].toFixed(2)}`);
       }
-      rows.sort((a, b) => b[0] - a[0]);
       box.replaceChildren();
       const head = document.createElement("div");
-      head.textContent = x.toLocaleString("en");
+      head.textContent = `${numbers.name} ${x.toLocaleString("en")}`;
       box.append(head);
-      for (const [y, line] of rows) {
+      for (const [label, [, colour, said]] of [...rows].sort(([, [a]], [, [b]]) => b - a)) {
         const row = document.createElement("div");
         const name = document.createElement("b");
-        name.className = line.colour;
-        name.textContent = line.label;
-        row.append(name, ` ${line.of} ${y}`);
+        name.className = colour;
+        name.textContent = label;
+        row.append(name, ` ${said.join(", ")}`);
         box.append(row);
       }
       const px = left + (x - low) / (high - low) * (right - left);
@@ -64,8 +65,8 @@
       cursor.setAttribute("x2", px);
       cursor.setAttribute("visibility", "visible");
       const scale = svg.clientWidth / svg.viewBox.baseVal.width;
-      const over = px * scale + box.offsetWidth + 16 > panel.clientWidth;
-      box.style.left = `${Math.max(0, over ? px * scale - box.offsetWidth - 10 : px * scale + 10)}px`;
+      const most = document.documentElement.clientWidth - panel.getBoundingClientRect().left - box.offsetWidth - 8;
+      box.style.left = `${Math.min(px * scale - 20, most)}px`;
     };
 
     svg.addEventListener("pointermove", (event) => {

@@ -227,7 +227,7 @@ def _numbers(panel: Panel, scale: _Scale) -> dict[str, object]:
     lines = [line for line in panel.series if line.width != "thin"]
     return {
         "x": [*panel.x_limits, scale.left, scale.right],
-        "unit": panel.y_label,
+        "name": "layer" if panel.x_label.startswith("layer") else "iteration",
         "lines": [
             {
                 "label": line.label,

@@ -247,3 +247,18 @@ def test_a_panel_without_runs_says_so(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20")
     panels = figure6.chart(collect([Source("ours", tmp_path)])).panels
     assert [panel.remarks for panel in panels] == [(), ("not run",), ("not run",)]
+
+
+def test_the_deepest_nets_have_a_scale_of_their_own_beyond_the_papers(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-56", train_end=40, test_end=42)
+    plant(tmp_path, "resnet-110", train_end=1, test_end=3)
+    chart = figure6.chart(collect([Source("ours", tmp_path)]))
+    assert [panel.y_limits[1] for panel in chart.panels] == [60, 60, 5]
+    assert "That of the right panel ends at 5 %." in chart.notes
+
+
+def test_a_net_that_was_never_evaluated_is_in_the_legend_by_its_training_error(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        plant(tmp_path, "resnet-20", seed=seed, status="stopped", iteration=400)
+    lines = figure6.chart(collect([Source("ours", tmp_path)])).panels[1].series
+    assert [(line.width, line.legend) for line in lines] == [("thin", False), ("thin", False), ("normal", True)]

@@ -153,14 +153,14 @@ def test_values_are_read_by_pointer_and_by_keys(browser: Any, folder: Path) -> N
     values = panel.find_element(By.CSS_SELECTOR, ".values")
     assert values.text == ""
     panel.send_keys(Keys.END)
-    assert values.text.splitlines() == ["8,000", "plain-56 test error 32", "plain-20 test error 18"]
+    assert values.text.splitlines() == ["iteration 8,000", "plain-56 test error 32.00", "plain-20 test error 18.00"]
     panel.send_keys(Keys.ESCAPE)
     assert values.text == ""
     picture = panel.find_element(By.CSS_SELECTOR, "svg")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
     frame = panel.find_element(By.CSS_SELECTOR, "rect.axis")
     ActionChains(browser).move_to_element_with_offset(frame, int(frame.size["width"] / 2) - 1, 0).perform()
-    assert values.text.splitlines()[0] == "8,000"
+    assert values.text.splitlines()[0] == "iteration 8,000"
     assert panel.find_element(By.CSS_SELECTOR, ".cursor").get_attribute("visibility") == "visible"
 
 
