@@ -10,7 +10,7 @@ demo: setup
 	$(BIN)/python -m repro.run degradation --preset demo
 	$(BIN)/python -m repro.report --preset demo --out demo-report
 
-test: lint
+test: lint .cache/node_modules/axe-core/axe.min.js
 	$(BIN)/python -m pytest
 
 lint: setup
@@ -22,6 +22,10 @@ bench: setup
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -p no:cacheprovider
 
 setup: .venv/.installed
+
+# Checks the report's pages for accessibility; without npm those tests are skipped.
+.cache/node_modules/axe-core/axe.min.js:
+	-command -v npm >/dev/null && npm install --silent --no-save --prefix .cache axe-core@4
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, e.g. make PYTHON=python3.12")'
