@@ -36,7 +36,7 @@ class Hold:
 
     def __init__(self, folder: Path) -> None:
         self.note = folder / "holder.lock"
-        self.token = uuid.uuid4().hex.encode()
+        self.machine, self.token = machine(), uuid.uuid4().hex.encode()
         self._renewals = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep_renewing, daemon=True)
@@ -59,7 +59,7 @@ class Hold:
             except FileExistsError:
                 return False
             return True
-        if note.startswith(machine()):
+        if note.startswith(self.machine):
             self._write("wb")  # its holder has let go of this machine's lock, and so is no more
             return True
         known, since = _seen.get(self.note, (None, 0.0))
@@ -76,7 +76,7 @@ class Hold:
         try:
             with self.note.open(mode) as file:
                 # Always as long, so that renewing it needs no room on a full disk.
-                file.write(b"%s %s %012d\n" % (machine(), self.token, self._renewals))
+                file.write(b"%s %s %012d\n" % (self.machine, self.token, self._renewals))
         except FileExistsError:
             raise
         except OSError:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from repro import names
 from repro.errors import UserError, shown
 from repro.spec import LARGEST, Run
 
@@ -38,7 +39,9 @@ def check(record: Any) -> Run:
     _check_values(record, "final", _FINAL)
     if record["status"] == "complete" and (record.get("final") or {}).get("train_error") is None:
         raise UserError("status is 'complete', but final.train_error is missing")
-    return Run.from_dict(record["spec"])
+    run = Run.from_dict(record["spec"])
+    names.parse(run.network)
+    return run
 
 
 def check_for_resuming(record: Mapping[str, Any], run: Run) -> None:

@@ -69,7 +69,7 @@ def read_curve(path: Path) -> list[Row]:
     if not whole:
         return []
     rows: list[Row] = []
-    for number, values in _lines(path, whole, COLUMNS):
+    for number, values in _lines(path, f"{whole}\n", COLUMNS):
         try:
             row = Row(_whole(values[0]), *map(_number, values[1:]))
             _check(row)

@@ -252,7 +252,7 @@ def _file_name(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,=+-]{0,99}", text):
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return f"{re.sub(r'[^A-Za-z0-9._,=+-]', '_', text[:80]).lstrip('._')}~{digest}"
+    return f"{re.sub(r'[^A-Za-z0-9._,=+-]', '_', text[:80]).lstrip('._,=+-')}~{digest}"
 
 
 def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -66,8 +66,9 @@ class Study:
         """
         study = self.for_preset(preset)
         for name in only or ():
+            network_names.parse(name, "cifar")
             if name not in study.networks:
-                raise unknown(f"network of study {self.name!r}", name, study.networks)
+                raise UserError(f"study {self.name!r} has no network {name!r}: it has {', '.join(study.networks)}")
         found: dict[PurePosixPath, Run] = {}
         for network in study.networks:
             if only and network not in only:
