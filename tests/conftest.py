@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
 import pytest
 from planted import plant_paper_like
 
@@ -12,3 +18,28 @@ from repro.records import Records, Source, collect
 def paper_like(tmp_path_factory: pytest.TempPathFactory) -> Records:
     """Records of a project that found exactly what the paper did: source "planted", data cifar10, preset paper."""
     return collect([Source("planted", plant_paper_like(tmp_path_factory.mktemp("paper-like")))])
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """A context in which permissions hold, for root as for everyone."""
+    if os.geteuid() != 0:
+        yield nullcontext
+        return
+    # Folders of pytest are its user's alone.
+    ours = [folder for folder in tmp_path.parents if Path(tempfile.gettempdir()) in folder.parents]
+    modes = {folder: folder.stat().st_mode for folder in (tmp_path, *ours)}
+
+    @contextmanager
+    def nobody() -> Iterator[None]:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    for folder, mode in modes.items():
+        folder.chmod(mode | 0o055)
+    yield nobody
+    for folder, mode in modes.items():
+        folder.chmod(mode)

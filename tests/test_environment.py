@@ -1,0 +1,133 @@
+"""What a record says of the machine: enough to repeat the run, and nothing that names the machine or its user."""
+
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from repro import environment as module
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def environment():
+    """Asked anew, and forgotten afterwards."""
+    module.environment.cache_clear()
+    yield module.environment
+    module.environment.cache_clear()
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository of its own with a copy of the module's place in it."""
+    for folder in ("repro", "experiments", "results"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("1")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "repro" / "environment.py"))
+    return tmp_path
+
+
+def git(folder, *arguments):
+    known = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    command = ["git", "-C", folder, *known, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True)
+    return done.stdout.strip()
+
+
+def test_versions_are_those_that_are_installed(environment):
+    found = environment()
+    assert found["python"] == platform.python_version()
+    for package in ("torch", "torchvision", "numpy"):
+        assert found[package] == version(package)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_neither_machine_nor_user_nor_folder_is_named(environment):
+    text = json.dumps(environment())
+    for private in (platform.node(), str(ROOT), str(Path.home()), os.environ.get("USER")):
+        if private and len(private) > 3:
+            assert private not in text
+
+
+def test_the_commit_is_told_and_whether_code_was_changed_since(environment, checkout):
+    found = environment()
+    assert found["commit"] == git(checkout, "rev-parse", "HEAD")
+    assert found["changed"] is False
+    (checkout / "results" / "file").write_text("2")
+    environment.cache_clear()
+    assert environment()["changed"] is False
+    (checkout / "experiments" / "new.toml").touch()
+    environment.cache_clear()
+    assert environment()["changed"] is True
+
+
+def test_another_repository_that_a_hook_of_git_names_is_not_taken_for_ours(
+    environment, checkout, tmp_path_factory, monkeypatch
+):
+    other = tmp_path_factory.mktemp("other")
+    git(other, "init", "-q")
+    git(other, "commit", "-q", "--allow-empty", "-m", "another")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    assert environment()["commit"] == git(checkout, "rev-parse", "HEAD")
+
+
+def test_a_checkout_is_asked_once_however_many_runs_there_are(environment, monkeypatch):
+    environment()
+    monkeypatch.setattr(subprocess, "run", None)
+    environment()
+
+
+@pytest.mark.parametrize("problem", ["no checkout", "no git", "no commit", "git fails", "git hangs"])
+def test_without_a_commit_there_is_none(problem, environment, checkout, monkeypatch):
+    def fails(command, **options):
+        raise {
+            "no git": FileNotFoundError("git"),
+            "git fails": subprocess.CalledProcessError(128, command, stderr="dubious ownership"),
+            "git hangs": subprocess.TimeoutExpired(command, 20),
+        }[problem]
+
+    if problem == "no checkout":
+        monkeypatch.setattr(module, "__file__", str(checkout / "results" / "a" / "b" / "environment.py"))
+    elif problem == "no commit":
+        git(checkout, "update-ref", "-d", "HEAD")
+    else:
+        monkeypatch.setattr(subprocess, "run", fails)
+    assert {key: environment()[key] for key in ("commit", "changed")} == {"commit": None, "changed": None}
+
+
+def test_a_package_that_is_not_there_has_no_version(environment, monkeypatch):
+    monkeypatch.setattr(module, "PACKAGES", ("torch", "no-such-package"))
+    assert environment()["no-such-package"] is None
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor: 0\nmodel name\t: A Processor: Fast\nflags: x\nmodel name\t: Other\n", "A Processor: Fast"),
+        ("processor: 0\nBogoMIPS: 50\n", "said by the platform"),
+        (None, "said by the platform"),
+    ],
+)
+def test_the_processor_is_named_as_the_system_names_it(cpuinfo, expected, monkeypatch):
+    def read_text(path, **options):
+        assert str(path) == "/proc/cpuinfo"
+        if cpuinfo is None:
+            raise FileNotFoundError
+        return cpuinfo
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(platform, "processor", lambda: "said by the platform")
+    assert module.processor() == expected
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert module.processor() == (expected if expected.startswith("A") else "riscv64")

@@ -1,0 +1,552 @@
+"""A run's folder on disk: written whole, read back exactly, and whatever else lies there told in a line."""
+
+import contextlib
+import json
+import math
+import os
+import re
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from planted import plant
+
+from repro.errors import RecordError, UserError
+from repro.records import (
+    COLUMNS,
+    HEALTH_COLUMNS,
+    HealthRow,
+    Row,
+    RunFolder,
+    Source,
+    collect,
+    format_row,
+    read_curve,
+    read_health,
+    read_record,
+    read_responses,
+    replacing,
+    write_health,
+    write_json,
+    write_responses,
+    write_text,
+)
+from repro.spec import LARGEST, Run
+
+FAST = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+HEADER = ",".join(COLUMNS)
+GOOD = "10,0.9,0.1,2.3,90.0,,,1.5"
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """The folder of one good run, with a curve, responses and health."""
+    folder = plant(tmp_path / "results", "resnet-20", preset="demo", data="digits", responses=1.0)
+    write_health(folder / "health.csv", [HealthRow(0, 1, "conv1", 1.0, 2.0, 3.0)])
+    return folder
+
+
+def results(planted):
+    return planted.parents[3]
+
+
+def damage(planted):
+    """The one reason why the run is passed over."""
+    records = collect([Source("ours", results(planted))])
+    assert len(records.runs) == len(records.curves) == len(records.responses) == len(records.health) == 0
+    (damaged,) = records.damaged
+    assert (damaged.source, damaged.folder) == ("ours", "digits/demo/resnet-20/seed-0")
+    assert "\n" not in damaged.reason
+    assert damaged.reason.startswith(str(planted))
+    return damaged.reason
+
+
+# Writing
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "before")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        assert temporary.parent == tmp_path
+        raise RuntimeError
+    assert path.read_text() == "before"
+    with replacing(path) as temporary:
+        temporary.write_text("after")
+        assert path.read_text() == "before"
+    assert path.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_null_where_a_number_is_not_finite(tmp_path):
+    write_json(tmp_path / "x.json", {"a": math.nan, "b": [1.5, math.inf, {"c": -math.inf}], "d": "ü"})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": None, "b": [1.5, None, {"c": None}], "d": "ü"}
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away_by_the_next(tmp_path):
+    folder = RunFolder(tmp_path, Run("plain-20"))
+    folder.path.mkdir(parents=True)
+    left = folder.path / ".checkpoint.pt.123456.tmp"
+    left.write_bytes(b"half")
+    (folder.path / ".keep").touch()
+    with folder.claim() as mine:
+        assert mine
+        assert not left.exists()
+    assert (folder.path / ".keep").exists()
+
+
+NUMBERS = st.floats(0, allow_infinity=True) | st.just(math.nan)
+PERCENT = st.floats(0, 100) | st.just(math.nan)
+ROWS = st.builds(
+    lambda at, values: [Row(i, *v) for i, v in zip(sorted(at), values, strict=False)],
+    st.sets(st.integers(0, LARGEST), max_size=6),
+    st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, PERCENT, NUMBERS, PERCENT, NUMBERS), max_size=6),
+)
+
+
+def same(one, other):
+    """Equal to the bit; NaN is NaN."""
+    return list(map(format_row, one)) == list(map(format_row, other))
+
+
+@given(rows=ROWS)
+@FAST
+def test_a_curve_comes_back_with_all_its_bits(rows, tmp_path):
+    folder = RunFolder(tmp_path, Run("plain-20"))
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.curve_path.unlink(missing_ok=True)
+    for row in rows:
+        folder.append(row)
+    if rows:
+        assert same(read_curve(folder.curve_path), rows)
+        assert folder.curve_path.read_text().splitlines()[0] == HEADER
+
+
+@given(rows=ROWS.filter(bool), cut=st.integers(1, 40))
+@FAST
+def test_of_a_curve_torn_anywhere_all_whole_lines_are_kept(rows, cut, tmp_path):
+    path = tmp_path / "curve.csv"
+    text = "\n".join([HEADER, *map(format_row, rows)]) + "\n"
+    path.write_text(text[:-cut])
+    whole = text[:-cut].count("\n") - 1
+    torn = not text[:-cut].endswith("\n")
+    with pytest.warns(UserWarning, match="torn off") if torn else contextlib.nullcontext():
+        assert same(read_curve(path), rows[: max(whole, 0)])
+
+
+def test_responses_and_health_come_back(tmp_path):
+    write_responses(tmp_path / "r.csv", [("conv1", 0.1), ("layer1.0.conv1", 1 / 3)])
+    assert read_responses(tmp_path / "r.csv") == [(1, "conv1", 0.1), (2, "layer1.0.conv1", 1 / 3)]
+    rows = [HealthRow(0, 1, "conv1", 1 / 3, 2.0, 1e-300), HealthRow(5, 1, "conv1", 0.0, 1.0, 2.0)]
+    write_health(tmp_path / "h.csv", rows)
+    assert read_health(tmp_path / "h.csv") == rows
+
+
+# The folder of a run
+
+
+def test_a_record_comes_back_and_one_of_another_run_is_refused_by_its_differences(tmp_path):
+    folder = RunFolder(tmp_path, Run("plain-20"))
+    assert folder.read() is None
+    folder.path.mkdir(parents=True)
+    folder.write({"status": "stopped", "iteration": 3})
+    record = folder.read()
+    assert record is not None
+    assert (record["status"], record["iteration"], record["hash"]) == ("stopped", 3, Run("plain-20").hash)
+    spec = record["spec"] | {"seed": 4, "log_every": 50}
+    folder.write({"status": "stopped", "iteration": 3, "spec": spec})
+    with pytest.raises(RecordError, match=r"another run \(seed: 0 against 4; log_every: 100 against 50\)"):
+        folder.read()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"hash": "0" * 16}, "hash is '0000000000000000', but its spec has"),
+        ({"hash": 5}, "hash is 5"),
+        ({"numerics": {"threads": 10**6}}, "numerics.threads is 1000000: a whole number from 1 to 1,024"),
+        ({"numerics": {"threads": "two"}}, "numerics.threads is 'two'"),
+        ({"numerics": {"precision": 16}}, "numerics.precision is 16"),
+        ({"numerics": {"device": ["cpu"]}}, "numerics.device is ['cpu']"),
+        ({"data": {"fingerprint": 5}}, "data.fingerprint is 5"),
+        ({"sessions": "none"}, "sessions is 'none'"),
+        ({"sessions": [1]}, "sessions is [1]"),
+    ],
+)
+def test_a_record_that_was_edited_is_not_carried_on_from(change, said, tmp_path):
+    folder = RunFolder(tmp_path, Run("plain-20"))
+    folder.path.mkdir(parents=True)
+    folder.write({"status": "stopped", "iteration": 3} | change)
+    with pytest.raises(RecordError, match=re.escape(said)) as caught:
+        folder.read()
+    assert str(folder.record_path) in str(caught.value)
+
+
+def test_tables_are_put_back_as_a_checkpoint_has_them(tmp_path):
+    folder = RunFolder(tmp_path, Run("plain-20"))
+    folder.path.mkdir(parents=True)
+    rows = [Row(100 * i, *[1.0] * 7) for i in range(1, 5)]
+    for row in rows[:2]:
+        folder.append(row)
+    folder.add_health([HealthRow(0, 1, "conv1", 1.0, 2.0, 3.0)])
+    kept = folder.tables()
+    assert kept.keys() == {"curve.csv", "health.csv"}
+    for row in rows[2:]:
+        folder.append(row)
+    assert folder.put_back(kept) == []
+    assert folder.tables() == kept
+    folder.curve_path.write_text(folder.curve_path.read_text().replace("1.0", "1.5", 1))
+    folder.health_path.unlink()
+    assert folder.put_back(kept) == ["curve.csv", "health.csv"]
+    assert folder.tables() == kept
+    folder.curve_path.write_bytes(b"\xff\x00")
+    assert folder.put_back(kept) == ["curve.csv"]
+    assert folder.put_back({"../run.json": "x"}) == []
+    assert folder.tables() == {}
+    assert not folder.record_path.exists()
+
+
+def test_rewinding_wants_all_rows_up_to_there(tmp_path):
+    folder = RunFolder(tmp_path, Run("plain-20"))
+    folder.path.mkdir(parents=True)
+    for i in (1, 2, 3):
+        folder.append(Row(100 * i, *[1.0] * 7))
+    folder.rewind(250)
+    assert [row.iteration for row in read_curve(folder.curve_path)] == [100, 200]
+    with pytest.raises(RecordError, match="lacks rows up to iteration 300"):
+        folder.rewind(300)
+    folder.curve_path.unlink()
+    with pytest.raises(RecordError, match="lacks rows up to iteration 250"):
+        folder.rewind(250)
+    folder.rewind(50)
+    assert read_curve(folder.curve_path) == []
+
+
+# Reading what others wrote
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["iteration,loss"], "line 1 is not the header"),
+        ([HEADER.upper()], "line 1 is not the header"),
+        ([HEADER, GOOD, "20,1,1"], "line 3 is malformed: it has 3 fields, not 8"),
+        ([HEADER, GOOD + ",9"], "line 2 is malformed: it has 9 fields"),
+        ([HEADER, GOOD, ""], "line 3 is malformed: it has 1 fields"),
+        ([HEADER, '"10",0.9,0.1,2.3,90.0,,,1.5'], "line 2 is malformed"),
+        ([HEADER, "ten,0.9,0.1,2.3,90.0,,,1.5"], "'ten' is no whole number"),
+        ([HEADER, "1_0,0.9,0.1,2.3,90.0,,,1.5"], "'1_0' is no whole number"),
+        ([HEADER, "-10,0.9,0.1,2.3,90.0,,,1.5"], "'-10' is no whole number"),
+        ([HEADER, "10.5,0.9,0.1,2.3,90.0,,,1.5"], "'10.5' is no whole number"),
+        ([HEADER, "９,0.9,0.1,2.3,90.0,,,1.5"], "is no whole number"),
+        ([HEADER, "9" * 5000 + ",0.9,0.1,2.3,90.0,,,1.5"], "is no whole number"),
+        ([HEADER, ",0.9,0.1,2.3,90.0,,,1.5"], "'' is no whole number"),
+        ([HEADER, "10, 0.9,0.1,2.3,90.0,,,1.5"], "' 0.9' is no number"),
+        ([HEADER, "10,0.9,0.1,high,90.0,,,1.5"], "'high' is no number"),
+        ([HEADER, "10,0.9,0.1,2_3,90.0,,,1.5"], "'2_3' is no number"),
+        ([HEADER, "10,0.9,0.1,2.3,190.0,,,1.5"], "train_error is 190.0"),
+        ([HEADER, "10,0.9,0.1,2.3,90.0,,-1,1.5"], "test_error is -1.0"),
+        ([HEADER, "10,0.9,0.1,-2.3,90.0,,,1.5"], "train_loss is -2.3"),
+        ([HEADER, "10,0.9,0.1," + "x" * 200_000 + ",90.0,,,1.5"], "is no number"),
+        ([HEADER, GOOD, GOOD], "line 3 is out of order: iteration 10"),
+        ([HEADER, GOOD.replace("10,", "20,", 1), GOOD], "line 3 is out of order: iteration 10"),
+        ([HEADER, GOOD + "\x00"], "line 2 is malformed"),
+        ([HEADER, "\u2028".join([GOOD, GOOD])], "line 2 is malformed"),
+    ],
+    ids=range(24),
+)
+def test_the_malformed_line_of_a_curve_is_named(lines, said, planted):
+    (planted / "curve.csv").write_text("\n".join(lines) + "\n")
+    reason = damage(planted)
+    assert said in reason
+    assert "curve.csv" in reason
+    assert len(reason) < 500
+
+
+def test_numbers_that_are_none_are_read_as_such(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text(f"{HEADER}\n10,0.9,0.1,nan,90.0,inf,,1e999\n")
+    (row,) = read_curve(path)
+    assert math.isnan(row.train_loss) and math.isnan(row.test_error)
+    assert row.test_loss == row.seconds == math.inf
+
+
+def test_an_empty_curve_is_one_without_rows(tmp_path):
+    path = tmp_path / "curve.csv"
+    for text in ("", HEADER + "\n"):
+        path.write_text(text)
+        assert read_curve(path) == []
+    path.write_text(HEADER)
+    with pytest.warns(UserWarning, match="torn off"):
+        assert read_curve(path) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("responses.csv", "layer,name\n", "line 1 is not the header layer,name,std"),
+        ("responses.csv", "", "line 1 is not the header"),
+        ("responses.csv", "layer,name,std\n1,conv1\n", "line 2 is malformed"),
+        ("responses.csv", "layer,name,std\n1,a,b,1.0\n", "line 2 is malformed"),
+        ("responses.csv", "layer,name,std\n1,\x1b[2J,1.0\n", "no layer's name"),
+        ("responses.csv", "layer,name,std\n1," + "n" * 300 + ",1.0\n", "no layer's name"),
+        ("responses.csv", "layer,name,std\n1.5,conv1,1.0\n", "line 2 is malformed"),
+        ("responses.csv", "layer,name,std\n1,conv1,wide\n", "'wide' is no number"),
+        ("health.csv", "iteration,layer\n", "line 1 is not the header"),
+        ("health.csv", f"{','.join(HEALTH_COLUMNS)}\n0,1,conv1,1,2\n", "line 2 is malformed"),
+        ("health.csv", b"\xff", "cannot be read as a table of signal health"),
+        ("responses.csv", b"\xff", "cannot be read as a table of responses"),
+        ("curve.csv", b"\xff", "cannot be read as a curve"),
+        ("run.json", b"\xff", "cannot be read as a record"),
+        ("run.json", "", "cannot be read as a record"),
+        ("run.json", "null", "its 'spec' is missing"),
+        ("run.json", "[]", "its 'spec' is missing"),
+        ("run.json", "{}", "its 'spec' is missing"),
+        ("run.json", "[" * 100_000, "cannot be read as a record"),
+        ("run.json", '{"a":' * 100_000, "cannot be read as a record"),
+        ("run.json", '{"iteration": ' + "1" * 5000 + "}", "cannot be read as a record"),
+    ],
+    ids=range(21),
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_name(file, content, said, planted):
+    (planted / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    reason = damage(planted)
+    assert said in reason
+    assert file in reason
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("format", 2, "has format 2, this version reads format 1"),
+        ("format", None, "has format None"),
+        ("status", "done", "status is 'done', not one of running"),
+        ("status", [], "status is []"),
+        ("iteration", -1, "iteration is -1"),
+        ("iteration", True, "iteration is True"),
+        ("iteration", 1.0, "iteration is 1.0"),
+        ("iteration", 10**30, "a whole number is needed"),
+        ("iteration", None, "iteration is None"),
+        ("numerics", "bf16", "numerics is 'bf16': a table"),
+        ("environment", [1], "environment is [1]: a table"),
+        ("data", 5, "data is 5: a table"),
+        ("final", [], "final is []: a table"),
+        ("final", None, "final.train_error is missing"),
+        ("final", {"train_error": "small"}, "final.train_error is 'small'"),
+        ("final", {"train_error": 10**400}, "final.train_error is 1000"),
+        ("final", {"train_error": True}, "final.train_error is True"),
+        ("final", {"train_error": -1.0}, "final.train_error is -1.0"),
+        ("final", {"train_error": 1.0, "test_error": 100.5}, "final.test_error is 100.5"),
+        ("error", "\ud800", "holds what no record can hold"),
+        ("spec", 5, "its 'spec' is missing"),
+        ("spec", {}, "a run needs its network"),
+        ("spec", {"network": "vgg-16"}, "unknown network 'vgg-16'"),
+        ("spec", {"network": "../../../etc"}, "unknown network"),
+        ("spec", {"network": "plain-20", "schedul": {}}, "did you mean 'schedule"),
+        ("spec", {"network": "plain-20", "seed": 10**400}, "seed is beyond"),
+    ],
+    ids=range(26),
+)
+def test_what_is_wrong_with_a_record_is_said(key, value, said, planted):
+    path = planted / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    assert said in damage(planted)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_json_does_not_have_are_refused(text, planted):
+    path = planted / "run.json"
+    path.write_text(path.read_text().replace('"seconds": 100.0', f'"seconds": {text}'))
+    assert text in path.read_text()
+    assert "run.json" in damage(planted)
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from([10**400, -(10**400), 1e308, "\ud800", "../../etc", "<script>", "\x1b[2J"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value, path=()):
+    """The way to every value in a record."""
+    yield path
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*path, key))
+
+
+@given(data=st.data())
+@FAST
+def test_a_record_with_any_value_anywhere_is_read_or_listed_as_damaged(data, planted):
+    original = (planted / "run.json").read_text()
+    record = json.loads(original)
+    for _ in range(data.draw(st.integers(1, 2))):
+        *way, last = data.draw(st.sampled_from([place for place in places(record) if place]))
+        node = record
+        for key in way:
+            node = node[key]
+        if data.draw(st.booleans()):
+            node[last] = data.draw(ANYTHING)
+        else:
+            del node[last]
+    (planted / "run.json").write_text(json.dumps(record))
+    try:
+        read_every_way(planted)
+    finally:
+        (planted / "run.json").write_text(original)
+
+
+FILES = ("run.json", "curve.csv", "responses.csv", "health.csv")
+
+
+@given(data=st.data(), file=st.sampled_from(FILES))
+@FAST
+def test_a_file_with_bits_flipped_or_cut_off_is_read_or_listed_as_damaged(data, file, planted):
+    original = (planted / file).read_bytes()
+    content = bytearray(original)
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    (planted / file).write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    try:
+        read_every_way(planted)
+    finally:
+        (planted / file).write_bytes(original)
+
+
+@given(content=st.binary(max_size=300), file=st.sampled_from(FILES))
+@FAST
+def test_any_bytes_are_read_or_listed_as_damaged(content, file, planted):
+    original = (planted / file).read_bytes()
+    (planted / file).write_bytes(content)
+    try:
+        read_every_way(planted)
+    finally:
+        (planted / file).write_bytes(original)
+
+
+def read_every_way(planted):
+    """Read the planted run: only errors in a line may come of it, and tables that can be worked with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        records = collect([Source("ours", results(planted))])
+    assert len(records.runs) + len(records.damaged) == 1
+    for damaged in records.damaged:
+        assert damaged.reason.isprintable()
+    for table in (records.runs.drop(columns="record"), records.curves, records.responses, records.health):
+        table.to_json()
+        table.drop_duplicates()
+    folder = RunFolder(results(planted), Run("resnet-20"))
+    folder.path, folder.record_path = planted, planted / "run.json"
+    with contextlib.suppress(RecordError):
+        assert folder.read() is not None
+    with contextlib.suppress(UserError):
+        Run.from_dict(read_record(planted / "run.json")["spec"])
+
+
+# Folders that are not what they should be
+
+
+def both(tmp_path):
+    plant(tmp_path, "plain-20")
+    return plant(tmp_path, "plain-56")
+
+
+def outcome(tmp_path):
+    """Networks that were read, and reasons why others were not."""
+    records = collect([Source("ours", tmp_path)])
+    return list(records.runs["network"]), [damaged.reason for damaged in records.damaged]
+
+
+@pytest.mark.parametrize("file", FILES[:3])
+def test_a_pipe_or_folder_in_the_place_of_a_file_stops_nothing(file, tmp_path):
+    for make in (os.mkfifo, Path.mkdir):
+        folder = both(tmp_path)
+        (folder / file).unlink(missing_ok=True)
+        make(folder / file)
+        read, (reason,) = outcome(tmp_path)
+        assert read == ["plain-20"]
+        assert f"{file}: is no file" in reason
+        shutil.rmtree(tmp_path / "cifar10")
+
+
+def test_symbolic_links_that_lead_in_circles_or_nowhere_stop_nothing(tmp_path):
+    folder = both(tmp_path)
+    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "cifar10" / "loop").symlink_to("loop")
+    assert outcome(tmp_path) == (["plain-20", "plain-56"], [])
+    (folder / "run.json").unlink()
+    (folder / "run.json").symlink_to("run.json")
+    read, reasons = outcome(tmp_path)
+    assert read == ["plain-20"]
+    assert all("cannot be read as a record" in reason for reason in reasons)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path):
+    folder = both(tmp_path)
+    for file, limit in (("curve.csv", "200,000,000"), ("run.json", "10,000,000")):
+        with (folder / file).open("wb") as sparse:
+            sparse.truncate(10**12)
+        read, (reason,) = outcome(tmp_path)
+        assert read == ["plain-20"]
+        assert f"{file}: larger than {limit} bytes" in reason
+
+
+def test_folders_whose_names_are_no_text_or_markup_are_listed_so_that_they_can_be_shown(tmp_path):
+    for name in (b"\xff\xfe", b"<script>alert(1)<script>", b"\x1b[2J", b"a b\nc"):
+        folder = tmp_path / os.fsdecode(name)
+        folder.mkdir()
+        (folder / "run.json").write_bytes(b"{")
+    damaged = collect([Source("ours", tmp_path)]).damaged
+    assert len(damaged) == 4
+    for one in damaged:
+        one.folder.encode()
+        assert one.reason.isprintable()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are another matter there")
+def test_files_that_may_not_be_read_are_listed_as_damaged(tmp_path, unprivileged):
+    folder = both(tmp_path)
+    for path in (folder / "run.json", folder / "curve.csv", folder):
+        mode = path.stat().st_mode
+        path.chmod(0)
+        try:
+            with unprivileged():
+                read, reasons = outcome(tmp_path)
+                with contextlib.suppress(RecordError):
+                    RunFolder(tmp_path, Run("plain-56", preset="short")).read()
+        finally:
+            path.chmod(mode)
+        assert read == ["plain-20"]
+        if path != folder:  # what lies in a folder that may not be listed cannot be known
+            assert "Permission denied" in reasons[0]
+
+
+def test_a_source_without_runs_gives_empty_tables_with_all_columns(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        records = collect([Source("ours", path)])
+        assert len(records.runs) == len(records.curves) == len(records.responses) == len(records.health) == 0
+        assert {"network", "test_error", "record"} <= set(records.runs)
+        assert {"network", "iteration", "train_error"} <= set(records.curves)
+
+
+def test_what_is_collected_is_what_was_written(planted):
+    records = collect([Source("ours", results(planted))])
+    run = records.runs.iloc[0]
+    written = json.loads((planted / "run.json").read_text())
+    assert run["record"] == written
+    assert (run["kind"], run["depth"], run["option"], run["seed"]) == ("resnet", 20, "A", 0)
+    assert run["test_error"] == written["final"]["test_error"]
+    assert list(records.curves["iteration"]) == [row.iteration for row in read_curve(planted / "curve.csv")]
+    assert len(records.responses) == 19
+    assert list(records.health["gradient_norm"]) == [2.0]
+    assert set(records.curves["folder"]) == {"digits/demo/resnet-20/seed-0"}

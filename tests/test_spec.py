@@ -1,0 +1,309 @@
+"""A run as a value: back from its record as it was, told apart by its hash, its path where it belongs."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repro import spec
+from repro.errors import UserError
+from repro.records import RunFolder
+from repro.spec import Images, Model, Optimiser, Run, Schedule, field_names, override, value_of
+
+WORDS = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
+WHOLE = st.integers(1, spec.LARGEST)
+SHARES = st.floats(0, 1, exclude_min=True, exclude_max=True)
+RATES = st.floats(0, 1e6, exclude_min=True)
+SCHEDULES = st.builds(
+    Schedule,
+    iterations=WHOLE,
+    milestones=st.lists(SHARES, max_size=3).map(lambda values: tuple(sorted(values))),
+    lr=RATES,
+    factor=RATES,
+    warm_up=st.sampled_from(["auto", "on", "off"]),
+    warm_up_lr=RATES,
+    warm_up_until=st.floats(0, 100),
+)
+OPTIMISERS = st.builds(
+    Optimiser,
+    batch_size=WHOLE,
+    momentum=st.floats(0.1, 0.99),
+    momentum_form=st.sampled_from(["caffe", "torch"]),
+    nesterov=st.booleans(),
+    weight_decay=st.floats(0, 1),
+    decay=st.sampled_from(["all", "weights"]),
+)
+IMAGES = st.builds(
+    Images,
+    held_out=st.integers(1, 50_000),
+    evaluate_on=st.sampled_from(["test", "held-out"]),
+    normalise=st.sampled_from(["pixel-mean", "pixel-mean-std"]),
+    augment=st.booleans(),
+    padding=st.sampled_from(["after-mean", "before-mean"]),
+)
+MODELS = st.builds(
+    Model, initialisation=st.sampled_from(["fan-in", "fan-out"]), subsample=st.sampled_from(["stride", "average"])
+)
+RUNS = st.builds(
+    lambda log_every, times, **values: Run(log_every=log_every, evaluate_every=log_every * times, **values),
+    st.integers(1, 1000),
+    st.integers(1, 100),
+    network=WORDS,
+    data=WORDS,
+    preset=WORDS,
+    seed=st.integers(0, spec.LARGEST),
+    schedule=SCHEDULES,
+    optimiser=OPTIMISERS,
+    images=IMAGES,
+    model=MODELS,
+    variant=st.text(max_size=120),
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.dates() | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(RUNS)
+def test_a_run_comes_back_from_json_as_it_was(run):
+    again = Run.from_dict(json.loads(json.dumps(run.to_dict())))
+    assert again == run
+    assert again.hash == run.hash
+    assert again.path == run.path
+    assert run.differences(again) == []
+
+
+def test_the_default_is_the_papers_protocol():
+    """Section 4.2, as noted down independently in tests/paper."""
+    run = Run("resnet-56")
+    assert (run.schedule.iterations, run.schedule.milestones, run.schedule.lr) == (64_000, (0.5, 0.75), 0.1)
+    assert (run.optimiser.batch_size, run.optimiser.momentum, run.optimiser.weight_decay) == (128, 0.9, 0.0001)
+    assert str(run.path) == "cifar10/paper/resnet-56/seed-0"
+
+
+def leaf_values(run):
+    return {key: value_of(run, key) for key in field_names()}
+
+
+@given(RUNS, RUNS)
+def test_different_runs_have_different_hashes(one, other):
+    assert (one.hash == other.hash) == (leaf_values(one) == leaf_values(other))
+
+
+OTHER = {
+    "network": "plain-56",
+    "data": "digits",
+    "preset": "short",
+    "seed": 1,
+    "variant": "x",
+    "log_every": 10,
+    "evaluate_every": 2000,
+    "schedule.iterations": 64_001,
+    "schedule.milestones": [0.5],
+    "schedule.lr": 0.2,
+    "schedule.factor": 0.2,
+    "schedule.warm_up": "on",
+    "schedule.warm_up_lr": 0.02,
+    "schedule.warm_up_until": 70.0,
+    "optimiser.batch_size": 64,
+    "optimiser.momentum": 0.8,
+    "optimiser.momentum_form": "torch",
+    "optimiser.nesterov": True,
+    "optimiser.weight_decay": 0.0,
+    "optimiser.decay": "weights",
+    "images.held_out": 5000,
+    "images.evaluate_on": "held-out",
+    "images.normalise": "pixel-mean-std",
+    "images.augment": False,
+    "images.padding": "before-mean",
+    "model.initialisation": "fan-out",
+    "model.subsample": "average",
+}
+
+
+def test_every_single_field_changes_the_hash_and_is_named_as_a_difference():
+    assert OTHER.keys() == set(field_names())
+    base = override(Run("resnet-56"), {"images.held_out": 100})
+    hashes = {base.hash}
+    for key, value in OTHER.items():
+        other = override(base, {key: value})
+        assert [text.partition(":")[0] for text in base.differences(other)] == [key]
+        hashes.add(other.hash)
+    assert len(hashes) == len(OTHER) + 1
+
+
+def test_the_hash_is_of_what_departs_from_the_defaults_alone():
+    run = override(Run("plain-20", seed=3), {"schedule.iterations": 8000, "optimiser.nesterov": True})
+    text = '{"network":"plain-20","optimiser.nesterov":true,"schedule.iterations":8000,"seed":3}'
+    assert run.hash == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_a_field_that_is_added_later_with_a_default_changes_no_hash(monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Later(Run):
+        ema: bool = False
+
+    monkeypatch.setattr(spec, "_DEFAULTS", {**spec._DEFAULTS, "ema": False})
+    assert Later("plain-20", seed=3).hash == Run("plain-20", seed=3).hash
+    assert Later("plain-20", seed=3, ema=True).hash != Run("plain-20", seed=3).hash
+
+
+def test_a_record_without_a_field_takes_its_default():
+    values = Run("plain-20").to_dict()
+    del values["schedule"]["warm_up"], values["model"]
+    assert Run.from_dict(values) == Run("plain-20")
+
+
+def test_minus_zero_and_zero_are_one_run():
+    runs = [override(Run("plain-20"), {"optimiser.weight_decay": value}) for value in (0.0, -0.0, 0)]
+    assert len({run.hash for run in runs}) == 1
+    assert runs[0] == runs[1] == runs[2]
+
+
+TEXTS = st.text(max_size=300) | st.sampled_from(
+    [
+        "..",
+        ".",
+        "/",
+        "/etc/passwd",
+        "../../x",
+        "a/../../b",
+        "a\\b",
+        "a\x00b",
+        "\n",
+        "CON",
+        "~",
+        "~root",
+        "-rf",
+        "a" * 400,
+    ]
+)
+
+
+@given(TEXTS, TEXTS, TEXTS, TEXTS)
+@settings(max_examples=300)
+def test_the_path_stays_below_the_results_folder_whatever_the_texts(network, data, preset, variant):
+    run = Run(network=network, data=data, preset=preset, variant=variant)
+    assert len(run.path.parts) == 4
+    assert not run.path.is_absolute()
+    for part in run.path.parts:
+        assert part not in (".", "..")
+        assert not set(part) & set('/\\:*?"<>| ')
+        assert part.isascii() and part.isprintable()
+        assert not part.startswith((".", "-", "~root"))
+        assert 0 < len(part) <= 255
+    root = Path("/results")
+    assert RunFolder(root, run).path.resolve().is_relative_to(root)
+
+
+@given(TEXTS, TEXTS)
+def test_other_variants_lie_in_other_folders(one, other):
+    same = Run("plain-20", variant=one).path == Run("plain-20", variant=other).path
+    assert same == (one == other)
+
+
+def test_the_path_of_an_ordinary_run_can_be_read():
+    run = Run(
+        "resnet-20-B", data="cifar10-jpeg", preset="short", seed=12, variant="optimiser.nesterov=true,schedule.lr=1e-05"
+    )
+    assert str(run.path) == "cifar10-jpeg/short/resnet-20-B+optimiser.nesterov=true,schedule.lr=1e-05/seed-12"
+
+
+@given(st.sampled_from(field_names()), ANYTHING)
+@settings(max_examples=500)
+def test_a_setting_of_any_value_is_taken_or_refused_in_a_line(key, value):
+    try:
+        run = override(Run("plain-20"), {key: value})
+    except UserError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 1000
+    else:
+        assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
+
+
+@given(st.dictionaries(st.sampled_from([*Run("x").to_dict(), "spec", "", "hash"]), ANYTHING, max_size=6))
+@settings(max_examples=300)
+def test_a_record_of_any_values_is_a_run_or_refused_in_a_line(values):
+    try:
+        Run.from_dict(values)
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+MONSTERS = {
+    "long": 10**400,
+    "too long to be written": 0x10**5000,
+    "long below zero": -(10**400),
+    "long in a list": [10**400],
+    "deep": [[[[0.5]]]],
+    "nan": float("nan"),
+    "infinite": float("inf"),
+    "long text": "x" * 100_000,
+    "bytes": b"\xff",
+    "table": {},
+}
+
+
+@pytest.mark.parametrize("value", MONSTERS.values(), ids=MONSTERS.keys())
+def test_monstrous_values_are_refused_shortly(value):
+    for key in ("schedule.iterations", "schedule.lr", "schedule.milestones", "schedule.warm_up", "images.augment"):
+        with pytest.raises(UserError, match=key) as caught:
+            override(Run("plain-20"), {key: value})
+        assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("schedule.iterations", 0, "at least 1"),
+        ("schedule.iterations", 4000.0, "a whole number is needed"),
+        ("schedule.iterations", True, "a whole number is needed"),
+        ("schedule.iterations", "many", "a whole number is needed"),
+        ("schedule.milestones", [0.75, 0.5], "rising fractions"),
+        ("schedule.milestones", [0.5, 1.0], "rising fractions"),
+        ("schedule.milestones", 0.5, "a list of numbers"),
+        ("schedule.lr", -0.1, "none may be below 0"),
+        ("schedule.lr", "high", "a number is needed"),
+        ("schedule.factor", 0, "the last not 0"),
+        ("schedule.warm_up", "of", "did you mean 'off'?"),
+        ("optimiser.batch_size", 0, "at least 1"),
+        ("optimiser.momentum", 1, "less than 1"),
+        ("optimiser.weight_decay", -1e-4, "0 or more"),
+        ("optimiser.nesterov", 1, "true or false"),
+        ("images.held_out", -1, "0 or more"),
+        ("images.evaluate_on", "held-out", "hold some out"),
+        ("images.padding", "after", "did you mean 'after-mean'?"),
+        ("seed", -1, "0 or more"),
+        ("log_every", 300, "must be a multiple"),
+        ("log_every", 0, "must be a multiple"),
+        ("schedul.iterations", 5, "did you mean 'schedule.iterations'?"),
+        ("iterations", 5, "did you mean 'schedule.iterations'?"),
+        ("schedule", {}, "unknown setting 'schedule'"),
+        ("schedule.iterations.x", 5, "did you mean 'schedule.iterations'?"),
+        ("", 5, "unknown setting ''"),
+        (".", 5, "unknown setting '.'"),
+    ],
+)
+def test_what_is_wrong_with_a_setting_is_said(key, value, said):
+    with pytest.raises(UserError, match=said.replace("?", r"\?").replace(".", r"\.")):
+        override(Run("plain-20"), {key: value})
+
+
+def test_settings_that_belong_together_are_taken_in_any_order():
+    changes = {"log_every": 300, "evaluate_every": 600, "images.evaluate_on": "held-out", "images.held_out": 10}
+    expected = Run("plain-20", log_every=300, evaluate_every=600, images=Images(held_out=10, evaluate_on="held-out"))
+    assert override(Run("plain-20"), changes) == override(Run("plain-20"), dict(reversed(changes.items()))) == expected
+
+
+def test_a_record_without_a_network_is_none():
+    with pytest.raises(UserError, match="needs its network"):
+        Run.from_dict({"seed": 1})
+    with pytest.raises(UserError, match="a table of settings is needed"):
+        Run.from_dict({"network": "plain-20", "schedule": 5})
+    with pytest.raises(UserError, match=r"unknown setting 'schedule\.iteration'"):
+        Run.from_dict({"network": "plain-20", "schedule": {"iteration": 5}})

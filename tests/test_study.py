@@ -1,0 +1,346 @@
+"""Experiment files: the runs that they make, and what is said of those that are wrong, hostile or none."""
+
+import os
+import tomllib
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from repro import names
+from repro import study as studies
+from repro.errors import UserError
+from repro.study import Study, load, parse_settings, preset_run, presets
+
+HEAD = 'title = "t"\nquestion = "q"\nexpected = "e"\npaper = "p"\n'
+GOOD = HEAD + 'networks = ["plain-20", "resnet-20"]\n'
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content):
+        path = tmp_path / "study.toml"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+def refusal(path):
+    with pytest.raises(UserError) as caught:
+        load(path)
+    text = str(caught.value)
+    assert caught.value.status == 2
+    assert "\n" not in text
+    assert path in text
+    assert len(text) < 600 + len(path)
+    return text
+
+
+@pytest.mark.parametrize("name", studies.names())
+@pytest.mark.parametrize("preset", ["demo", "short", "paper"])
+def test_every_study_plans_at_every_preset(name, preset):
+    study = load(name)
+    plan = study.runs(preset)
+    assert plan
+    assert len({run.path for run in plan}) == len({run.hash for run in plan}) == len(plan)
+    assert {run.preset for run in plan} == {preset}
+    for run in plan:
+        names.parse(run.network, "cifar")
+    assert study.for_preset(preset).stop_at.keys() <= {run.network for run in plan}
+
+
+def test_every_study_opens_with_its_question_what_is_expected_and_what_it_costs():
+    for name in studies.names():
+        text = (studies.EXPERIMENTS / f"{name}.toml").read_text()
+        assert text.startswith("# Question   ")
+        assert "\n# Expected   " in text
+        assert "\n# Cost       " in text
+
+
+def test_the_main_study_is_of_the_papers_depths():
+    plan = load("degradation").runs("paper")
+    depths = {kind: [names.parse(r.network).depth for r in plan if r.network.startswith(kind)] for kind in ("pl", "re")}
+    assert depths == {"pl": [20, 32, 44, 56], "re": [20, 32, 44, 56, 110]}
+    assert {run.schedule.iterations for run in plan} == {64_000}
+
+
+def test_the_1202_layer_net_is_planned_with_a_warm_up_and_stopped_early_in_the_demo_alone():
+    study = load("depth")
+    (run,) = study.runs("paper", only=["resnet-1202"])
+    assert str(run.path) == "cifar10/paper/resnet-1202/seed-0"
+    assert names.parse(run.network).blocks_per_stage == 200
+    assert run.schedule.warm_up == "auto"
+    assert study.for_preset("paper").stop_at == {}
+    assert 0 < study.for_preset("demo").stop_at["resnet-1202"] < study.runs("demo")[0].schedule.iterations
+
+
+def test_runs_come_in_the_order_of_the_file_once_each(file):
+    study = load(file(GOOD + "seeds = [1, 0, 1]\nvariants = [{}, {schedule.lr = 0.05}, {schedule.lr = 0.1}]\n"))
+    plan = study.runs("short")
+    assert [(run.network, run.variant, run.seed) for run in plan] == [
+        (network, variant, seed)
+        for network in ("plain-20", "resnet-20")
+        for variant in ("", "schedule.lr=0.05")
+        for seed in (1, 0)
+    ]
+
+
+def test_only_seeds_settings_and_data_of_the_command_line_win_over_the_file(file):
+    study = load(file(GOOD + "seeds = [5]\n[settings]\nschedule.lr = 0.05\noptimiser.momentum = 0.8\n"))
+    (run,) = study.runs("demo", only=["resnet-20"], seeds=[2], settings={"schedule.lr": 0.2}, data="cifar10")
+    assert (run.network, run.seed, run.schedule.lr, run.optimiser.momentum, run.data) == (
+        *("resnet-20", 2, 0.2, 0.8),
+        "cifar10",
+    )
+    assert run.variant == "optimiser.momentum=0.8,schedule.lr=0.2"
+
+
+def test_a_preset_changes_a_study(file):
+    study = load(
+        file(
+            GOOD
+            + "seeds = [0]\n[settings]\nschedule.lr = 0.05\noptimiser.momentum = 0.8\n"
+            + '[presets.demo]\nnetworks = ["plain-8"]\nseeds = [7]\nsettings.schedule.lr = 0.2\n'
+            + "stop_at = { plain-8 = 3 }\n"
+        )
+    )
+    (run,) = study.runs("demo")
+    assert (run.network, run.seed, run.schedule.lr, run.optimiser.momentum) == ("plain-8", 7, 0.2, 0.8)
+    assert study.for_preset("demo").stop_at == {"plain-8": 3}
+    assert [run.network for run in study.runs("short")] == ["plain-20", "resnet-20"]
+
+
+def test_a_setting_that_is_the_presets_own_names_no_variant():
+    assert load("degradation").runs("short", settings={"schedule.iterations": 8000})[0].variant == ""
+    assert load("degradation").runs("demo", settings={"schedule.iterations": 8000})[0].variant != ""
+
+
+def test_presets_that_belong_together_are_set_together():
+    assert preset_run("demo", "plain-20").log_every == presets()["demo"]["log_every"] == 10
+    plan = load("degradation").runs("demo", settings={"log_every": 20, "evaluate_every": 100})
+    assert (plan[0].log_every, plan[0].evaluate_every) == (20, 100)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "title is missing"),
+        (GOOD.replace('"t"', "5"), "title is no text"),
+        (GOOD.replace('"t"', r'"\u001b[2J"'), "title holds control characters"),
+        (HEAD, "names no network"),
+        (HEAD + "networks = []", "names no network"),
+        (HEAD + 'networks = "plain-20"', "names no network"),
+        (HEAD + 'networks = ["plain-21"]', "did you mean 'plain-20'?"),
+        (HEAD + 'networks = ["resnet-34"]', "did you mean 'resnet-32'?"),
+        (HEAD + 'networks = ["../../plain-20"]', "did you mean 'plain-20'?"),
+        (GOOD + "sed = [1]", "unknown key 'sed': did you mean 'seeds'?"),
+        (GOOD + "seeds = 1", "whole numbers from 0"),
+        (GOOD + "seeds = []", "whole numbers from 0"),
+        (GOOD + "seeds = [-1]", "whole numbers from 0"),
+        (GOOD + "seeds = [true]", "whole numbers from 0"),
+        (GOOD + "seeds = [0.5]", "whole numbers from 0"),
+        (GOOD + "seeds = [99999999999999999999]", "whole numbers from 0"),
+        (GOOD + "settings = 0", "settings is 0: a table"),
+        (GOOD + "settings = []", "settings is []: a table"),
+        (GOOD + "variants = []", "list of tables"),
+        (GOOD + "variants = {}", "list of tables"),
+        (GOOD + "variants = [1]", "list of tables"),
+        (GOOD + "presets = 1", "presets must be a table"),
+        (GOOD + "presets.dem = {}", "unknown preset 'dem': did you mean 'demo'?"),
+        (GOOD + "presets.demo = 1", "presets.demo must be a table"),
+        (GOOD + "presets.demo.settings = 5", "settings is 5: a table"),
+        (GOOD + "presets.demo.seeds = 5", "whole numbers from 0"),
+        (GOOD + "presets.demo.networks = ['plain-9']", "did you mean 'plain-8'?"),
+        (GOOD + "presets.demo.titel = 'x'", "did you mean 'title'?"),
+        (GOOD + "stop_at = 5", "a table of iterations by network"),
+        (GOOD + "stop_at = { plain-20 = 0 }", "a table of iterations by network"),
+        (GOOD + "stop_at = { plain-20 = 'x' }", "a table of iterations by network"),
+        (GOOD + "stop_at = { plain-32 = 5 }", "unknown network of stop_at 'plain-32'"),
+        (GOOD + "x = 1" + "0" * 5000, "cannot be read as an experiment file"),
+        (GOOD + "x = 0x1" + "0" * 5000, "cannot be read as an experiment file"),
+        (GOOD + "x = " + "[" * 3000 + "]" * 3000, "nested too deep"),
+        (GOOD + "x = " + "{a=" * 3000 + "1" + "}" * 3000, "nested too deep"),
+        (GOOD + "settings." + "a." * 3000 + "b = 1", "nested too deep"),
+        ("title = ", "cannot be read as an experiment file"),
+        (b"\xff\xfe\x00", "cannot be read as an experiment file"),
+        (b"\x00" * 100, "cannot be read as an experiment file"),
+    ],
+    ids=range(40),
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_name(content, said, file):
+    assert said in refusal(file(content))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("settings.schedul.lr = 1", "did you mean 'schedule.lr'?"),
+        ("settings.seed = 1", "seeds of the study, or --seeds"),
+        ("settings.data = 'digits'", "--data"),
+        ("settings.variant = '../..'", "they name the variant"),
+        ("variants = [{schedule.iterations = 'x'}]", "a whole number is needed"),
+    ],
+)
+def test_settings_are_checked_when_the_plan_is_made(line, said, file):
+    with pytest.raises(UserError) as caught:
+        load(file(GOOD + line)).runs("demo")
+    assert said in str(caught.value)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path):
+    path = tmp_path / "study.toml"
+    with path.open("wb") as sparse:
+        sparse.truncate(10**12)
+    assert "larger than 1,000,000 bytes" in refusal(str(path))
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    folder, pipe, loop = tmp_path / "folder.toml", tmp_path / "pipe.toml", tmp_path / "loop.toml"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    assert "is no file" in refusal(str(folder))
+    assert "is no file" in refusal(str(pipe))
+    assert "cannot be read" in refusal(str(loop))
+    assert "No such file" in refusal(str(tmp_path / "none.toml"))
+    assert "cannot be read" in refusal(str(tmp_path / ("n" * 300)) + ".toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("degradaton", "did you mean 'degradation'?"),
+        ("../experiments/degradation", "did you mean 'degradation'?"),
+        ("presets", "unknown study 'presets'"),
+        ("", "unknown study ''"),
+        ("degradation\n", "did you mean 'degradation'?"),
+        ("x" * 100_000, "unknown study"),
+    ],
+)
+def test_an_unknown_study_is_told_with_the_nearest(name, said):
+    with pytest.raises(UserError) as caught:
+        load(name)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_unknown_presets_and_networks_are_told_with_the_nearest():
+    study = load("degradation")
+    for arguments, said in (
+        ({"preset": "dem"}, "unknown preset 'dem': did you mean 'demo'?"),
+        (
+            {"preset": "demo", "only": ["plain-21"]},
+            "unknown network 'plain-21': a depth is 6n + 2, did you mean 'plain-20'",
+        ),
+        (
+            {"preset": "demo", "only": ["resnet-1202"]},
+            "study 'degradation' has no network 'resnet-1202': it has plain-20,",
+        ),
+        ({"preset": "demo", "settings": {"schedule.iteration": 5}}, "did you mean 'schedule.iterations'?"),
+        (
+            {"preset": "demo", "settings": {"seed": 5}},
+            "seed is no setting of a run: use seeds of the study",
+        ),
+        ({"preset": "demo", "seeds": [-1]}, "seed is -1"),
+    ):
+        with pytest.raises(UserError) as caught:
+            study.runs(**arguments)
+        assert said in str(caught.value)
+
+
+VALUES = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.dates() | st.datetimes() | st.times(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = ("title", "question", "expected", "paper", "networks", "seeds", "settings", "variants", "stop_at", "presets")
+#: Tables that are studies but for one or two of their values, and some that are nothing of the kind.
+TABLES = st.builds(
+    lambda changes: {**tomllib.loads(GOOD), **changes},
+    st.dictionaries(
+        st.sampled_from(KEYS) | st.text(max_size=8),
+        VALUES
+        | st.dictionaries(st.sampled_from(["demo", "short", "paper"]), st.dictionaries(st.sampled_from(KEYS), VALUES))
+        | st.lists(st.dictionaries(st.sampled_from(["schedule", "seed", "log_every"]), VALUES), min_size=1, max_size=2)
+        | st.dictionaries(st.sampled_from(["schedule.lr", "plain-20", "log_every", "data"]), VALUES, max_size=2),
+        max_size=3,
+    ),
+)
+
+
+@given(TABLES, st.sampled_from(["demo", "short", "paper"]))
+@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+def test_any_table_plans_or_is_refused_in_a_line(table, preset):
+    try:
+        study = studies._study("fuzzed", table)
+        plan = study.runs(preset)
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        assert all(len(run.path.parts) == 4 for run in plan)
+
+
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@example(content=b"a.b.c = 1\n[a.b]\nc = 1")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_any_bytes_are_refused_in_a_line(content, file):
+    refusal(file(content))
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_a_study_of_ours_with_bytes_changed_is_read_or_refused_in_a_line(data, file):
+    content = bytearray((studies.EXPERIMENTS / "depth.toml").read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = file(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    try:
+        load(path).runs("demo")
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "value"),
+    [
+        ("schedule.iterations=4000", "schedule.iterations", 4000),
+        ("schedule.lr=1e-2", "schedule.lr", 0.01),
+        (" schedule.lr = 0.5 ", "schedule.lr", 0.5),
+        ("schedule.warm_up=off", "schedule.warm_up", "off"),
+        ('schedule.warm_up="off"', "schedule.warm_up", "off"),
+        ("optimiser.nesterov=true", "optimiser.nesterov", True),
+        ("schedule.milestones=[0.5, 0.75]", "schedule.milestones", [0.5, 0.75]),
+        ("a=b=c", "a", "b=c"),
+        ("a=", "a", ""),
+        ("a=1\nb=2", "a", "1\nb=2"),
+        ("a=0x" + "f" * 5000, "a", "0x" + "f" * 5000),
+        ("a=" + "[" * 5000, "a", "[" * 5000),
+        ("a=" + "9" * 5000, "a", "9" * 5000),
+    ],
+    ids=range(13),
+)
+def test_words_of_the_command_line_are_read_as_toml_or_else_as_texts(word, key, value):
+    assert parse_settings([word]) == {key: value}
+
+
+@pytest.mark.parametrize("word", ["schedule.lr", "=5", "  =5", ""])
+def test_a_word_without_key_or_value_is_refused(word):
+    with pytest.raises(UserError, match=r"KEY=VALUE is needed, such as schedule\.iterations=4000"):
+        parse_settings([word])
+
+
+PAIRS = st.builds("{}={}".format, st.sampled_from(["schedule.lr", "log_every", "seed", "x"]), VALUES)
+
+
+@given(st.lists(st.text(max_size=40) | PAIRS, max_size=4))
+def test_any_words_are_settings_or_refused_in_a_line(words):
+    try:
+        load("degradation").runs("demo", settings=parse_settings(words))
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_study_made_in_python_needs_no_file():
+    study = Study("mine", "t", "q", "e", "p", networks=("plain-20",), variants=({"schedule.lr": 0.05}, {}))
+    assert [run.variant for run in study.runs("short")] == ["schedule.lr=0.05", ""]
