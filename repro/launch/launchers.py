@@ -70,12 +70,12 @@ def find(
     if find_spec(package) is None:
         raise UserError(f"--launcher {name} needs the package {package}: python -m pip install -e '.[{extra}]'")
     if name == "ray":
-        from repro.launch import ray
+        from repro.launch.ray import run_all
 
-        return Elsewhere(name, partial(ray.run_all, address=address, gpus=gpus or 0.0))
-    from repro.launch import slurm as jobs
+        return Elsewhere(name, partial(run_all, address=address, gpus=gpus or 0.0))
+    from repro.launch.slurm import check, submit_all
 
-    return Elsewhere(name, partial(jobs.run_all, settings=jobs.check(slurm or {}), gpus=int(gpus or 0)))
+    return Elsewhere(name, partial(submit_all, settings=check(slurm or {}), gpus=int(gpus or 0)))
 
 
 def _check_gpus(name: str, gpus: float | None) -> None:

@@ -1,0 +1,65 @@
+"""A run's folder as bytes: taken where it trained, put where its results belong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from repro.errors import RecordError
+from repro.records import RunFolder, replacing
+from repro.train import checkpoint
+
+#: File names and contents.
+Files = Mapping[str, bytes]
+
+
+def take(folder: RunFolder, *, previous: bool) -> Files:
+    """The files of a run's folder that there are.
+
+    Args:
+        folder: which.
+        previous: also the checkpoint before the newest one, for where that one turns out to be damaged.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    before = checkpoint.previous(folder.checkpoint_path)
+    paths = [path for path in _paths(folder) if previous or path != before]
+    return {path.name: path.read_bytes() for path in paths if path.exists()}
+
+
+def put(folder: RunFolder, files: Files) -> None:
+    """Write files that `take` gave into a folder; names other than those of a run's files are passed over.
+
+    A folder left half-way can be carried on: rows are written before the checkpoint that they led to, and the record
+    last. A checkpoint that gives way to a newer one is kept as the one before, until the run is complete.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    before = checkpoint.previous(folder.checkpoint_path)
+    for path in _paths(folder):
+        content = files.get(path.name)
+        if content is None or (path.exists() and path.read_bytes() == content):
+            continue
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+            if path == folder.checkpoint_path and path.exists() and before.name not in files:
+                path.replace(before)
+    if _complete(folder):
+        before.unlink(missing_ok=True)
+
+
+def _paths(folder: RunFolder) -> list[Path]:
+    newest = folder.checkpoint_path
+    tables = [folder.curve_path, folder.health_path, folder.responses_path]
+    return [*tables, checkpoint.previous(newest), newest, folder.record_path]
+
+
+def _complete(folder: RunFolder) -> bool:
+    try:
+        record = folder.read()
+    except RecordError:
+        return False
+    return record is not None and record["status"] == "complete"

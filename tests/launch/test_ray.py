@@ -1,0 +1,232 @@
+"""Studies on real Ray clusters of this machine: the same bits as here, whatever is lost on the way."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from mini import ROOT, bits, write_study
+
+from repro.errors import UserError
+from repro.run import main
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install -e '.[cluster]'"),
+    pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and more than one loopback address"),
+]
+#: Of a study's driver and its nodes: no report to Ray's makers, strangers kept out, a lost node noticed in seconds.
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": uuid.uuid4().hex * 2,
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "4",
+}
+
+
+def may_mount():
+    """Whether a process can be given an empty folder of its own in the place of one that others see."""
+    return bool(shutil.which("unshare")) and not subprocess.run(["unshare", "--mount", "true"]).returncode
+
+
+def family(pid):
+    """This process and all that it started, the oldest first."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def kill(process):
+    for pid in family(process.pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.wait()
+
+
+class Cluster:
+    """A head that trains nothing, and nodes with one CPU and a loopback address each."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.nodes = []
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        arguments = [f"--port={port}", "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={folder}"]
+        self.start("--head", *arguments)
+
+    def start_node(self, before=()):
+        host = f"127.0.0.{len(self.nodes) + 1}"
+        return self.start(f"--address={self.address}", f"--node-ip-address={host}", "--num-cpus=1", before=before)
+
+    def start(self, *arguments, before=()):
+        ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"]
+        ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
+        log = self.folder / f"node-{len(self.nodes)}.log"
+        with log.open("w") as file:
+            node = subprocess.Popen(
+                [*before, *ray, *ports, *arguments],
+                env={**ENVIRONMENT, "TMPDIR": str(self.folder)},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.nodes.append(node)
+        deadline = time.monotonic() + 60
+        while "Ray runtime started" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            assert node.poll() is None, log.read_text()
+            time.sleep(0.1)
+        return node
+
+
+@pytest.fixture
+def cluster():
+    # Not tmp_path: the path of a Unix socket below it may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    made = None
+    try:
+        made = Cluster(folder)
+        yield made
+    finally:
+        for node in made.nodes if made else []:
+            kill(node)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def command(study, results, *more):
+    options = ["--only", "plain-8,resnet-8", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
+    return [sys.executable, "-m", "repro.run", str(study), "--results", str(results), *options, *map(str, more)]
+
+
+def begin(*arguments):
+    return subprocess.Popen(
+        command(*arguments),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def records(results):
+    return [json.loads(path.read_text()) for path in sorted(results.glob("**/run.json"))]
+
+
+def under_way(results):
+    """How many runs have a checkpoint and are not complete."""
+    return sum(
+        json.loads(path.with_name("run.json").read_text())["status"] == "running"
+        for path in results.glob("**/checkpoint.pt")
+        if path.with_name("run.json").exists()
+    )
+
+
+def wait_until(condition, process, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """The study, and what it gives on this machine alone."""
+    folder = tmp_path_factory.mktemp("here")
+    study = write_study(folder, iterations=60)
+    assert main(command(study, folder / "results", "--jobs", 1)[3:]) == 0
+    return study, bits(folder / "results")
+
+
+def test_nodes_are_killed_others_join_and_all_runs_complete_with_the_same_bits(cluster, here, tmp_path):
+    study, expected = here
+    results = tmp_path / "results"
+    results.mkdir()
+    # To the second node the results folder is another one, empty and its own.
+    hidden = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{results}" && exec "$@"', "sh"]
+    nodes = [cluster.start_node(), cluster.start_node(before=hidden if may_mount() else [])]
+    driver = begin(study, results, "--launcher", "ray", "--address", cluster.address, "--checkpoint-every", 0.3)
+    try:
+        wait_until(lambda: under_way(results) == 2, driver)
+        for node in nodes:
+            kill(node)
+        cluster.start_node()
+        output, _ = driver.communicate(timeout=120)
+    finally:
+        kill(driver)
+    assert driver.returncode == 0, output
+    assert output.count("was lost: tried again from its last checkpoint") == 2
+    assert "[4/4]" in output
+    assert bits(results) == expected
+    begun = sorted([session["from"] for session in record["sessions"]] for record in records(results))
+    assert begun[:2] == [[0], [0]]
+    assert [len(starts) for starts in begun[2:]] == [2, 2]
+    assert all(starts[1] > 0 for starts in begun[2:])
+    assert not list(results.glob(".*"))
+    if not may_mount():
+        pytest.skip("needs the right to mount: only nodes that see the results folder could be had")
+
+
+def test_ctrl_c_stops_a_cluster_started_here_and_the_runs_carry_on_without_it(here, tmp_path):
+    study, expected = here
+    results = tmp_path / "results"
+    driver = begin(study, results, "--launcher", "ray", "--jobs", 1, "--checkpoint-every", 1000)
+    try:
+        wait_until(lambda: list(results.glob("**/curve.csv")), driver)
+        processes = family(driver.pid)
+        os.killpg(driver.pid, signal.SIGINT)
+        output, _ = driver.communicate(timeout=60)
+    finally:
+        kill(driver)
+    assert driver.returncode == 130, output
+    assert "stopped; the same command carries on" in output
+    (record,) = records(results)
+    assert record["status"] == "stopped"
+    assert 0 < record["iteration"] < 60
+    assert len(processes) > 4
+    assert not [pid for pid in processes if Path(f"/proc/{pid}/exe").exists()]
+    assert main(command(study, results, "--jobs", 1)[3:]) == 0
+    assert bits(results) == expected
+
+
+def test_what_cannot_be_had_is_said_in_one_line_at_once(tmp_path, monkeypatch, capsys):
+    from repro.launch import ray as launcher
+
+    study = write_study(tmp_path, iterations=10)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        assert main(command(study, tmp_path / "results", "--launcher", "ray", "--address", address)[3:]) == 2
+    assert f"no Ray cluster answers at {address}" in capsys.readouterr().err
+    nodes = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
+    monkeypatch.setattr(launcher.ray, "nodes", lambda: nodes)
+    launcher.check_room(4, 0.5)
+    with pytest.raises(UserError, match="CPU: 8, GPU: 0; the largest has CPU: 4, GPU: 1"):
+        launcher.check_room(8, 0)
