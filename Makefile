@@ -1,5 +1,6 @@
 # make demo   sets up .venv, trains the demo study, writes its report
 # make test   sets up .venv, checks style and types, runs all tests
+# make bench  measures speed for about ten minutes and writes reports/speed.md; leave the machine alone meanwhile
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,7 +20,9 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -p no:cacheprovider
+	mkdir -p build
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=build/benchmarks.json
+	$(BIN)/python tests/benchmarks/speed_page.py build/benchmarks.json reports/speed.md
 
 setup: .venv/.installed
 

@@ -1,0 +1,74 @@
+"""What the benchmarks share: made-up data, a run on it, and other processes."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from repro.data.augment import prepare
+from repro.data.dataset import Dataset
+from repro.launch.execute import make_net
+from repro.study import preset_run
+from repro.train.loop import Training
+from repro.train.precision import Numerics, best_precision, settle
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+ONE_THREAD = Numerics("cpu", best_precision("cpu"), 1)
+BATCH = 128
+
+
+def noise(images):
+    """CIFAR-10 as far as speed goes, with so many images in each set."""
+    pixels = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.arange(images) % 10
+    return Dataset("cifar10", pixels, labels, pixels, labels, tuple("0123456789"), 4, True, "noise")
+
+
+def begin(network, numerics=ONE_THREAD, images=2_000):
+    """A run of the preset "short" before its first iteration: the run, its training and its data."""
+    run, device = preset_run("short", network, 0), settle(numerics)
+    dataset = noise(images)
+    return run, Training.start(make_net(run, dataset, device), run, numerics), prepare(dataset, run.images, device)
+
+
+def write_cifar(folder):
+    """60,000 images of noise (1,000 of them different) as parquet files of PNG, in the columns of the hub."""
+    random = np.random.default_rng(0)
+    pictures = []
+    for pixels in random.integers(0, 256, (1_000, 32, 32, 3), dtype=np.uint8):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "png")
+        pictures.append({"bytes": stream.getvalue(), "path": "noise.png"})
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    for split, times in (("train", 50), ("test", 10)):
+        image = pa.array(pictures * times, kind)
+        label = pa.array(np.arange(1_000 * times) % 10, pa.int64())
+        pq.write_table(pa.table({"img": image, "label": label}), folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def command(*arguments, timeout=600):
+    """Run Python on these arguments and give what it prints.
+
+    Raises:
+        AssertionError: it fails; with the end of what it said.
+    """
+    words = [sys.executable, *map(str, arguments)]
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+    assert result.returncode == 0, result.stderr[-2000:] or result.stdout[-2000:]
+    return result.stdout
+
+
+def script(name, *arguments):
+    """Run a script of this folder and give the JSON of its last line."""
+    return json.loads(command(HERE / name, *arguments).splitlines()[-1])
