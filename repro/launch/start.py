@@ -22,7 +22,7 @@ from repro.launch.summary import finding, real_thing, results_table
 from repro.records import RunFolder
 from repro.spec import Run, override
 from repro.study import Study
-from repro.train.precision import Numerics, cores, resolve
+from repro.train.precision import Numerics, cores, fallback, resolve
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
     threads = numerics.threads if here else request.threads or 1
     how = f"by {elsewhere.name}" if elsewhere else f"{numerics.device}, {numerics.precision}, {jobs} at a time"
     _announce(study, plan, f"{how} with {threads} thread{'s' if threads > 1 else ''} each", console)
+    if here and not request.precision and (reason := fallback(numerics.device)):
+        console.print(f"It computes in {reason}.", soft_wrap=True, markup=False)
     options = Options(
         results=request.results,
         device=request.device,

@@ -101,6 +101,17 @@ def best_precision(device: str) -> str:
     return "fp32"
 
 
+def fallback(device: str) -> str | None:
+    """Why the best precision of this device is not bf16; None where it is."""
+    if best_precision(device) == "bf16":
+        return None
+    return {
+        "cpu": "fp32, because this processor does not multiply bf16 natively, and emulated it would be slower",
+        "cuda": "fp16 with loss scaling, because this GPU has no bf16",
+        "mps": "fp32, because lower precision has not been tried on MPS",
+    }[device]
+
+
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bf16 natively (AVX512-BF16 or AMX on x86). Emulated bf16 is slower than fp32."""
     if platform.machine().lower() not in ("x86_64", "amd64"):

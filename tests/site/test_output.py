@@ -86,6 +86,15 @@ def test_an_empty_folder_and_one_that_holds_only_reports_will_do(tmp_path: Path)
     assert contents(tmp_path / "reports") == {"a": "1", "local/a": "nested", ".gitkeep": ""}
 
 
+def test_the_page_of_the_benchmarks_may_be_there_before_the_report_and_stays(tmp_path: Path) -> None:
+    out = tmp_path / "reports"
+    out.mkdir()
+    (out / "speed.md").write_text("fast")
+    write(out, a="1")
+    write(out, a="2")
+    assert contents(out) == {"a": "2", "speed.md": "fast"}
+
+
 def test_a_file_as_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(OutputError, match="is a file"):

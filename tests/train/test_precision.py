@@ -5,7 +5,7 @@ import torch
 
 from repro.errors import RecordError, UserError
 from repro.train import precision
-from repro.train.precision import Numerics, resolve
+from repro.train.precision import Numerics, best_precision, fallback, resolve
 
 
 @pytest.fixture
@@ -47,6 +47,22 @@ def test_mps_is_fp32(machine):
 def test_a_cpu_takes_bf16_only_where_it_is_native(machine, flags, architecture, expected):
     machine(flags=flags, architecture=architecture)
     assert resolve(None, None, None, None) == Numerics("cpu", expected, 6)
+
+
+@pytest.mark.parametrize(
+    ("device", "pretended", "words"),
+    [
+        ("cpu", {"flags": "avx512f"}, "processor does not multiply bf16"),
+        ("cpu", {"flags": "avx512_bf16"}, None),
+        ("cuda", {"cuda": True, "bf16": False}, "fp16 with loss scaling"),
+        ("cuda", {"cuda": True, "bf16": True}, None),
+        ("mps", {"mps": True}, "not been tried on MPS"),
+    ],
+)
+def test_what_falls_back_says_why(machine, device, pretended, words):
+    machine(**pretended)
+    reason = fallback(device)
+    assert (reason is None) if words is None else (words in reason and reason.startswith(best_precision(device)))
 
 
 def test_what_is_asked_for_wins_over_the_machine_and_a_record_over_both(machine):
