@@ -1,0 +1,279 @@
+"""Runs as the tasks of a Slurm array job, submitted by submitit."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from submitit.core.utils import DelayedSubmission, UncompletedJobError
+from submitit.slurm.slurm import SlurmExecutor, SlurmJob
+
+from repro.errors import RecordError, UserError, unknown
+from repro.launch import local
+from repro.launch.execute import Options, Outcome, Progress, Stop
+from repro.launch.failure import reason
+from repro.records import RunFolder, read_curve
+from repro.spec import Run
+
+#: Seconds between looks at the files of runs, and between questions to Slurm, whose controller serves many.
+LOOK, ASK = 1.0, 15.0
+#: Minutes of a job, unless asked for otherwise. One that runs out of time is queued again and carries on.
+TIME = 60
+#: Seconds for Slurm to end a job after saying so.
+GRACE = 900.0
+#: How often a job may run out of time. Each time it has come further, so this only has to be many.
+MOST_TIMEOUTS = 10_000
+
+
+def check(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of jobs that submitit knows.
+
+    Raises:
+        UserError: any other, of which the nearest name is given; or a time that is no number of minutes.
+    """
+    known = SlurmExecutor._valid_parameters()
+    for name in settings:
+        if name not in known:
+            raise unknown("setting of --slurm", name, sorted(known))
+    if "time" in settings and not isinstance(settings["time"], int):
+        raise UserError(f"--slurm time={settings['time']}: a whole number of minutes is needed")
+    return dict(settings)
+
+
+def submit_all(
+    plan: Sequence[Run],
+    options: Options,
+    data: tuple[str, Path],
+    jobs: int,
+    tell: local.Tell,
+    stop: Stop,
+    *,
+    settings: Mapping[str, Any],
+    gpus: int = 0,
+) -> list[Outcome]:
+    """Carry out a plan as an array job, as `repro.launch.local.run_all` does here, and wait for its end.
+
+    The results folder and the images must be on a file system that the nodes share. A job that is preempted or runs
+    out of time writes a checkpoint, is queued again and carries on. So do jobs whose submitter has gone.
+
+    Args:
+        plan, options, data, tell, stop: as there. Once stopped, waiting jobs are cancelled and others write a
+            checkpoint and end.
+        jobs: how many runs side by side at most.
+        settings: of each job, by submitit's names for sbatch's options.
+        gpus: of each run.
+
+    Raises:
+        UserError: no Slurm here, or one that refuses the job.
+    """
+    if not shutil.which("sbatch"):
+        raise UserError("Slurm's commands are not on this machine: start this where sbatch is")
+    options = replace(options, results=options.results.resolve(), device=options.device or ("cuda" if gpus else None))
+    options.results.mkdir(parents=True, exist_ok=True)
+    threads = options.threads or options.default_threads or 1
+    executor = SlurmExecutor(options.results / ".slurm", max_num_timeout=MOST_TIMEOUTS)
+    executor.update_parameters(
+        **{
+            "job_name": "repro",
+            "time": TIME,
+            "cpus_per_task": threads,
+            # Since Slurm 22.05 steps do not take over what sbatch was given.
+            "srun_args": [f"--cpus-per-task={threads}"],
+            "array_parallelism": jobs,
+            **({"gpus_per_node": gpus} if gpus else {}),
+            **settings,
+        }
+    )
+    job = Job(options, (data[0], data[1].resolve()))
+    return _Watch(executor, job, local.longest_first(plan), tell, stop).until_the_end()
+
+
+@dataclass
+class Job:
+    """What a task of the array does: it trains a run, and takes what Slurm signals in the meantime."""
+
+    options: Options
+    data: tuple[str, Path]
+    stop: Stop = field(default_factory=Stop)
+    training: threading.Thread | None = None
+
+    def __call__(self, run: Run) -> Outcome:
+        """Train a run to its end, or until stopped by SIGINT, which the submitter sends.
+
+        Raises:
+            TimeoutError: Slurm said that it would end this job, and did not.
+        """
+        signal.signal(signal.SIGINT, self.stop)
+        signal.signal(signal.SIGTERM, self.stop)
+        outcomes: list[Outcome] = []
+        # In a thread of its own, so that a signal does not interrupt it in the midst of an iteration.
+        self.training = threading.Thread(target=self._train, args=(run, outcomes))
+        self.training.start()
+        self.training.join()
+        outcome = outcomes[0] if outcomes else Outcome(run, "stopped")
+        # SIGTERM precedes the end of a job that Slurm may queue again; one that ends by itself would not be.
+        deadline = time.monotonic() + GRACE
+        while outcome.status == "stopped" and self.stop.signal == signal.SIGTERM:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not ended {GRACE:g} seconds after SIGTERM")
+            time.sleep(0.2)
+        return outcome
+
+    def checkpoint(self, run: Run) -> DelayedSubmission:
+        """Called by submitit, in the main thread, where the job will be ended soon and then be queued again."""
+        self.stop(signal.SIGUSR2)
+        if self.training:
+            self.training.join()
+        return DelayedSubmission(Job(self.options, self.data), run)
+
+    def _train(self, run: Run, outcomes: list[Outcome]) -> None:
+        try:
+            outcomes += local.run_all([run], self.options, self.data, 1, _log, self.stop)
+        except UserError as error:  # of the images
+            outcomes.append(Outcome(run, "failed", str(error)))
+        except Exception as error:
+            outcomes.append(Outcome(run, "failed", reason(error, self.options.results)))
+            raise
+
+
+def _log(item: Progress | Outcome) -> None:
+    """Into the job's own log; the submitter sees what is in the run's folder."""
+    text = f"{item.status} {item.message}" if isinstance(item, Outcome) else item.note
+    if text:
+        print(text, flush=True)
+
+
+class _Watch:
+    """Jobs from their submission to their end, as the runs' files and Slurm's queue show it."""
+
+    def __init__(self, executor: SlurmExecutor, job: Job, plan: Sequence[Run], tell: local.Tell, stop: Stop) -> None:
+        self.executor, self.job, self.tell, self.stop = executor, job, tell, stop
+        self.later = list(plan)
+        self.told_busy: set[Run] = set()
+        self.jobs: dict[Run, SlurmJob] = {}
+        self.states: dict[Run, str] = {}
+        #: The last iteration told of each run.
+        self.told: dict[Run, int] = {}
+        self.outcomes: list[Outcome] = []
+
+    def until_the_end(self) -> list[Outcome]:
+        """Until every run has its outcome, or a signal came and all jobs have ended."""
+        due = time.monotonic()
+        while self.jobs or self.later:
+            if self.stop.signal:
+                self.later.clear()
+                due = min(due, time.monotonic() + LOOK)
+            for run in list(self.jobs):
+                self.look(run)
+            if time.monotonic() >= due:
+                self.submit()
+                if self.stop.signal:
+                    self.call_off()
+                self.ask()
+                due = time.monotonic() + ASK
+            time.sleep(LOOK)
+        return self.outcomes
+
+    def submit(self) -> None:
+        """Submit what no other process has claimed: its job would only wait for that one, and use up a node."""
+        free = [run for run in self.later if self.is_free(run)]
+        self.later = [run for run in self.later if run not in free]
+        if not free:
+            return
+        try:
+            jobs = self.executor.map_array(self.job, free)
+        except (OSError, RuntimeError) as error:
+            lines = [line for line in str(error).splitlines() if "error" in line] or [str(error)]
+            raise UserError(f"Slurm did not take the job: {lines[-1].strip()}") from error
+        for run, job in zip(free, jobs, strict=True):
+            self.jobs[run] = job
+            self.note(run, f"waits in Slurm's queue as job {job.job_id}, whose log is {job.paths.stdout}")
+
+    def is_free(self, run: Run) -> bool:
+        with RunFolder(self.job.options.results, run).claim() as free:
+            if not free and run not in self.told_busy:
+                self.told_busy.add(run)
+                self.tell(local.waiting(run, self.job.options))
+            return free
+
+    def look(self, run: Run) -> None:
+        """Tell of the rows that are new, and of the outcome if it is there."""
+        curve = RunFolder(self.job.options.results, run).curve_path
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a row that is being written
+                rows = read_curve(curve) if curve.exists() else []
+        except RecordError:
+            rows = []
+        last = self.job.options.last(run)
+        for row in rows:
+            if row.iteration > self.told.get(run, 0):
+                self.told[run] = row.iteration
+                self.tell(Progress(run, row.iteration, 0, last, row))
+        job = self.jobs[run]
+        if not job.paths.result_pickle.exists():
+            return
+        try:
+            self.finish(job.result())
+        except UncompletedJobError:
+            self.finish(Outcome(run, "failed", f"its Slurm job {job.job_id} failed: see {job.paths.stderr}"))
+
+    def ask(self) -> None:
+        """Find jobs that are queued again, and those that are gone without a result."""
+        found = _queue(self.jobs.values())
+        if found is None:
+            return
+        for run, job in list(self.jobs.items()):
+            before, now = self.states.get(run, "PENDING"), found.get(job.job_id, "gone")
+            self.states[run] = now
+            if before != "PENDING" and now == "PENDING":
+                self.note(run, "its job was queued again, to carry on from its checkpoint")
+            if before == now == "gone" and not job.paths.result_pickle.exists():
+                if self.stop.signal:
+                    del self.jobs[run]
+                else:
+                    message = f"its Slurm job {job.job_id} is gone: see {job.paths.stderr}; start again to carry on"
+                    self.finish(Outcome(run, "failed", message))
+
+    def call_off(self) -> None:
+        """Cancel jobs that wait, and have those that train write a checkpoint and end."""
+        ids = sorted({job.job_id.partition("_")[0] for job in self.jobs.values()})
+        if ids:
+            _call("scancel", "--state=PENDING", *ids)
+            _call("scancel", "--state=RUNNING", f"--signal={signal.SIGINT.value}", *ids)
+
+    def note(self, run: Run, text: str) -> None:
+        at = self.told.get(run, 0)
+        self.tell(Progress(run, at, at, self.job.options.last(run), None, text))
+
+    def finish(self, outcome: Outcome) -> None:
+        del self.jobs[outcome.run]
+        self.outcomes.append(outcome)
+        self.tell(outcome)
+
+
+def _queue(jobs: Iterable[SlurmJob]) -> dict[str, str] | None:
+    """The states of jobs that Slurm has not forgotten, by their ids; None where it does not answer."""
+    ids = sorted({job.job_id.partition("_")[0] for job in jobs})
+    if not ids:
+        return {}
+    answer = _call("squeue", "--noheader", "--array", "--format=%i %T", f"--jobs={','.join(ids)}")
+    if answer is None or (answer.returncode and "Invalid job id" not in answer.stderr):
+        return None
+    return dict(line.split(maxsplit=1) for line in answer.stdout.splitlines())
+
+
+def _call(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """Call one of Slurm's commands; None where it cannot be had, which may pass."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
