@@ -35,19 +35,22 @@ SHARES = {
 }
 
 
-def page(benchmarks: Sequence[Mapping[str, Any]], machine: Mapping[str, Any], when: str) -> str:
+def page(
+    benchmarks: Sequence[Mapping[str, Any]], machine: Mapping[str, Any], when: str, others: float | None = None
+) -> str:
     """The page in Markdown.
 
     Args:
         benchmarks: those of pytest-benchmark's JSON; each says by `extra_info` what it is about.
         machine: as `repro.environment.environment` gives it.
         when: the date.
+        others: share of the processors' time that other programs took meanwhile, if known.
     """
     found: dict[str, list[Mapping[str, Any]]] = {}
     for benchmark in benchmarks:
         found.setdefault(benchmark["extra_info"].get("about", ""), []).append(benchmark)
     sections = [
-        _head(machine, _cores(found), when),
+        _head(machine, _cores(found), when, others),
         _end_to_end(found),
         _choices(found),
         _steps(found),
@@ -60,7 +63,7 @@ def page(benchmarks: Sequence[Mapping[str, Any]], machine: Mapping[str, Any], wh
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _head(machine: Mapping[str, Any], cores: int | None, when: str) -> str:
+def _head(machine: Mapping[str, Any], cores: int | None, when: str, others: float | None) -> str:
     commit = (machine.get("commit") or "unknown")[:12] + (" with changes" if machine.get("changed") else "")
     rows = [
         ("processor", f"{machine['processor']}, {cores or '?'} cores used"),
@@ -69,6 +72,8 @@ def _head(machine: Mapping[str, Any], cores: int | None, when: str) -> str:
         ("code", f"commit {commit}"),
         ("measured", f"{when}, by `make bench`"),
     ]
+    if others is not None:
+        rows.append(("meanwhile", f"other programs took {100 * others:.0f} % of the processors' time"))
     return (
         "# Speed\n\nWhat `make bench` measured, written by it. Times are medians of n rounds, with the fastest and the "
         "slowest in brackets; ratios are of figures measured in turn, in one run, on one machine. Another machine has "
@@ -289,8 +294,8 @@ def _estimate(found: Mapping[str, list[Mapping[str, Any]]]) -> str:
         off = 100 * (each["estimated"] / each["taken"] - 1)
         rows.append((what, f"{each['estimated']:.0f} s", f"{each['taken']:.0f} s", f"{off:+.0f} %"))
     return (
-        "## What `--dry-run` says\n\nIts estimates for four networks of the demo, side by side, and what they took "
-        "right after (n = 1). The command's own time has its start-up in it.\n\n"
+        "## What `--dry-run` says\n\nIts estimates for networks of the demo, side by side, and what they took right "
+        "after (n = 1). The command's own time has its start-up in it.\n\n"
         + _table(rows, ("", "estimated", "taken", "off by"))
     )
 
@@ -353,7 +358,8 @@ def main() -> None:
     arguments = parser.parse_args()
     content = json.loads(arguments.benchmarks.read_text(encoding="utf-8"))
     arguments.page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(arguments.page, page(content["benchmarks"], environment(), date.today().isoformat()))
+    when = date.today().isoformat()
+    write_text(arguments.page, page(content["benchmarks"], environment(), when, content.get("others")))
     print(arguments.page)
 
 

@@ -11,7 +11,7 @@ from repro.launch.estimate import makespan, measure
 from repro.study import load
 from repro.train.precision import Numerics, best_precision, cores
 
-NETWORKS = ["plain-20", "resnet-20", "plain-56", "resnet-56"]
+NETWORKS = ["plain-44", "resnet-44"]
 
 
 @pytest.mark.timeout(1800)

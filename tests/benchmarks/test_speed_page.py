@@ -117,6 +117,7 @@ def test_estimates_are_told_with_how_far_they_were_off():
 def test_machine_and_versions_are_told_and_nothing_that_names_the_machine(tmp_path, monkeypatch, capsys):
     content = {
         "machine_info": {"node": "secret-host"},
+        "others": 0.123,
         "benchmarks": [step(20, 0.1), {**LIMITS[0], "fullname": "/home/somebody/test"}],
     }
     (tmp_path / "in.json").write_text(json.dumps(content))
@@ -125,6 +126,7 @@ def test_machine_and_versions_are_told_and_nothing_that_names_the_machine(tmp_pa
     speed_page.main()
     text = (tmp_path / "new" / "speed.md").read_text()
     assert "Imagined CPU" in text and "torch 2.9.0" in text and "commit 0123456789ab" in text
+    assert "other programs took 12 %" in text
     assert not re.search(r"secret-host|somebody|/tmp|/home", text)
 
 
