@@ -20,6 +20,7 @@ from ray.exceptions import ActorUnavailableError, RayError
 from repro.data import load
 from repro.errors import UserError
 from repro.launch.execute import Options, Outcome, Progress, Stop
+from repro.launch.failure import reason
 from repro.launch.local import ASK_AGAIN, Tell, longest_first, waiting
 from repro.launch.transfer import put, take
 from repro.launch.worker import Hello, Item, Worker
@@ -132,7 +133,8 @@ class _Hand:
     told_to_stop: bool = False
     #: Why the last files of its run could not be written here.
     problem: str = ""
-    #: Holds the run that trains apart against other processes.
+    #: Of a run that trains apart: where its results belong, and what holds that against other processes.
+    folder: RunFolder | None = None
     claim: ExitStack = field(default_factory=ExitStack)
 
 
@@ -218,12 +220,13 @@ class _Crew:
             else:
                 self.finish(Outcome(item.run, "failed", hand.problem) if hand.problem else item)
         else:
-            folder = RunFolder(self.options.results, hand.run)
+            assert hand.folder
             try:
-                put(folder, item)
+                hand.folder.check()
+                put(hand.folder, item)
                 hand.problem = ""
-            except OSError as error:
-                hand.problem = f"its files could not be written to {folder.path}: {error.strerror or error}"
+            except (OSError, UserError) as error:
+                hand.problem = str(error) if isinstance(error, UserError) else reason(error, hand.folder.path)
 
     def feed(self) -> None:
         """Give the idle something to do; hire and dismiss so that there is a worker per run that is left."""
@@ -242,7 +245,7 @@ class _Crew:
         wanted = min(self.jobs, at_work + len(self.queue) + len(self.later))
         # Those that are still being started go first.
         spare = sorted((hand for hand in self.hands if not hand.run), key=lambda hand: hand.host is not None)
-        for hand in spare[: len(self.hands) - wanted]:
+        for hand in spare[: max(0, len(self.hands) - wanted)]:
             self.dismiss(hand)
         while len(self.hands) < wanted:
             actor = self.hire()
@@ -251,16 +254,16 @@ class _Crew:
     def give(self, hand: _Hand, run: Run) -> None:
         files = None
         if not hand.shared:
-            folder = RunFolder(self.options.results, run)
+            hand.folder = RunFolder(self.options.results, run)
             try:
-                if not hand.claim.enter_context(folder.claim()):
+                if not hand.claim.enter_context(hand.folder.claim()):
                     hand.claim.close()
                     self.postpone(run)
                     return
-                files = take(folder, previous=True)
+                files = take(hand.folder, previous=True)
             except OSError as error:
                 hand.claim.close()
-                self.finish(Outcome(run, "failed", f"{folder.path}: {error.strerror or error}"))
+                self.finish(Outcome(run, "failed", reason(error, hand.folder.path)))
                 return
         hand.run, hand.problem = run, ""
         hand.actor.begin.remote(run, files)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 import shutil
 import signal
 import subprocess
@@ -166,19 +169,18 @@ class _Watch:
 
     def until_the_end(self) -> list[Outcome]:
         """Until every run has its outcome, or a signal came and all jobs have ended."""
-        due = time.monotonic()
+        due, stopping = time.monotonic(), False
         while self.jobs or self.later:
-            if self.stop.signal:
-                self.later.clear()
-                due = min(due, time.monotonic() + LOOK)
             for run in list(self.jobs):
                 self.look(run)
-            if time.monotonic() >= due:
-                self.submit()
+            if time.monotonic() >= due or (self.stop.signal and not stopping):
                 if self.stop.signal:
+                    stopping = True
+                    self.later.clear()
                     self.call_off()
+                self.submit()
                 self.ask()
-                due = time.monotonic() + ASK
+                due = time.monotonic() + (LOOK if stopping else ASK)
             time.sleep(LOOK)
         return self.outcomes
 
@@ -189,10 +191,11 @@ class _Watch:
         if not free:
             return
         try:
-            jobs = self.executor.map_array(self.job, free)
+            with contextlib.redirect_stderr(io.StringIO()):  # submitit repeats there what the error says
+                jobs = self.executor.map_array(self.job, free)
         except (OSError, RuntimeError) as error:
-            lines = [line for line in str(error).splitlines() if "error" in line] or [str(error)]
-            raise UserError(f"Slurm did not take the job: {lines[-1].strip()}") from error
+            said = list(dict.fromkeys(re.findall(r"error: (.*)", str(error)))) or [str(error)]
+            raise UserError(f"Slurm did not take the job: {'; '.join(said)}") from error
         for run, job in zip(free, jobs, strict=True):
             self.jobs[run] = job
             self.note(run, f"waits in Slurm's queue as job {job.job_id}, whose log is {job.paths.stdout}")
@@ -236,12 +239,13 @@ class _Watch:
             self.states[run] = now
             if before != "PENDING" and now == "PENDING":
                 self.note(run, "its job was queued again, to carry on from its checkpoint")
-            if before == now == "gone" and not job.paths.result_pickle.exists():
-                if self.stop.signal:
-                    del self.jobs[run]
-                else:
-                    message = f"its Slurm job {job.job_id} is gone: see {job.paths.stderr}; start again to carry on"
-                    self.finish(Outcome(run, "failed", message))
+            if now != "gone" or job.paths.result_pickle.exists():
+                continue
+            if self.stop.signal:
+                del self.jobs[run]
+            elif before == "gone":  # for long enough that a result would have shown up
+                message = f"its Slurm job {job.job_id} is gone: see {job.paths.stderr}; start again to carry on"
+                self.finish(Outcome(run, "failed", message))
 
     def call_off(self) -> None:
         """Cancel jobs that wait, and have those that train write a checkpoint and end."""

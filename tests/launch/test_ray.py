@@ -12,11 +12,16 @@ import time
 import uuid
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from mini import ROOT, bits, write_study
+from mini import bits, write_study
+from processes import begin, command, family, kill, records, wait_until
 
+from repro import study as studies
 from repro.errors import UserError
+from repro.launch.execute import Options, Outcome, Progress, Stop
+from repro.launch.worker import Hello
 from repro.run import main
 
 pytestmark = [
@@ -41,29 +46,6 @@ ENVIRONMENT = {
 def may_mount():
     """Whether a process can be given an empty folder of its own in the place of one that others see."""
     return bool(shutil.which("unshare")) and not subprocess.run(["unshare", "--mount", "true"]).returncode
-
-
-def family(pid):
-    """This process and all that it started, the oldest first."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            continue
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
-
-
-def kill(process):
-    for pid in family(process.pid):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    process.wait()
 
 
 class Cluster:
@@ -118,27 +100,6 @@ def cluster():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def command(study, results, *more):
-    options = ["--only", "plain-8,resnet-8", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
-    return [sys.executable, "-m", "repro.run", str(study), "--results", str(results), *options, *map(str, more)]
-
-
-def begin(*arguments):
-    return subprocess.Popen(
-        command(*arguments),
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def records(results):
-    return [json.loads(path.read_text()) for path in sorted(results.glob("**/run.json"))]
-
-
 def under_way(results):
     """How many runs have a checkpoint and are not complete."""
     return sum(
@@ -146,14 +107,6 @@ def under_way(results):
         for path in results.glob("**/checkpoint.pt")
         if path.with_name("run.json").exists()
     )
-
-
-def wait_until(condition, process, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +125,9 @@ def test_nodes_are_killed_others_join_and_all_runs_complete_with_the_same_bits(c
     # To the second node the results folder is another one, empty and its own.
     hidden = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{results}" && exec "$@"', "sh"]
     nodes = [cluster.start_node(), cluster.start_node(before=hidden if may_mount() else [])]
-    driver = begin(study, results, "--launcher", "ray", "--address", cluster.address, "--checkpoint-every", 0.3)
+    driver = begin(
+        ENVIRONMENT, study, results, "--launcher", "ray", "--address", cluster.address, "--checkpoint-every", 0.3
+    )
     try:
         wait_until(lambda: under_way(results) == 2, driver)
         for node in nodes:
@@ -197,7 +152,7 @@ def test_nodes_are_killed_others_join_and_all_runs_complete_with_the_same_bits(c
 def test_ctrl_c_stops_a_cluster_started_here_and_the_runs_carry_on_without_it(here, tmp_path):
     study, expected = here
     results = tmp_path / "results"
-    driver = begin(study, results, "--launcher", "ray", "--jobs", 1, "--checkpoint-every", 1000)
+    driver = begin(ENVIRONMENT, study, results, "--launcher", "ray", "--jobs", 1, "--checkpoint-every", 1000)
     try:
         wait_until(lambda: list(results.glob("**/curve.csv")), driver)
         processes = family(driver.pid)
@@ -214,6 +169,82 @@ def test_ctrl_c_stops_a_cluster_started_here_and_the_runs_carry_on_without_it(he
     assert not [pid for pid in processes if Path(f"/proc/{pid}/exe").exists()]
     assert main(command(study, results, "--jobs", 1)[3:]) == 0
     assert bits(results) == expected
+
+
+class Fake:
+    """A worker without a cluster. Calls are answered when their answers are fetched."""
+
+    def __init__(self, behave, hello=lambda: Hello("node", None)):
+        self.runs = []
+        self.begin = SimpleNamespace(remote=lambda run, files: self.runs.append(run))
+        self.hello = SimpleNamespace(remote=lambda: hello)
+        self.ask = SimpleNamespace(remote=lambda known: lambda: behave(self.runs[-1], known) if self.runs else [])
+
+
+@pytest.fixture
+def crew(monkeypatch, tmp_path):
+    """Makes the launcher's crew for two runs, from the function that hires; and all that it tells."""
+    from repro.launch import ray as launcher
+
+    monkeypatch.setattr(launcher.ray, "wait", lambda answers, **options: (answers, []))
+    monkeypatch.setattr(launcher.ray, "get", lambda answer: answer())
+    monkeypatch.setattr(launcher.ray, "kill", lambda actor: None)
+    plan = studies.load(str(write_study(tmp_path, iterations=10))).runs("demo", only=["plain-8"])
+    told = []
+
+    def make(hire):
+        return launcher._Crew(plan, Options(results=tmp_path / "results"), 2, told.append, Stop(), hire)
+
+    return make, told, plan
+
+
+def lost(reason="The actor died"):
+    from ray.exceptions import RayActorError
+
+    raise RayActorError(error_msg=reason)
+
+
+def test_a_run_whose_worker_is_lost_each_time_fails_alone(crew):
+    make, told, (bad, good) = crew
+
+    def behave(run, known):
+        return lost() if run == bad else [Outcome(run, "complete")]
+
+    outcomes = {outcome.run: outcome for outcome in make(lambda: Fake(behave)).work()}
+    assert outcomes[good] == Outcome(good, "complete")
+    assert outcomes[bad].status == "failed"
+    assert "lost 4 times at the same checkpoint" in outcomes[bad].message
+    notes = [item.note for item in told if isinstance(item, Progress)]
+    assert notes == ["its worker on node was lost: tried again from its last checkpoint"] * 3
+
+
+def test_a_run_whose_workers_are_lost_is_tried_for_as_long_as_it_gets_further(crew):
+    make, told, (unlucky, other) = crew
+    tries = iter(range(10))
+
+    def hire():
+        began_at = next(tries, None)
+
+        def behave(run, known):
+            if run == other:
+                return [Outcome(run, "complete")]
+            if not known:
+                return [Progress(run, began_at, began_at, 10, None)]
+            return [Outcome(run, "complete")] if began_at == 9 else lost()
+
+        return Fake(behave)
+
+    assert {outcome.run: outcome.status for outcome in make(hire).work()} == {unlucky: "complete", other: "complete"}
+    assert sum("was lost" in item.note for item in told if isinstance(item, Progress)) >= 8
+
+
+def test_workers_that_cannot_start_end_the_study_with_the_reason(crew):
+    make, _, _ = crew
+    reason = "The actor died:\nModuleNotFoundError: No module named 'repro'"
+    with pytest.raises(
+        UserError, match=r"no node .* can start a worker: ModuleNotFoundError: No module named 'repro'$"
+    ):
+        make(lambda: Fake(None, hello=lambda: lost(reason))).work()
 
 
 def test_what_cannot_be_had_is_said_in_one_line_at_once(tmp_path, monkeypatch, capsys):

@@ -1,0 +1,66 @@
+"""Starts commands as a user would, waits for what they do, and leaves none of their processes behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mini import ROOT
+
+
+def command(study, results, *more):
+    """Trains the mini study the same way anywhere."""
+    options = ["--only", "plain-8,resnet-8", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
+    return [sys.executable, "-m", "repro.run", str(study), "--results", str(results), *options, *map(str, more)]
+
+
+def begin(environment, *arguments):
+    return subprocess.Popen(
+        command(*arguments),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition, process, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+
+
+def records(results):
+    return [json.loads(path.read_text()) for path in sorted(results.glob("**/run.json"))]
+
+
+def family(pid):
+    """This process and all that it started, the oldest first."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def kill(process):
+    """With all its family, at once."""
+    if process.poll() is None:
+        for pid in family(process.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+    process.wait()

@@ -1,0 +1,61 @@
+"""What is asked of other machines is checked before anything is begun, and said in one line where it cannot be had."""
+
+import sys
+
+import pytest
+from mini import write_study
+
+from repro.errors import UserError
+from repro.launch.launchers import find
+from repro.run import main
+
+
+@pytest.mark.parametrize(("name", "package", "extra"), [("ray", "ray", "cluster"), ("slurm", "submitit", "slurm")])
+def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it(
+    tmp_path, monkeypatch, capsys, name, package, extra
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    study = write_study(tmp_path, iterations=10)
+    assert main([str(study), "--launcher", name, "--results", str(tmp_path / "results")]) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        f"repro.run: --launcher {name} needs the package {package}: python -m pip install -e '.[{extra}]'\n"
+    )
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--launcher", "rya"], "unknown launcher 'rya': did you mean 'ray'?"),
+        (["--address", "head:6379"], "--address is for --launcher ray, not local"),
+        (["--slurm", "time=60"], "--slurm is for --launcher slurm, not local"),
+        (["--launcher", "slurm", "--slurm", "time"], "--slurm time: KEY=VALUE is needed, such as time=240"),
+        (["--launcher", "slurm", "--address", "head:6379"], "--address is for --launcher ray, not slurm"),
+        (["--gpus-per-run", "1"], "--gpus-per-run is for --launcher ray and slurm, not local"),
+        (["--launcher", "ray", "--gpus-per-run", "-1"], "more than 0 is needed"),
+        (["--launcher", "ray", "--gpus-per-run", "nan"], "more than 0 is needed"),
+        (["--launcher", "ray", "--gpus-per-run", "1.5"], "a whole number is needed above 1"),
+        (["--launcher", "slurm", "--gpus-per-run", "0.5"], "a whole number is needed"),
+        (["--launcher", "ray", "--device", "cud"], "unknown device 'cud': did you mean 'cuda'?"),
+        (["--launcher", "slurm", "--precision", "fp33"], "unknown precision 'fp33': did you mean 'fp32'?"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(tmp_path, capsys, options, words):
+    assert main([str(write_study(tmp_path, iterations=10)), *options]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.splitlines()) == 1
+
+
+def test_settings_of_slurm_are_those_that_submitit_knows():
+    check = pytest.importorskip("repro.launch.slurm", reason="submitit is not installed").check
+    assert check({"partition": "gpu", "time": 240}) == {"partition": "gpu", "time": 240}
+    with pytest.raises(UserError, match="unknown setting of --slurm 'partitoin': did you mean 'partition'"):
+        check({"partitoin": "gpu"})
+    with pytest.raises(UserError, match="time=1-00: a whole number of minutes is needed"):
+        check({"time": "1-00"})
+
+
+def test_this_machine_is_nowhere_else():
+    assert find("local") is None

@@ -1,0 +1,200 @@
+"""Studies on a real Slurm of one node, which these tests start and end: preempted or stopped, the same bits as here."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from mini import bits, write_study
+from processes import begin, command, kill, records, wait_until
+
+from repro.run import main
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed: pip install -e '.[slurm]'"),
+    pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason="Slurm is not installed: slurm-wlm, munge"),
+    pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() != 0, reason="Slurm's daemons need root"),
+]
+
+CONFIGURATION = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmUser=root
+AuthType=auth/munge
+# A job that is queued again waits as long as a credential is valid.
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+SlurmctldParameters=preempt_send_user_signal
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+KillWait=5
+NodeName=here NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=low Nodes=here Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=60
+PartitionName=high Nodes=here MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
+"""
+
+
+def free_ports(number):
+    probes = [socket.socket() for _ in range(number)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Slurm:
+    """Controller and node daemon with a configuration of their own, and what they are asked."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.daemons = []
+        self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "SLURM_CONF": str(folder / "slurm.conf")}
+
+    def start(self):
+        key = self.folder / "munge.key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o600)
+        for name in ("state", "spool"):
+            (self.folder / name).mkdir()
+        text = CONFIGURATION.format(host=socket.gethostname().split(".")[0], folder=self.folder, ports=free_ports(2))
+        (self.folder / "slurm.conf").write_text(text)
+        files = [f"--{name}-file={self.folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
+        # Forced: it does not like keys below a folder that others may write to, such as /tmp.
+        self.daemon("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket", *files)
+        self.wait_for(lambda: (self.folder / "munge.socket").exists())
+        self.daemon("slurmctld", "-D", "-i")
+        self.daemon("slurmd", "-D", "-N", "here")
+        self.wait_for(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T"))
+
+    def daemon(self, *command):
+        with (self.folder / f"{command[0]}.out").open("w") as log:
+            self.daemons.append(
+                subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, start_new_session=True)
+            )
+
+    def stop(self):
+        """End its jobs, whose processes are no children of its daemons, and then those."""
+        deadline = time.monotonic() + 20
+        while self.ask("squeue", "--noheader") and time.monotonic() < deadline:
+            self.ask("scancel", "--user=root", "--state=PENDING")
+            self.ask("scancel", "--user=root", "--full", "--signal=KILL")
+            time.sleep(0.5)
+        for daemon in reversed(self.daemons):
+            kill(daemon)
+
+    def wait_for(self, condition, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            logs = "\n".join(path.read_text() for path in self.folder.glob("*.out"))
+            assert time.monotonic() < deadline, logs
+            assert all(daemon.poll() is None for daemon in self.daemons), logs
+            time.sleep(0.2)
+
+    def ask(self, *command):
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    made = Slurm(folder)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """The study, and what it gives on this machine alone."""
+    folder = tmp_path_factory.mktemp("here")
+    study = write_study(folder, iterations=160, seeds="0")
+    assert main(command(study, folder / "results", "--jobs", 1)[3:]) == 0
+    return study, bits(folder / "results")
+
+
+def rows(results):
+    """Rows of each curve that there is."""
+    return [len(path.read_text().splitlines()) - 1 for path in sorted(results.glob("**/curve.csv"))]
+
+
+def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, here, tmp_path):
+    study, expected = here
+    driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 1000)
+    try:
+        wait_until(lambda: len(rows(tmp_path)) == 2 and min(rows(tmp_path)) > 1, driver)
+        assert slurm.ask("sbatch", "--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 1")
+        output, _ = driver.communicate(timeout=150)
+    finally:
+        kill(driver)
+    assert driver.returncode == 0, output
+    assert "[2/2]" in output
+    assert bits(tmp_path) == expected
+    for record in records(tmp_path):
+        first, second = record["sessions"]
+        assert (first["from"], first["how"]) == (0, "stopped")
+        assert 10 < first["to"] == second["from"] < 160
+    logs = [path.read_text() for path in (tmp_path / ".slurm").glob("*_log.err")]
+    assert all("this job is preempted" in log for log in logs)
+    assert len(logs) == 2
+
+
+def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):
+    study, expected = here
+    options = ["--launcher", "slurm", "--jobs", 1, "--checkpoint-every", 1000, "--slurm", "partition=low"]
+    driver = begin(slurm.environment, study, tmp_path, *options)
+    try:
+        wait_until(lambda: rows(tmp_path) and rows(tmp_path)[0] > 1, driver)
+        states = slurm.ask("squeue", "--noheader", "--array", "--format=%T").split()
+        driver.send_signal(signal.SIGINT)
+        output, _ = driver.communicate(timeout=60)
+    finally:
+        kill(driver)
+    assert sorted(states) == ["PENDING", "RUNNING"]
+    assert driver.returncode == 130, output
+    assert "stopped; the same command carries on" in output
+    (record,) = records(tmp_path)
+    assert record["status"] == "stopped"
+    assert 10 < record["iteration"] < 160
+    slurm.wait_for(lambda: not slurm.ask("squeue", "--noheader"))
+    assert main(command(study, tmp_path, "--jobs", 1)[3:]) == 0
+    assert bits(tmp_path) == expected
+
+
+def test_what_slurm_refuses_is_said_in_one_line(slurm, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    study = write_study(tmp_path, iterations=10)
+    options = ["--launcher", "slurm", "--slurm", "partition=gone"]
+    assert main(command(study, tmp_path / "results", *options)[3:]) == 2
+    error = capsys.readouterr().err
+    assert "Slurm did not take the job" in error
+    assert "invalid partition specified: gone" in error
+    assert len(error.splitlines()) == 1

@@ -1,0 +1,165 @@
+"""What a job of Slurm does when told to end, and what is said of jobs that leave nothing behind; without a Slurm."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from mini import write_study
+
+from repro import study as studies
+from repro.launch.execute import Options, Outcome, Progress, Stop
+from repro.records import RunFolder
+
+launcher = pytest.importorskip("repro.launch.slurm", reason="submitit is not installed: pip install -e '.[slurm]'")
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def run(tmp_path):
+    return studies.load(str(write_study(tmp_path, iterations=5000, seeds="0"))).runs("demo", only=["plain-8"])[0]
+
+
+@pytest.fixture
+def job(tmp_path):
+    options = Options(results=tmp_path / "results", device="cpu", precision="fp32", default_threads=1)
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield launcher.Job(options, ("digits", tmp_path))
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+def send(folder, *numbers):
+    """In a thread: signals to this process once the run has rows, each after what the one before led to."""
+
+    def work():
+        wait_for(folder.curve_path.exists)
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            wait_for(lambda: folder.read()["status"] == "stopped")
+            time.sleep(0.5)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_after_sigterm_it_leaves_a_checkpoint_and_waits_for_its_end(job, run):
+    folder = RunFolder(job.options.results, run)
+    began = time.monotonic()
+    sender = send(folder, signal.SIGTERM, signal.SIGINT)
+    outcome = job(run)
+    sender.join()
+    assert outcome.status == "stopped"
+    assert folder.read()["status"] == "stopped"
+    assert folder.checkpoint_path.exists()
+    assert time.monotonic() - began > 0.5
+
+
+def test_an_end_that_does_not_come_is_no_result(job, run, monkeypatch):
+    monkeypatch.setattr(launcher, "GRACE", 0.5)
+    sender = send(RunFolder(job.options.results, run), signal.SIGTERM)
+    with pytest.raises(TimeoutError, match=r"not ended 0\.5 seconds after SIGTERM"):
+        job(run)
+    sender.join()
+
+
+class Jobs:
+    """In the place of submitit's executor: takes jobs that leave nothing behind."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def map_array(self, function, runs):
+        names = ("stdout", "stderr", "result_pickle")
+        paths = SimpleNamespace(**{name: self.folder / name for name in names})
+        return [SimpleNamespace(job_id=f"7_{index}", paths=paths) for index in range(len(runs))]
+
+
+@pytest.fixture
+def watched(job, run, tmp_path, monkeypatch):
+    """Watches that job with these answers of squeue, one after another; and all that is told and called."""
+    monkeypatch.setattr(launcher, "LOOK", 0.0)
+    monkeypatch.setattr(launcher, "ASK", 0.0)
+    told, called, stop = [], [], Stop()
+
+    def watch(answers=()):
+        left = iter(answers)
+
+        def call(*command):
+            called.append(command)
+            if command[0] == "squeue":
+                code, output = next(left)
+                return subprocess.CompletedProcess(command, code, output, output)
+            return subprocess.CompletedProcess(command, 0, "", "")
+
+        monkeypatch.setattr(launcher, "_call", call)
+        return launcher._Watch(Jobs(tmp_path), job, [run], told.append, stop).until_the_end()
+
+    return watch, told, called, stop
+
+
+GONE = (1, "slurm_load_jobs error: Invalid job id specified")
+
+
+def test_a_job_that_is_gone_without_a_result_fails_its_run(watched, run):
+    watch, told, called, _ = watched
+    silence = (1, "slurm_load_jobs error: Unable to contact slurm controller")
+    (outcome,) = watch([(0, "7_0 RUNNING\n"), GONE, silence, (0, "7_0 RUNNING\n"), GONE, GONE])
+    assert outcome.status == "failed"
+    assert "its Slurm job 7_0 is gone" in outcome.message
+    assert told[-1] == outcome
+    assert all(command[0] == "squeue" for command in called)
+
+
+def test_a_job_that_is_queued_again_is_told(watched, run):
+    watch, told, _, _ = watched
+    watch([(0, "7_0 PENDING\n"), (0, "7_0 RUNNING\n"), (0, "7_0 PENDING\n"), GONE, GONE])
+    notes = [item.note for item in told if isinstance(item, Progress)]
+    assert notes[0].startswith("waits in Slurm's queue as job 7_0, whose log is ")
+    assert notes[1:] == ["its job was queued again, to carry on from its checkpoint"]
+
+
+def test_once_stopped_jobs_are_called_off_until_none_is_left(watched):
+    watch, told, called, stop = watched
+
+    def answers():
+        yield 0, "7_0 PENDING\n"
+        stop(signal.SIGINT)
+        yield 0, "7_0 RUNNING\n"
+        yield 0, "7_0 COMPLETING\n"
+        yield GONE
+
+    assert watch(answers()) == []
+    assert [item for item in told if isinstance(item, Outcome)] == []
+    names = [command[0] for command in called]
+    assert names == ["squeue", "squeue", "scancel", "scancel", "squeue", "scancel", "scancel", "squeue"]
+    assert called[2] == ("scancel", "--state=PENDING", "7")
+    assert called[3] == ("scancel", "--state=RUNNING", "--signal=2", "7")
+
+
+def test_a_run_that_another_process_has_claimed_is_not_submitted(watched, job, run):
+    watch, told, called, stop = watched
+    with RunFolder(job.options.results, run).claim():
+        threading.Timer(0.2, stop, [signal.SIGINT]).start()
+        assert watch() == []
+    assert [item.note for item in told] == ["another process is training it: waiting for it"]
+    assert called == []
+
+
+def test_a_failure_on_the_way_is_an_outcome(job, run, tmp_path):
+    broken = launcher.Job(job.options, ("cifar10", tmp_path / "missing"))
+    outcome = broken(run)
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "failed"
+    assert str(tmp_path / "missing") in outcome.message
