@@ -102,7 +102,7 @@ class Display:
         if item.note:
             self.console.print(Text(f"{label(run)}: {printable(item.note)}"), soft_wrap=True)
         since, first = self.began.get(run, (now, item.iteration))
-        if item.iteration <= first:  # it was waiting until now, or was put back to its last checkpoint
+        if item.note or item.iteration <= first:  # it was waiting until now, or begins from a checkpoint
             since, first = self.began[run] = now, item.iteration
         done = item.iteration - first
         left = (now - since) / done * (item.end - item.iteration) if done > 0 else math.nan
