@@ -114,7 +114,7 @@ def test_an_incomplete_seed_does_not_enter_the_mean(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "top"), [((9.7, 13.3), 20), ((16.0, 18.2), 30), ((16.0, 30.0), 40), ((1.0, 2.0), 5), ((18.0, 85.0), 30)]
+    ("ends", "top"), [((9.7, 13.3), 20), ((16.0, 18.2), 30), ((16.0, 30.0), 40), ((1.0, 2.0), 5), ((18.0, 85.0), 100)]
 )
 def test_the_axis_of_errors_leaves_a_quarter_of_room(tmp_path: Path, ends: tuple[float, float], top: float) -> None:
     for network, end in zip(("plain-20", "plain-56"), ends, strict=True):
@@ -262,3 +262,21 @@ def test_a_net_that_was_never_evaluated_is_in_the_legend_by_its_training_error(t
         plant(tmp_path, "resnet-20", seed=seed, status="stopped", iteration=400)
     lines = figure6.chart(collect([Source("ours", tmp_path)])).panels[1].series
     assert [(line.width, line.legend) for line in lines] == [("thin", False), ("thin", False), ("normal", True)]
+
+
+def test_a_net_of_56_layers_is_shown_however_badly_it_ends(tmp_path):
+    """It is what the figures are about; only a deeper one may lie above the axis, as in the paper's Figure 6."""
+    for network, end in (("plain-20", 1.0), ("plain-56", 68.0), ("plain-110", 89.0)):
+        plant(tmp_path, network, preset="demo", data="digits", train_end=end, test_end=end)
+    records = collect([Source("planted", tmp_path)])
+    for module in (figure1, figure6):
+        panel = module.chart(records).panels[0]
+        assert panel.y_limits == (0.0, 100.0)
+        assert not any("plain-56" in remark for remark in panel.remarks)
+
+
+def test_a_net_of_110_layers_that_does_not_train_leaves_the_axis_to_the_others(tmp_path):
+    for network, end in (("plain-20", 1.0), ("plain-56", 12.0), ("plain-110", 89.0)):
+        plant(tmp_path, network, preset="demo", data="digits", train_end=end, test_end=end)
+    panel = figure6.chart(collect([Source("planted", tmp_path)])).panels[0]
+    assert panel.y_limits == (0.0, 20.0)
