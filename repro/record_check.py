@@ -41,6 +41,9 @@ def check(record: Any) -> Run:
         raise UserError("status is 'complete', but final.train_error is missing")
     run = Run.from_dict(record["spec"])
     names.parse(run.network)
+    for key in ("data", "preset", "variant"):
+        if not getattr(run, key).isprintable():
+            raise UserError(f"spec.{key} is {shown(getattr(run, key))}: a text that can be shown is needed")
     return run
 
 

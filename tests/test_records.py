@@ -531,6 +531,17 @@ def test_files_that_may_not_be_read_are_listed_as_damaged(tmp_path, unprivileged
             assert "Permission denied" in reasons[0]
 
 
+def test_the_records_that_come_with_the_project_can_all_be_read():
+    reference = Path(__file__).resolve().parents[1] / "results" / "reference"
+    records = collect([Source("reference", reference)])
+    if not len(records.runs) and not records.damaged:
+        pytest.skip("none are here")
+    assert records.damaged == ()
+    for record in records.runs["record"]:
+        folder = RunFolder(reference, Run.from_dict(record["spec"]))
+        assert folder.read() == record
+
+
 def test_a_source_without_runs_gives_empty_tables_with_all_columns(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
         records = collect([Source("ours", path)])

@@ -28,8 +28,10 @@ def reason(error: Exception, place: Path) -> str:
     if out_of_memory(error):
         return f"out of memory ({first or 'no more to be had'}): close other programs or give fewer --jobs, start again"
     if isinstance(error, OSError):
-        named = error.filename and not str(error.filename).endswith(".tmp")
-        return f"{error.filename if named else place}: {error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"
+        # Of two names the second is what was to be replaced; the first may be a temporary one.
+        named = error.filename2 or error.filename or place
+        named = place if str(named).endswith(".tmp") else named
+        return f"{named}: {error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"
     return f"{type(error).__name__}: {first}"
 
 

@@ -65,6 +65,7 @@ def resume(path: Path, run_hash: str, training: Training) -> dict[str, Any] | No
     if not path.exists():
         return None
     content = _read_own(path, run_hash, training.state.wrong.device)
+    kept = _kept(path, content)
     try:
         training.net.load_state_dict(content["model"])
         training.optimiser.load_state_dict(content["optimiser"])
@@ -72,7 +73,7 @@ def resume(path: Path, run_hash: str, training: Training) -> dict[str, Any] | No
         training.state = _state(content["state"], training.state)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RecordError(f"{path}: is not a checkpoint of this run: {_first_line(error)}") from error
-    return _kept(path, content)
+    return kept
 
 
 def kept(path: Path, run_hash: str) -> dict[str, Any]:
@@ -114,10 +115,11 @@ def _kept(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     if found and not (
         isinstance(found, dict)
         and isinstance(found.get("record"), dict)
+        and found["record"].get("hash") == content["hash"]
         and isinstance(found.get("tables"), dict)
         and all(isinstance(text, str) for text in found["tables"].values())
     ):
-        raise RecordError(f"{path}: is not a checkpoint of this run: it keeps no record")
+        raise RecordError(f"{path}: is not a checkpoint of this run: it keeps no record of it")
     return dict(found)
 
 
