@@ -1,0 +1,425 @@
+"""Files of a run damaged between two starts: what can be put right is, with a word; the rest is told and left alone."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import commands
+import pytest
+import torch
+from commands import assert_same_bits
+
+from repro.data import load as load_data
+from repro.launch.execute import make_net
+from repro.run import main
+from repro.train import checkpoint
+from repro.train.loop import Training
+from repro.train.precision import Numerics
+
+
+@pytest.fixture(scope="module")
+def halfway(study, tmp_path_factory):
+    """Both runs stopped at iteration 13, with the checkpoints of iterations 13 and 7."""
+    results = tmp_path_factory.mktemp("halfway")
+    for stop in ("7", "13"):
+        assert main([*commands.arguments(study, results), "--checkpoint-every", "1000", "--stop-at", stop]) == 0
+    return results
+
+
+@pytest.fixture
+def place(halfway, study, tmp_path):
+    """A copy of it, and the folder of the residual run there."""
+    shutil.copytree(halfway, tmp_path / "results")
+    return commands.folder(study, tmp_path / "results", "resnet-8")
+
+
+@pytest.fixture
+def go_on(study, tmp_path, undisturbed, capsys):
+    """Start again: the residual run completes with the right bits, and this is what was said."""
+
+    def start(told):
+        capsys.readouterr()
+        assert main(commands.arguments(study, tmp_path / "results", "--only", "resnet-8")) == 0
+        out, err = capsys.readouterr()
+        assert told in out
+        assert "Traceback" not in out + err
+        assert not err
+        assert_same_bits(study, tmp_path / "results", undisturbed, "resnet-8")
+        return out
+
+    return start
+
+
+@pytest.fixture
+def refused(study, tmp_path, capsys, place):
+    """Start again: this run fails with one line and not a byte of it changed, the other one completes."""
+
+    def start(told):
+        before = contents(place.path)
+        capsys.readouterr()
+        assert main(commands.arguments(study, tmp_path / "results")) == 1
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        lines = [line for line in (out + err).splitlines() if told in line]
+        assert len([line for line in lines if not line.startswith("resnet-8  ")]) == 1, out + err
+        assert str(place.path) in lines[0] or lines[0].startswith("[2/2] resnet-8 ")
+        assert contents(place.path) == before
+        other = commands.folder(study, tmp_path / "results", "plain-8")
+        assert commands.record(other)["status"] == "complete"
+        return lines[0]
+
+    return start
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.suffix != ".lock"}
+
+
+# Checkpoints
+
+FLIP = random.Random(13)
+
+
+def truncate(path, keep):
+    content = path.read_bytes()
+    path.write_bytes(content[: round(keep * len(content))])
+
+
+def flip(path, where):
+    content = bytearray(path.read_bytes())
+    content[round(where * (len(content) - 1))] ^= 0x10
+    path.write_bytes(content)
+
+
+def of_another_network(path):
+    shutil.copy(path.parents[2] / path.parents[1].name.replace("resnet", "plain") / "seed-0" / path.name, path)
+
+
+def of_another_network_with_our_hash(path):
+    ours = torch.load(path, weights_only=True)
+    of_another_network(path)
+    torch.save(torch.load(path, weights_only=True) | {"hash": ours["hash"]}, path)
+
+
+def edited(**changes):
+    def edit(path):
+        torch.save(torch.load(path, weights_only=True) | changes, path)
+
+    return edit
+
+
+def edited_state(**changes):
+    def edit(path):
+        content = torch.load(path, weights_only=True)
+        content["state"] |= changes
+        torch.save(content, path)
+
+    return edit
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "begun": lambda path: truncate(path, 0.01),
+    "half": lambda path: truncate(path, 0.5),
+    "nearly whole": lambda path: truncate(path, 0.999),
+    "a bit in the weights": lambda path: flip(path, 0.5),
+    "a bit in the structure": lambda path: flip(path, 0.01),
+    "text": lambda path: path.write_text("not a checkpoint"),
+    "folder": a_folder,
+    "of another network": of_another_network,
+    "of another network, relabelled": of_another_network_with_our_hash,
+    "a list": lambda path: torch.save([1, 2], path),
+    "format": edited(format=2),
+    "no weights": edited(model={}),
+    "no optimiser": edited(optimiser=None),
+    "a state that is none": edited(state={"iteration": 3}),
+    "an iteration that is none": edited_state(iteration="3"),
+    "an iteration below 0": edited_state(iteration=-3),
+    "a loss that is no number": edited_state(loss_sum=torch.zeros(3)),
+    "a record that is none": edited(kept={"record": 5, "tables": {}}),
+    "tables that are none": edited(kept={"record": {}, "tables": {"curve.csv": 5}}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_the_checkpoint_before_takes_the_place_of_a_damaged_one(damage, place, go_on):
+    damage(place.checkpoint_path)
+    out = go_on("carries on from iteration 7 of the checkpoint before")
+    assert f"{place.checkpoint_path}: " in out
+    assert (place.path / "checkpoint.damaged.pt").exists()
+
+
+def test_a_damaged_checkpoint_never_pushes_out_the_good_one(place, study, tmp_path):
+    """Killed after the first save that follows, there are two good ones again."""
+    flip(place.checkpoint_path, 0.5)
+    assert main([*commands.arguments(study, tmp_path / "results"), "--checkpoint-every", "0", "--stop-at", "8"]) == 0
+    states = [
+        checkpoint.read(path)["state"]["iteration"]
+        for path in (place.checkpoint_path, checkpoint.previous(place.checkpoint_path))
+    ]
+    assert states == [8, 8] or states == [8, 7]
+
+
+def test_bits_flipped_anywhere_are_noticed_or_change_nothing(place):
+    """Most of a checkpoint is under a checksum; the rest says where its parts are."""
+    run = place.run
+    content = place.checkpoint_path.read_bytes()
+    numerics = Numerics("cpu", "fp32", 1)
+    net = make_net(run, load_data("digits"), torch.device("cpu"))
+
+    def resumed():
+        training = Training.start(net, run, numerics)
+        kept = checkpoint.resume(place.checkpoint_path, run.hash, training)
+        return kept, net.state_dict(), training.optimiser.state_dict(), vars(training.state)
+
+    expected = resumed()
+    expected = (*expected[:1], {key: value.clone() for key, value in expected[1].items()}, *expected[2:])
+    noticed = 0
+    for _ in range(60):
+        damaged = bytearray(content)
+        damaged[FLIP.randrange(len(content))] ^= 1 << FLIP.randrange(8)
+        place.checkpoint_path.write_bytes(damaged)
+        try:
+            assert commands.same(resumed(), expected)
+        except checkpoint.RecordError:
+            noticed += 1
+    assert noticed > 50
+
+
+def test_without_any_checkpoint_the_run_begins_anew_and_says_so(place, go_on):
+    place.checkpoint_path.unlink()
+    checkpoint.previous(place.checkpoint_path).unlink()
+    go_on("its checkpoint is gone, or was not yet written: begins anew")
+    assert [session["from"] for session in commands.record(place)["sessions"]] == [0, 7, 0]
+
+
+def test_of_two_checkpoints_either_will_do(place, go_on):
+    place.checkpoint_path.unlink()
+    go_on("carries on from iteration 7")
+
+
+def test_killed_between_the_two_steps_of_saving(place, go_on):
+    place.checkpoint_path.replace(checkpoint.previous(place.checkpoint_path))
+    (place.path / ".checkpoint.pt.99999.tmp").write_bytes(b"half")
+    go_on("carries on from iteration 13")
+
+
+def test_two_damaged_checkpoints_are_told_and_kept(place, refused, go_on):
+    flip(place.checkpoint_path, 0.5)
+    truncate(checkpoint.previous(place.checkpoint_path), 0.5)
+    line = refused("remove the file to begin this run anew")
+    assert "is damaged" in line
+    assert "cannot be read as a checkpoint" in line
+    place.checkpoint_path.unlink()
+    checkpoint.previous(place.checkpoint_path).unlink()
+    go_on("begins anew")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_checkpoint_from_a_stranger_executes_nothing(legacy, place, go_on, tmp_path):
+    trap = tmp_path / "executed"
+
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (trap,)
+
+    content = torch.load(place.checkpoint_path, weights_only=True)
+    content["kept"]["record"]["environment"] = Trap()
+    torch.save(content, place.checkpoint_path, _use_new_zipfile_serialization=not legacy)
+    go_on("of the checkpoint before")
+    assert not trap.exists()
+
+
+# Tables
+
+
+def torn(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def changed(path):
+    text = path.read_text()
+    assert "0.1," in text
+    path.write_text(text.replace("0.1,", "0.2,", 1))
+
+
+def with_nan(path):
+    header, first, *rest = path.read_text().splitlines()
+    values = first.split(",")
+    values[3] = "nan"
+    path.write_text("\n".join([header, ",".join(values), *rest]) + "\n")
+
+
+def without_a_row(path):
+    header, _, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([header, *rest]) + "\n")
+
+
+CHANGES = {
+    "deleted": Path.unlink,
+    "emptied": lambda path: path.write_bytes(b""),
+    "torn": torn,
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "malformed": lambda path: path.write_text("iteration\nnone\n"),
+}
+
+
+@pytest.mark.parametrize("change", [*CHANGES.values(), changed, with_nan, without_a_row])
+def test_a_curve_that_was_changed_is_put_back(change, place, go_on):
+    change(place.curve_path)
+    go_on("carries on from iteration 13; curve.csv had been changed and is put back as it was")
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_signal_health_that_was_changed_is_put_back(change, place, go_on):
+    change(place.health_path)
+    go_on("carries on from iteration 13; health.csv had been changed and is put back as it was")
+
+
+@pytest.mark.parametrize("file", ["curve.csv", "health.csv", "responses.csv"])
+def test_a_folder_in_the_place_of_a_table_is_named(file, place, study, go_on, tmp_path, capsys):
+    path = place.path / file
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    assert main(commands.arguments(study, tmp_path / "results")) == 1
+    out = capsys.readouterr().out
+    assert f"{path}: Is a directory" in out
+    assert "Traceback" not in out
+    path.rmdir()
+    go_on("carries on from iteration")
+
+
+def test_rows_beyond_the_checkpoint_whole_or_torn_are_written_again_without_a_word(place, go_on):
+    with place.curve_path.open("a") as file:
+        file.write("15,1.3,0.1,1.0,50.0,,,0.5\n20,1.7")
+    assert "had been changed" not in go_on("carries on from iteration 13")
+
+
+def test_a_damaged_curve_stands_in_no_ones_way_where_the_run_begins_anew(place, go_on):
+    place.checkpoint_path.unlink()
+    checkpoint.previous(place.checkpoint_path).unlink()
+    place.curve_path.write_bytes(b"\xff")
+    place.health_path.write_bytes(b"\xff")
+    go_on("begins anew")
+
+
+def test_checkpoints_of_the_first_versions_which_kept_no_tables(place, go_on, refused):
+    for path in (place.checkpoint_path, checkpoint.previous(place.checkpoint_path)):
+        content = torch.load(path, weights_only=True)
+        del content["kept"]
+        torch.save(content, path)
+    whole = place.curve_path.read_text()
+    place.curve_path.unlink()
+    refused("lacks rows up to iteration 13, where the checkpoint is: put them back")
+    place.curve_path.write_text(whole)
+    go_on("carries on from iteration 13")
+
+
+# Records
+
+
+def edit(place, **changes):
+    record = json.loads(place.record_path.read_text())
+    for key, value in changes.items():
+        record[key] = record[key] | value if isinstance(value, dict) and isinstance(record.get(key), dict) else value
+    place.record_path.write_text(json.dumps(record))
+
+
+def test_a_record_that_was_deleted_is_written_anew(place, go_on):
+    sessions = commands.record(place)["sessions"]
+    place.record_path.unlink()
+    go_on("run.json was gone and is written anew; carries on from iteration 13")
+    found = commands.record(place)["sessions"]
+    assert [session["began"] for session in found[:-1]] == [session["began"] for session in sessions]
+
+
+def test_with_its_record_deleted_a_run_keeps_its_numerics(place, study, tmp_path, capsys):
+    """Which the command alone would choose otherwise: on its own, in the threads that there are."""
+    place.record_path.unlink()
+    words = [word for word in commands.arguments(study, tmp_path / "results") if word not in ("--precision", "fp32")]
+    words.remove("--threads"), words.remove("1")
+    assert main([*words, "--only", "resnet-8", "--jobs", "1"]) == 0
+    assert commands.record(place)["numerics"] == {"device": "cpu", "precision": "fp32", "threads": 1}
+
+
+def test_with_its_record_deleted_and_other_images_given_a_run_is_refused(place, refused):
+    """The checkpoint knows which images it was made with."""
+    for path in (place.checkpoint_path, checkpoint.previous(place.checkpoint_path)):
+        content = torch.load(path, weights_only=True)
+        content["kept"]["record"]["data"]["fingerprint"] = "0" * 64
+        torch.save(content, path)
+    place.record_path.unlink()
+    refused("was begun on other images than these: give the same ones to carry on")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b"\xff", b"null", b"[" * 100_000, b'{"format": 1}'],
+    ids=["", "{", "ff", "null", "deep", "bare"],
+)
+def test_a_damaged_record_is_told_and_left_alone_and_the_other_runs_go_on(damage, place, refused, go_on):
+    place.record_path.write_bytes(damage)
+    refused("run.json: ")
+    place.record_path.unlink()
+    go_on("run.json was gone and is written anew; carries on from iteration 13")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"spec": {"seed": 5}}, "holds another run (seed: 0 against 5): give another --results folder, or move"),
+        ({"spec": {"network": "../../x"}}, "unknown network '../../x'"),
+        ({"hash": "0" * 16}, "hash is '0000000000000000', but its spec has"),
+        ({"numerics": {"threads": 2}}, "the run began with threads 2, not 1: leave --threads out"),
+        ({"numerics": {"threads": "two"}}, "numerics.threads is 'two'"),
+        ({"numerics": {"precision": "fp8"}}, "the run began with precision fp8, not fp32"),
+        ({"data": {"fingerprint": "0" * 64}}, "was begun on other images than these"),
+        ({"status": "complete"}, "status is 'complete', but final.train_error is missing"),
+        ({"status": "finished"}, "status is 'finished', not one of"),
+        ({"sessions": {"began": "now"}}, "sessions is {'began': 'now'}: a list of tables"),
+        ({"format": 99}, "has format 99, this version reads format 1"),
+    ],
+    ids=range(11),
+)
+def test_an_edited_record_is_told_and_left_alone(changes, told, place, refused):
+    edit(place, **changes)
+    refused(told)
+
+
+def test_numerics_that_were_edited_are_noticed_by_the_checkpoint(place, study, tmp_path, capsys):
+    edit(place, numerics={"threads": 2})
+    before = contents(place.path)
+    words = commands.arguments(study, tmp_path / "results", "--only", "resnet-8")
+    del words[words.index("--threads") : words.index("--threads") + 2]
+    assert main(words) == 1
+    assert "was changed, its checkpoint was made with {'device': 'cpu', 'precision': 'fp32', 'threads': 1}" in (
+        capsys.readouterr().out
+    )
+    assert contents(place.path) == before
+
+
+def test_a_record_of_a_finished_run_with_no_final_numbers_stops_no_summary(undisturbed, study, tmp_path, capsys):
+    shutil.copytree(undisturbed, tmp_path / "results")
+    place = commands.folder(study, tmp_path / "results", "plain-8")
+    edit(place, final=None)
+    assert main(commands.arguments(study, tmp_path / "results")) == 1
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert "final.train_error is missing" in err
+    assert "1 of 2 runs are complete already" in out
+
+
+def test_a_hostile_message_in_a_record_is_shown_as_text(undisturbed, study, tmp_path, capsys):
+    shutil.copytree(undisturbed, tmp_path / "results")
+    place = commands.folder(study, tmp_path / "results", "plain-8")
+    edit(place, status="diverged", error="\x1b[2J\x1b]0;owned\x07 [bold]no[/bold]\nsecond line <script>")
+    assert main(commands.arguments(study, tmp_path / "results")) == 1
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "\x07" not in out
+    assert r"diverged before: \x1b[2J\x1b]0;owned\x07 [bold]no[/bold]\nsecond line <script>" in out

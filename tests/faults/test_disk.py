@@ -1,0 +1,279 @@
+"""A disk that is full or may not be written to: nothing is lost, a line says so, and the command carries on later."""
+
+import contextlib
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import commands
+import pytest
+from commands import Command, assert_same_bits
+
+from repro.records import RunFolder, read_curve
+from repro.run import main
+from repro.train import checkpoint
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MB of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("a file system of its own needs root on Linux")
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+class Filler:
+    """Takes up the room of a file system, but for some of it."""
+
+    def __init__(self, place):
+        self.path = place / "filler"
+
+    def fill(self, leave=0):
+        free = os.statvfs(self.path.parent)
+        with contextlib.suppress(OSError), self.path.open("ab", buffering=0) as file:
+            file.write(b"x" * max(0, free.f_bavail * free.f_frsize - leave))
+            while not leave:
+                file.write(b"x" * PAGE)
+
+    def make_room(self):
+        self.path.unlink()
+
+
+def snapshot(results):
+    """All files of the runs but locks, by path."""
+    return {path: path.read_bytes() for path in results.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+
+def assert_told(text, runs=2):
+    assert text.count("No space left on device: make room, then start again to carry on") == runs
+    assert "Traceback" not in text
+
+
+def test_full_when_the_record_is_written(small_disk, study, undisturbed, capsys):
+    results, filler = small_disk / "results", Filler(small_disk)
+    assert main([*commands.arguments(study, results), "--stop-at", "8"]) == 0
+    before = snapshot(results)
+    filler.fill()
+    capsys.readouterr()
+    assert main(commands.arguments(study, results)) == 1
+    assert_told(capsys.readouterr().out)
+    assert snapshot(results) == before
+    filler.make_room()
+    assert main(commands.arguments(study, results)) == 0
+    assert_same_bits(study, results, undisturbed)
+
+
+def test_full_when_the_checkpoint_is_written(small_disk, study, undisturbed, capsys):
+    """Room for a record and some rows, but not for the weights."""
+    results, filler = small_disk / "results", Filler(small_disk)
+    assert main([*commands.arguments(study, results), "--stop-at", "8"]) == 0
+    folder = commands.folder(study, results, "resnet-8")
+    before = folder.checkpoint_path.read_bytes()
+    filler.fill(leave=40 * PAGE)
+    assert len(before) > 40 * PAGE
+    capsys.readouterr()
+    assert main([*commands.arguments(study, results), "--checkpoint-every", "0"]) == 1
+    assert_told(capsys.readouterr().out)
+    assert folder.checkpoint_path.read_bytes() == before
+    assert commands.record(folder)["status"] == "failed"
+    assert "No space left" in commands.record(folder)["error"]
+    assert commands.record(folder)["traceback"] is None
+    assert not list(folder.path.glob(".*.tmp"))
+    filler.make_room()
+    assert main(commands.arguments(study, results)) == 0
+    assert_same_bits(study, results, undisturbed)
+
+
+def test_full_when_a_row_is_added_to_the_curve(small_disk, study, undisturbed, capsys, monkeypatch):
+    results, filler = small_disk / "results", Filler(small_disk)
+    append = RunFolder.append
+
+    def append_when_full(self, row):
+        filler.fill()
+        append(self, row)
+
+    monkeypatch.setattr(RunFolder, "append", append_when_full)
+    assert main(commands.arguments(study, results)) == 1
+    assert_told(capsys.readouterr().out)
+    assert commands.folder(study, results, "plain-8").curve_path.read_bytes() == b""
+    monkeypatch.undo()
+    filler.make_room()
+    assert main(commands.arguments(study, results)) == 0
+    assert_same_bits(study, results, undisturbed)
+
+
+def test_a_row_of_which_only_a_part_found_room(study, undisturbed, tmp_path, capsys, monkeypatch):
+    append = RunFolder.append
+
+    def append_in_part(self, row):
+        append(self, row)
+        if row.iteration == 20:
+            os.truncate(self.curve_path, self.curve_path.stat().st_size - 7)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "append", append_in_part)
+    assert main(commands.arguments(study, tmp_path)) == 1
+    assert_told(capsys.readouterr().out)
+    monkeypatch.undo()
+    assert main(commands.arguments(study, tmp_path)) == 0
+    assert_same_bits(study, tmp_path, undisturbed)
+
+
+def test_full_from_the_beginning(small_disk, study, undisturbed, capsys):
+    results, filler = small_disk / "results", Filler(small_disk)
+    filler.fill()
+    assert main(commands.arguments(study, results)) == 1
+    assert_told(capsys.readouterr().out)
+    filler.make_room()
+    assert main(commands.arguments(study, results)) == 0
+    assert_same_bits(study, results, undisturbed)
+
+
+def _no_large_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+
+
+def test_a_limit_to_the_size_of_files(study, undisturbed, tmp_path):
+    """As root or not, on any file system: the checkpoint is refused half-way through by the system."""
+    results = tmp_path / "results"
+    assert main([*commands.arguments(study, results), "--stop-at", "8"]) == 0
+    folder = commands.folder(study, results, "plain-8")
+    before = folder.checkpoint_path.read_bytes()
+    command = Command(commands.arguments(study, results), tmp_path / "log", _no_large_files)
+    assert command.wait() == 1
+    assert command.text.count("File too large: make room, then start again to carry on") == 2
+    assert "Traceback" not in command.text
+    assert folder.checkpoint_path.read_bytes() == before
+    assert commands.record(folder)["status"] == "failed"
+    assert main(commands.arguments(study, results)) == 0
+    assert_same_bits(study, results, undisturbed)
+
+
+STEPS = [(os, "fsync"), (Path, "replace"), (Path, "write_bytes"), (Path, "open")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_disk_that_fails_at_any_step_of_saving_leaves_a_good_checkpoint(study, undisturbed, tmp_path, monkeypatch):
+    words = [*commands.arguments(study, tmp_path, "--only", "plain-8"), "--checkpoint-every", "0"]
+    assert main([*words, "--stop-at", "3"]) == 0
+    folder = commands.folder(study, tmp_path, "plain-8")
+    newest = folder.checkpoint_path
+    came_to = commands.at(folder)
+    for owner, name in STEPS:
+        for which in (1, 2, 3):
+            calls = fail_on_call(monkeypatch, owner, name, which, newest.name)
+            assert main(words) == 1
+            monkeypatch.undo()
+            assert len(calls) >= which
+            found = [path for path in (newest, checkpoint.previous(newest)) if path.exists()]
+            reached = max(checkpoint.read(path)["state"]["iteration"] for path in found)
+            assert reached >= came_to, (name, which)
+            came_to = reached
+    assert main(commands.arguments(study, tmp_path)) == 0
+    assert_same_bits(study, tmp_path, undisturbed)
+
+
+def fail_on_call(monkeypatch, owner, name, which, about):
+    """Let the n-th call that has to do with this file, or its temporary one, fail as a broken disk does."""
+    really, calls = getattr(owner, name), []
+
+    def broken(first, *more, **options):
+        path = Path(f"/proc/self/fd/{first}").readlink() if isinstance(first, int) else first
+        if path.name.removeprefix(".").startswith(about):
+            calls.append(path)
+            if len(calls) == which:
+                raise OSError(errno.EIO, "Input/output error")
+        return really(first, *more, **options)
+
+    monkeypatch.setattr(owner, name, broken)
+    return calls
+
+
+@pytest.fixture
+def read_only():
+    """Make a folder one that may not be written to, by whoever runs this."""
+    mounted, modes = [], {}
+
+    def make(place):
+        if os.geteuid() != 0:
+            for path in (place, *(path for path in place.rglob("*") if path.is_dir())):
+                modes[path] = path.stat().st_mode
+                path.chmod(0o555)
+            return
+        for options in ("bind", "remount,bind,ro"):
+            command = ["mount", "-o", options, str(place), str(place)]
+            if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
+                pytest.skip("root may write everywhere, and mounting is not allowed here")
+            mounted.append(place)
+
+    def undo():
+        for path, mode in modes.items():
+            path.chmod(mode)
+        for place in dict.fromkeys(mounted):
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
+        mounted.clear(), modes.clear()
+
+    make.undo = undo
+    yield make
+    undo()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_results_folder_that_may_not_be_written_to(begun, study, undisturbed, tmp_path, read_only, capsys):
+    results = tmp_path / "results"
+    results.mkdir()
+    if begun:
+        assert main([*commands.arguments(study, results), "--stop-at", "8"]) == 0
+    before = snapshot(results)
+    read_only(results)
+    capsys.readouterr()
+    assert main(commands.arguments(study, results)) == 1
+    out = capsys.readouterr().out
+    assert "Traceback" not in out
+    assert out.count(": give another --results folder") == 2
+    assert "Read-only file system" in out or "Permission denied" in out
+    assert snapshot(results) == before
+    read_only.undo()
+    assert main(commands.arguments(study, results)) == 0
+    assert_same_bits(study, results, undisturbed)
+
+
+def test_what_is_complete_is_shown_from_a_folder_that_may_not_be_written_to(study, undisturbed, read_only, capsys):
+    read_only(undisturbed)
+    assert main(commands.arguments(study, undisturbed)) == 0
+    assert "2 of 2 runs are complete already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["results", "results/digits", "results/digits/demo/{}/seed-0"])
+def test_a_file_where_a_folder_should_be(place, study, tmp_path, capsys):
+    run = commands.runs(study, "plain-8")[0]
+    path = tmp_path / place.format(run.group.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine")
+    assert main([*commands.arguments(study, tmp_path / "results"), "--only", "plain-8"]) == 1
+    out = capsys.readouterr().out
+    assert "Traceback" not in out
+    assert out.count(": give another --results folder") == 1
+    assert path.read_text() == "mine"
+
+
+def test_the_curve_is_never_behind_its_checkpoint(study, tmp_path):
+    """What a checkpoint needs of the tables is in it, whatever of them had reached the disk."""
+    results = tmp_path / "results"
+    assert main([*commands.arguments(study, results), "--stop-at", "12"]) == 0
+    folder = commands.folder(study, results, "plain-8")
+    kept = checkpoint.kept(folder.checkpoint_path, folder.run.hash)
+    assert kept["tables"]["curve.csv"] == folder.curve_path.read_text()
+    assert [row.iteration for row in read_curve(folder.curve_path)] == [5, 10]

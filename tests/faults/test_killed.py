@@ -1,0 +1,152 @@
+"""Killed or told to stop at any moment, a study carries on, and its results have the bits of one left alone."""
+
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+import commands
+import pytest
+from commands import Command, assert_same_bits
+
+from repro.records import Source, collect
+from repro.run import main
+
+KILLS = 20
+
+
+def test_killed_twenty_times_at_random_moments_and_then_completed(tmp_path):
+    study = commands.study(tmp_path, iterations=150)
+    chance = random.Random(2015)
+    attempts = [tmp_path / "0"]
+    came_to = []
+    while len(came_to) < KILLS:
+        command = Command(commands.arguments(study, attempts[-1]), tmp_path / f"log-{len(came_to)}")
+        # From the first moment of the process to some way into the training.
+        command.process.join(chance.uniform(0.0, 0.8))
+        command.send(signal.SIGKILL)
+        if command.wait() == 0:  # complete by then on a fast machine: the rest of the kills hit another
+            attempts.append(tmp_path / str(len(attempts)))
+            continue
+        assert command.wait() == -signal.SIGKILL
+        assert "Traceback" not in command.text
+        came_to.append(sum(collect([Source("killed", attempts[-1])]).curves.groupby("folder")["iteration"].max()))
+    assert len(set(came_to)) > 5, "killed at different moments of training"
+    assert main(commands.arguments(study, tmp_path / "undisturbed")) == 0
+    for results in attempts:
+        assert main(commands.arguments(study, results)) == 0
+        assert_same_bits(study, results, tmp_path / "undisturbed")
+
+
+def children(process):
+    """The processes that a process has started."""
+    return [int(line.split()[0]) for line in os.popen(f"ps -o pid= --ppid {process}").read().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_study_side_by_side_whose_processes_are_killed_in_turn(tmp_path):
+    """The one who gives the work and the workers; those that are left behind let go of their runs by themselves."""
+    study = commands.study(tmp_path, iterations=400)
+    results = tmp_path / "killed"
+    runs = [commands.folder(study, results, name) for name in ("plain-8", "resnet-8")]
+    words = commands.arguments(study, results, jobs=2)
+
+    def sizes():
+        return sum(run.curve_path.stat().st_size for run in runs if run.curve_path.exists())
+
+    for kill in ("whole", "whole", "worker"):
+        command = Command(words, tmp_path / f"log-{kill}")
+        size = sizes()
+        command.wait_for(lambda size=size: sizes() > size + 300)
+        if kill == "whole":
+            command.send(signal.SIGKILL)
+            assert command.wait() == -signal.SIGKILL
+            continue
+        os.kill(next(child for child in children(command.process.pid) if trains(child, results)), signal.SIGKILL)
+        assert command.wait() == 1
+        assert "its process ended with signal 9" in command.text
+    last = Command(words, tmp_path / "log")
+    assert last.wait() == 0
+    assert main(commands.arguments(study, tmp_path / "undisturbed")) == 0
+    assert_same_bits(study, results, tmp_path / "undisturbed")
+
+
+def trains(process, results):
+    """Whether a process has a run of these results locked."""
+    try:
+        links = [link.readlink() for link in Path(f"/proc/{process}/fd").iterdir()]
+    except OSError:
+        return False
+    return any(link.name == "run.lock" and link.is_relative_to(results) for link in links)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "jobs"),
+    [
+        (signal.SIGINT, 130, 1),
+        (signal.SIGTERM, 143, 1),
+        pytest.param(signal.SIGINT, 130, 2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status, jobs, study, undisturbed, tmp_path):
+    results = tmp_path / "results"
+    words = commands.arguments(study, results, jobs=jobs)
+    # No checkpoint by the clock: what there is afterwards was written because of the signal.
+    command = Command([*words, "--checkpoint-every", "1000"], tmp_path / "log")
+    first = commands.folder(study, results, "plain-8")
+    command.wait_for(first.curve_path.exists)
+    command.send(number)
+    assert command.wait() == status
+    assert "stopped; the same command carries on" in command.text
+    assert "Traceback" not in command.text
+    assert commands.record(first)["status"] in ("stopped", "complete")
+    assert 0 < commands.at(first) == commands.record(first)["iteration"]
+    assert commands.record(first)["sessions"][-1]["to"] == commands.at(first)
+    assert main(commands.arguments(study, results)) == 0
+    assert_same_bits(study, results, undisturbed)
+
+
+def test_told_to_stop_twice_it_stops_once(study, undisturbed, tmp_path):
+    command = Command(commands.arguments(study, tmp_path / "results"), tmp_path / "log")
+    command.wait_for(commands.folder(study, tmp_path / "results", "plain-8").curve_path.exists)
+    command.send(signal.SIGINT)
+    command.send(signal.SIGINT)
+    command.send(signal.SIGINT)
+    assert command.wait() == 130
+    assert "Traceback" not in command.text
+    assert main(commands.arguments(study, tmp_path / "results")) == 0
+    assert_same_bits(study, tmp_path / "results", undisturbed)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_several_commands_on_one_results_folder(processes, study, undisturbed, tmp_path):
+    results = tmp_path / "results"
+    started = [Command(commands.arguments(study, results), tmp_path / f"log-{i}") for i in range(processes)]
+    assert [command.wait() for command in started] == [0] * processes
+    for network in ("plain-8", "resnet-8"):
+        sessions = commands.record(commands.folder(study, results, network))["sessions"]
+        assert len(sessions) == 1, "trained once, by one of them"
+    for command in started:
+        assert "Traceback" not in command.text
+        assert "complete" in command.text
+    assert_same_bits(study, results, undisturbed)
+
+
+def test_one_of_two_commands_is_killed_and_the_other_takes_its_run_over(tmp_path):
+    study = commands.study(tmp_path, iterations=60)
+    results = tmp_path / "results"
+    words = commands.arguments(study, results, "--only", "resnet-8")
+    first = Command(words, tmp_path / "log-1")
+    folder = commands.folder(study, results, "resnet-8")
+    first.wait_for(folder.checkpoint_path.exists)
+    first.send(signal.SIGSTOP)  # so that it is not done before the other one has begun
+    second = Command(words, tmp_path / "log-2")
+    second.wait_for(lambda: "another process is training it: waiting for it" in second.text)
+    first.send(signal.SIGKILL)
+    assert second.wait() == 0
+    assert [session["from"] > 0 for session in commands.record(folder)["sessions"]] == [False, True]
+    assert main(commands.arguments(study, tmp_path / "undisturbed", "--only", "resnet-8")) == 0
+    assert_same_bits(study, results, tmp_path / "undisturbed", "resnet-8")
