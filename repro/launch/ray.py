@@ -89,7 +89,8 @@ def _connected(address: str | None) -> Iterator[None]:
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
-        raise UserError(f"cannot use {where}: {_last_line(error)}") from error
+        # Where no token was given to a cluster that wants one, only the cause says so.
+        raise UserError(f"cannot use {where}: {_last_line(error.__cause__ or error)}") from error
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray puts its own in the place of ours
     try:
@@ -305,6 +306,6 @@ class _Crew:
         self.tell(outcome)
 
 
-def _last_line(error: Exception) -> str:
+def _last_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else repr(error)

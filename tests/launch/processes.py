@@ -30,11 +30,13 @@ def begin(environment, *arguments):
 
 
 def wait_until(condition, process, seconds=90):
+    """What the condition then is."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
+        time.sleep(0.02)
+    return found
 
 
 def records(results):

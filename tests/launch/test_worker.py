@@ -91,6 +91,7 @@ def test_apart_its_files_come_back_and_another_carries_on_from_them(run, data, e
             put(here, item)
     assert bits(tmp_path / "here") == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
+    news(first)  # its end, which would otherwise be cut off with its folder left behind
 
 
 def test_stopped_it_sends_a_checkpoint_before_its_outcome(run, data, tmp_path):
