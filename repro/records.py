@@ -320,7 +320,8 @@ def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], dic
         "depth": name.depth,
         "option": name.option,
         "status": record["status"],
-        "iteration": record["iteration"],
+        # While a run trains, its record says where that began.
+        "iteration": max([record["iteration"], *(row.iteration for row in rows["curves"][-1:])]),
         "iterations": run.schedule.iterations,
         "hash": _text(record.get("hash")),
         **{key: _number(final.get(key)) for key in FINAL},

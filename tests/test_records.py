@@ -561,3 +561,8 @@ def test_what_is_collected_is_what_was_written(planted):
     assert len(records.responses) == 19
     assert list(records.health["gradient_norm"]) == [2.0]
     assert set(records.curves["folder"]) == {"digits/demo/resnet-20/seed-0"}
+
+
+def test_a_run_that_trains_is_as_far_as_its_curve(tmp_path):
+    plant(tmp_path, "plain-20", status="running", iteration=400, extra={"iteration": 0})
+    assert collect([Source("ours", tmp_path)]).runs["iteration"].tolist() == [400]
