@@ -98,6 +98,10 @@ def _is_threads(value: Any) -> bool:
     return _is_whole(value) and 1 <= value <= MOST_THREADS
 
 
+def _is_ranks(value: Any) -> bool:
+    return _is_whole(value) and value >= 1
+
+
 _TEXT = (_is_text, "a text")
 _NUMBER = (_is_number, "a number from 0")
 _PERCENT = (_is_percent, "a percentage")
@@ -113,4 +117,5 @@ _NUMERICS = {
     "device": _TEXT,
     "precision": _TEXT,
     "threads": (_is_threads, f"a whole number from 1 to {MOST_THREADS:,}"),
+    "ranks": (_is_ranks, "a whole number from 1"),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +19,7 @@ from tabulate import tabulate
 
 from repro import study as studies
 from repro.errors import UserError
+from repro.launch import torchrun
 from repro.record_check import MOST_THREADS
 
 LOCAL = Path("results/local")
@@ -27,19 +29,25 @@ MOST_SEEDS = 10_000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit status."""
+    place = torchrun.Place()
     try:
+        place = torchrun.place()
         arguments = _parser().parse_args(argv)
         if arguments.list:
-            print(_listing())
+            if place.rank == 0:
+                print(_listing())
             return 0
         if arguments.study is None:
             raise UserError(f"name a study: {', '.join(studies.names())} (--list describes them)")
-        return _run(arguments)
+        return _run(arguments, place)
     except UserError as error:
-        print(f"repro.run: {error}", file=sys.stderr)
+        if place.rank:
+            time.sleep(torchrun.GRACE)
+        print(f"repro.run: {f'rank {place.rank}: ' if place.rank else ''}{error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:  # before or after the training, which takes the signal itself
-        print("repro.run: stopped", file=sys.stderr)
+        if place.rank == 0:
+            print("repro.run: stopped", file=sys.stderr)
         return 130
 
 
@@ -75,13 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, place: torchrun.Place) -> int:
     study = studies.load(arguments.study)
     settings = studies.parse_settings(arguments.settings)
     # Plans and usage errors need no torch, whose import takes seconds.
     plan = study.runs(
         arguments.preset, seeds=arguments.seeds, only=arguments.only, settings=settings, data=arguments.data
     )
+    torchrun.check(plan, place.count, arguments.jobs, arguments.launcher)
 
     from repro.launch.launchers import find
     from repro.launch.start import Request, start
@@ -105,8 +114,9 @@ def _run(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             precision=arguments.precision,
         ),
+        place=place,
     )
-    return start(study, plan, request, Console(highlight=False))
+    return start(study, plan, request, Console(highlight=False, quiet=place.rank > 0))
 
 
 def _listing() -> str:

@@ -109,6 +109,13 @@ class Model:
     initialisation: Literal["fan-in", "fan-out"] = "fan-in"
     #: Option A's identity at a stride of 2: every second pixel ("stride"), or 2x2 "average".
     subsample: Literal["stride", "average"] = "stride"
+    #: Equal, contiguous shares of a batch that batch normalisation takes, each by its own mean and variance; running
+    #: statistics take the mean of theirs. 1: the whole batch as one. 2: as the paper's two GPUs may have done.
+    norm_shares: int = 1
+
+    def __post_init__(self) -> None:
+        if self.norm_shares < 1:
+            raise UserError(f"model.norm_shares is {self.norm_shares}: at least 1 is needed")
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,11 @@ class Run:
         if self.log_every < 1 or self.evaluate_every % self.log_every or self.evaluate_every < 1:
             raise UserError(
                 f"evaluate_every is {self.evaluate_every} and log_every {self.log_every}: "
+                "the first must be a multiple of the second"
+            )
+        if self.optimiser.batch_size % self.model.norm_shares:
+            raise UserError(
+                f"optimiser.batch_size is {self.optimiser.batch_size} and model.norm_shares {self.model.norm_shares}: "
                 "the first must be a multiple of the second"
             )
 

@@ -123,6 +123,7 @@ OTHER = {
     "images.padding": "before-mean",
     "model.initialisation": "fan-out",
     "model.subsample": "average",
+    "model.norm_shares": 2,
 }
 
 

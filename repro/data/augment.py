@@ -35,6 +35,10 @@ class Crops:
         mirrored = torch.rand(images, generator=generator) < 0.5 if flip else torch.zeros(images, dtype=torch.bool)
         return cls(top, left, mirrored)
 
+    def __getitem__(self, part: slice) -> Crops:
+        """Those of a part of the images."""
+        return Crops(self.top[part], self.left[part], self.flip[part])
+
     def on(self, device: torch.device) -> Crops:
         """The same on a device, in a single transfer."""
         top, left, flip = to_device(torch.stack([self.top, self.left, self.flip.long()]), device)

@@ -23,10 +23,11 @@ from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
 from repro.launch.failure import is_foreseen, reason
+from repro.launch.resume import came_far, check_numerics, fingerprint, record_of_checkpoint, take_up
 from repro.measure.health import signal_health
 from repro.measure.responses import responses
 from repro.models import build
-from repro.record_check import check, check_for_resuming
+from repro.models.norm import given_whole_batches
 from repro.records import HealthRow, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
@@ -34,6 +35,7 @@ from repro.train.evaluate import evaluate
 from repro.train.loop import DivergedError, Training, train
 from repro.train.precision import Numerics, resolve, settle
 from repro.train.randomness import generator, order
+from repro.train.ranks import ALONE, RankError, Ranks
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,14 @@ class Outcome:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Begin:
+    """What rank 0 tells the others of a run that they train together: how, and from where, as a packed training."""
+
+    numerics: Numerics
+    training: bytes
+
+
 #: When the health of the signals is looked at, as shares of the schedule; the end of it among them.
 CHECKUPS = (0, 0.01, 0.1, 0.5, 1)
 #: Between rows, tell where a run is this often (seconds).
@@ -92,14 +102,21 @@ TELL_EVERY = 0.5
 
 
 class Stop:
-    """Set by SIGINT and SIGTERM: finish the iteration, write a checkpoint, end."""
+    """Set by SIGINT and SIGTERM, on whichever rank: finish the iteration, write a checkpoint, end."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranks: Ranks = ALONE) -> None:
         self.signal: int | None = None
+        self.ranks = ranks
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
         """Take a signal."""
         self.signal = number
+
+    def heeded(self) -> bool:
+        """Whether to stop here, alike on all ranks, which must ask at the same point."""
+        if agreed := self.ranks.agree(self.signal or 0):
+            self.signal = agreed
+        return bool(agreed)
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
@@ -112,15 +129,30 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def attempt(run: Run, options: Options, data: Dataset, tell: Callable[[Progress], None], stop: Stop) -> Outcome:
-    """Carry a run to its end, or to `stop_at`, or until `stop`; whatever happens is recorded and told, never raised."""
+def attempt(
+    run: Run, options: Options, data: Dataset, tell: Callable[[Progress], None], stop: Stop, ranks: Ranks = ALONE
+) -> Outcome:
+    """Carry a run to its end, or to `stop_at`, or until `stop`; whatever happens is recorded and told, never raised.
+
+    Of several ranks this is for the first; the others `repro.launch.follow.follow` it.
+    """
+    outcome = _attempt(run, options, data, tell, stop, ranks)
+    ranks.say(lambda: outcome)
+    return outcome
+
+
+def _attempt(
+    run: Run, options: Options, data: Dataset, tell: Callable[[Progress], None], stop: Stop, ranks: Ranks
+) -> Outcome:
     folder = RunFolder(options.results, run)
     try:
         with folder.claim() as mine:
             if not mine:
                 return Outcome(run, "busy", "another process is training it")
             try:
-                return _execute(folder, options, data, tell, stop)
+                return _execute(folder, options, data, tell, stop, ranks)
+            except RankError as error:
+                return _failed(folder, error)
             except UserError as error:
                 return Outcome(run, "failed", str(error))
             except Exception as error:
@@ -143,7 +175,12 @@ def _failed(folder: RunFolder, error: Exception) -> Outcome:
 
 
 def _execute(
-    folder: RunFolder, options: Options, dataset: Dataset, tell: Callable[[Progress], None], stop: Stop
+    folder: RunFolder,
+    options: Options,
+    dataset: Dataset,
+    tell: Callable[[Progress], None],
+    stop: Stop,
+    ranks: Ranks,
 ) -> Outcome:
     run = folder.run
     record = folder.read()
@@ -152,26 +189,28 @@ def _execute(
     if record and record["status"] == "diverged":
         return Outcome(run, "diverged", f"diverged before: {record.get('error')}")
     notes = []
-    if record is None and (record := _record_of_checkpoint(folder)):
+    if record is None and (record := record_of_checkpoint(folder)):
         notes.append("run.json was gone and is written anew")
     recorded = record.get("numerics") if record else None
-    numerics = resolve(options.device, options.precision, options.threads, recorded, options.default_threads)
+    numerics = resolve(
+        options.device, options.precision, options.threads, recorded, options.default_threads, ranks.count
+    )
     device = settle(numerics)
-    if record and _fingerprint(record) not in (None, dataset.fingerprint):
+    if record and fingerprint(record) not in (None, dataset.fingerprint):
         raise RecordError(f"{folder.path}: was begun on other images than these: give the same ones to carry on")
 
     data = prepare(dataset, run.images, device)
     training = Training.start(make_net(run, dataset, device), run, numerics)
-    resumed = _resume(folder, training, notes)
+    resumed = take_up(folder, training, notes)
     state = training.state
     if record and record["status"] == "stopped" and options.last(run) <= state.iteration < run.schedule.iterations:
         return Outcome(run, "stopped", f"already at iteration {state.iteration}")
-    if record and state.iteration == 0 and _came_far(record, folder):
+    if record and state.iteration == 0 and came_far(record, folder):
         notes.append("its checkpoint is gone, or was not yet written: begins anew")
     if resumed is None:
         folder.put_back({})
     elif "tables" in resumed:
-        _check_numerics(numerics, resumed["record"], folder)
+        check_numerics(numerics, resumed["record"], folder)
         notes += [f"{name} had been changed and is put back as it was" for name in folder.put_back(resumed["tables"])]
     else:  # checkpoints of the first versions held neither
         folder.rewind(state.iteration)
@@ -186,6 +225,9 @@ def _execute(
     }
     folder.write(record)
     tell(Progress(run, state.iteration, state.iteration, options.last(run), None, "; ".join(notes)))
+    ranks.say(lambda: Begin(numerics, checkpoint.packed(training)))
+    with ranks.agreeing():
+        pass  # the others may find no room for it
 
     def save() -> None:
         folder.check()
@@ -206,7 +248,9 @@ def _execute(
         )
 
     try:
-        finished = _train(folder, training, data, numerics, options, tell, stop, save)
+        with ranks.in_step(DivergedError):
+            ranks.arrange(training.net, run.model.norm_shares)
+            finished = _train(folder, training, data, numerics, options, tell, stop, save, ranks)
     except DivergedError as error:
         close("diverged", error=str(error))
         return Outcome(run, "diverged", str(error))
@@ -229,6 +273,7 @@ def _train(
     tell: Callable[[Progress], None],
     stop: Stop,
     save: Callable[[], None],
+    ranks: Ranks,
 ) -> bool:
     """Train to the end of the schedule (True), to `stop_at` or until stopped (False)."""
     run, state = folder.run, training.state
@@ -238,9 +283,9 @@ def _train(
     checkups = {round(share * run.schedule.iterations) for share in CHECKUPS}
     if state.iteration == 0:
         _check_up(folder, training, data, numerics)
-    if state.iteration >= last or stop.signal:
+    if state.iteration >= last or stop.heeded():
         return state.iteration >= run.schedule.iterations
-    for row in train(training, data, run, numerics):
+    for row in train(training, data, run, numerics, ranks):
         if row is not None:
             folder.append(row)
             tell(Progress(run, state.iteration, began_at, last, row))
@@ -251,7 +296,7 @@ def _train(
         if now - told >= TELL_EVERY:
             tell(Progress(run, state.iteration, began_at, last, None))
             told = now
-        if state.iteration >= last or stop.signal:
+        if state.iteration >= last or stop.heeded():
             break
         if now - saved >= options.checkpoint_every:
             save()
@@ -266,59 +311,10 @@ def _check_up(folder: RunFolder, training: Training, data: Prepared, numerics: N
     chance = generator("augment", run.seed, iteration)
     x, y = data.batch(index, Crops.draw(len(index), data.pad, data.flip, chance))
     # Without the loss scaling of training, small gradients would vanish in fp16.
-    with nullcontext() if numerics.precision == "fp16" else numerics.autocast():
+    autocast = nullcontext() if numerics.precision == "fp16" else numerics.autocast()
+    with autocast, given_whole_batches(training.net):
         signals = signal_health(training.net, x, y)
     folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
-
-
-def _resume(folder: RunFolder, training: Training, notes: list[str]) -> dict[str, Any] | None:
-    """Take up the newest checkpoint that can be read and give what was kept with it; what the user should know about it
-    is added to the notes.
-    """
-    newest, problems = folder.checkpoint_path, []
-    for path in (newest, checkpoint.previous(newest)):
-        try:
-            kept = checkpoint.resume(path, folder.run.hash, training)
-        except RecordError as error:
-            problems.append(str(error))
-            continue
-        if kept is None:
-            continue
-        note = f"carries on from iteration {training.state.iteration}"
-        if problems:
-            checkpoint.fall_back(newest)
-            note += " of the checkpoint before"
-        notes += [*problems, note]
-        return kept
-    if problems:
-        raise RecordError(f"{'; '.join(problems)}: remove the file to begin this run anew")
-    return None
-
-
-def _check_numerics(numerics: Numerics, record: dict[str, Any], folder: RunFolder) -> None:
-    """Raise RecordError where run.json was edited to have other numerics than the training that made the checkpoint."""
-    if record.get("numerics") != numerics.to_dict():
-        raise RecordError(
-            f"{folder.record_path}: was changed, its checkpoint was made with {record.get('numerics')}: undo that, or "
-            "remove run.json, which is then written anew"
-        )
-
-
-def _record_of_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
-    """The record as it was when a checkpoint was written, for a run whose own is gone."""
-    for path in (folder.checkpoint_path, checkpoint.previous(folder.checkpoint_path)):
-        record = checkpoint.kept(path, folder.run.hash).get("record")
-        try:
-            if record is not None and check(record) == folder.run:
-                check_for_resuming(record, folder.run)
-                return dict(record)
-        except UserError:
-            continue
-    return None
-
-
-def _came_far(record: dict[str, Any], folder: RunFolder) -> bool:
-    return bool(record["iteration"] or folder.curve_path.exists())
 
 
 def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
@@ -330,6 +326,7 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
         family="cifar",
         initialisation=run.model.initialisation,
         subsample=run.model.subsample,
+        norm_shares=run.model.norm_shares,
         generator=generator("init", run.seed),
     )
     return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -359,11 +356,6 @@ def _final(net: nn.Module, folder: RunFolder, data: Prepared, numerics: Numerics
 
 def _mean(values: list[float], weights: list[int]) -> float:
     return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
-
-
-def _fingerprint(record: dict[str, Any]) -> str | None:
-    fingerprint: str | None = (record.get("data") or {}).get("fingerprint")
-    return fingerprint
 
 
 def _describe(dataset: Dataset, data: Prepared) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from repro.errors import UserError
+
 _ROOM = ": make room, then start again to carry on"
 _ELSEWHERE = ": give another --results folder"
 _ADVICE = {
@@ -24,6 +26,8 @@ _ADVICE = {
 
 def reason(error: Exception, place: Path) -> str:
     """Say what an error of a run means, whose folder is `place`."""
+    if isinstance(error, UserError):
+        return str(error)
     first = (str(error).strip().splitlines() or [""])[0]
     if out_of_memory(error):
         return f"out of memory ({first or 'no more to be had'}): close other programs or give fewer --jobs, start again"
@@ -37,7 +41,7 @@ def reason(error: Exception, place: Path) -> str:
 
 def is_foreseen(error: Exception) -> bool:
     """Whether the line of `reason` says it all, and where in the program it happened does not matter."""
-    return isinstance(error, OSError) or out_of_memory(error)
+    return isinstance(error, OSError | UserError) or out_of_memory(error)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -17,7 +17,9 @@ from repro.data.dataset import Dataset
 from repro.errors import DataError, UserError
 from repro.launch.execute import Options, Outcome, Progress, Stop, attempt
 from repro.launch.failure import reason
+from repro.launch.follow import follow
 from repro.spec import Run
+from repro.train.ranks import ALONE, Ranks
 
 #: Seconds before asking again for a run that another process trains.
 ASK_AGAIN = 2.0
@@ -26,7 +28,13 @@ Tell = Callable[[Progress | Outcome], None]
 
 
 def run_all(
-    plan: Sequence[Run], options: Options, data: tuple[str, Path], jobs: int, tell: Tell, stop: Stop
+    plan: Sequence[Run],
+    options: Options,
+    data: tuple[str, Path],
+    jobs: int,
+    tell: Tell,
+    stop: Stop,
+    ranks: Ranks = ALONE,
 ) -> list[Outcome]:
     """Carry out a plan.
 
@@ -37,15 +45,21 @@ def run_all(
         jobs: how many runs side by side. With more than one the longest are begun first.
         tell: is called with each Progress and each final Outcome.
         stop: set by a signal; runs under way then write a checkpoint and end.
+        ranks: the processes that train each run together, all of which call this, with one job.
 
     Returns:
         The outcome of each run that was begun, or found to be complete.
 
     Raises:
         DataError: the images cannot be read.
+        RankError: likewise on another rank, or that rank is gone.
     """
     if jobs <= 1:
-        return _one_by_one(plan, options, _load(data), tell, stop)
+        with ranks.agreeing():
+            dataset = _load(data)
+        with ranks.agreeing():
+            _compare(dataset, ranks)
+        return _one_by_one(plan, options, dataset, tell, stop, ranks)
     return _Workers(longest_first(plan), options, data, jobs, tell, stop).work()
 
 
@@ -61,13 +75,21 @@ def _load(data: tuple[str, Path]) -> Dataset:
         raise DataError(f"data set {data[0]}: {reason(error, data[1])}") from error
 
 
-def _one_by_one(plan: Sequence[Run], options: Options, data: Dataset, tell: Tell, stop: Stop) -> list[Outcome]:
+def _compare(dataset: Dataset, ranks: Ranks) -> None:
+    if ranks.lead(lambda: dataset.fingerprint) != dataset.fingerprint:
+        raise DataError(f"data set {dataset.name}: has other images here than on rank 0: give all ranks the same")
+
+
+def _one_by_one(
+    plan: Sequence[Run], options: Options, data: Dataset, tell: Tell, stop: Stop, ranks: Ranks
+) -> list[Outcome]:
     outcomes: list[Outcome] = []
     pending = deque(plan)
     busy: set[Run] = set()
-    while pending and not stop.signal:
+    attend = attempt if ranks.leads else follow
+    while pending and ranks.whole and not stop.heeded():
         run = pending.popleft()
-        outcome = attempt(run, options, data, tell, stop)
+        outcome = attend(run, options, data, tell, stop, ranks)
         if outcome.status == "busy":
             if run not in busy:
                 tell(waiting(run, options))

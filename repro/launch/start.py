@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,10 +20,12 @@ from repro.launch.execute import Options, Outcome, Stop
 from repro.launch.failure import out_of_memory
 from repro.launch.launchers import Elsewhere
 from repro.launch.summary import finding, real_thing, results_table
+from repro.launch.torchrun import Place
 from repro.records import RunFolder
 from repro.spec import Run, override
 from repro.study import Study
 from repro.train.precision import Numerics, cores, fallback, resolve
+from repro.train.ranks import ALONE, Ranks, check_devices, join
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Request:
         checkpoint_every: seconds between checkpoints.
         dry_run: estimate, train nothing.
         elsewhere: where to train, or None for this machine.
+        place: of this process among those that train each run together.
     """
 
     results: Path
@@ -51,6 +55,7 @@ class Request:
     checkpoint_every: float = 60.0
     dry_run: bool = False
     elsewhere: Elsewhere | None = None
+    place: Place = field(default_factory=Place)
 
 
 def start(study: Study, plan: Sequence[Run], request: Request, console: Console) -> int:
@@ -59,16 +64,32 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
     Raises:
         UserError: the request does not fit this machine, or the images are not there.
     """
-    elsewhere = request.elsewhere
+    place = request.place
+    if request.dry_run:
+        return 0 if place.rank else _start(study, plan, request, console, ALONE)
+    with join(place.rank, place.count, place.local_rank) as ranks:
+        return _start(study, plan, request, console, ranks)
+
+
+def _start(study: Study, plan: Sequence[Run], request: Request, console: Console, ranks: Ranks) -> int:
+    elsewhere, place = request.elsewhere, request.place
     here = elsewhere is None
     # What is asked of other machines is settled there; what is settled here then serves estimates alone.
-    numerics = resolve(request.device if here else None, request.precision if here else None, request.threads, None)
-    jobs = request.jobs or (min(cores(), len(plan)) if numerics.device == "cpu" else 1)
-    numerics = replace(numerics, threads=request.threads or max(1, cores() // jobs))
+    with ranks.agreeing():
+        numerics = resolve(request.device if here else None, request.precision if here else None, request.threads, None)
+        check_devices(numerics.device, place.count, place.local_count)
+    alone = place.count == 1
+    jobs = request.jobs or (min(cores(), len(plan)) if numerics.device == "cpu" and alone else 1)
+    threads = request.threads or max(1, cores() // (jobs if alone else place.local_count))
+    numerics = replace(numerics, threads=threads, ranks=place.count)
     folder = images.data_folder(request.data_folder)
-    plan = _with_data(plan, folder, request)
+    if request.download and not request.dry_run:
+        ranks.lead(partial(_fetch, plan[0].data, folder))
+    with ranks.agreeing():
+        plan = _with_data(plan, folder, request)
     threads = numerics.threads if here else request.threads or 1
-    how = f"by {elsewhere.name}" if elsewhere else f"{numerics.device}, {numerics.precision}, {jobs} at a time"
+    at_once = f"{jobs} at a time" if alone else f"one at a time on {place.count} ranks"
+    how = f"by {elsewhere.name}" if elsewhere else f"{numerics.device}, {numerics.precision}, {at_once}"
     _announce(study, plan, f"{how} with {threads} thread{'s' if threads > 1 else ''} each", console)
     if here and not request.precision and (reason := fallback(numerics.device)):
         console.print(f"It computes in {reason}.", soft_wrap=True, markup=False)
@@ -83,33 +104,38 @@ def start(study: Study, plan: Sequence[Run], request: Request, console: Console)
         checkpoint_every=request.checkpoint_every,
     )
     if request.dry_run:
-        _print_plan(plan, numerics, jobs, options, console)
+        _print_plan(plan, numerics, jobs, options, console, place)
         return 0
-    todo, done, damaged = _sort(plan, request.results)
+    todo, done, damaged = ranks.lead(partial(_sort, plan, request.results))
     if done:
         console.print(f"{len(done)} of {len(plan)} runs are complete already")
-    for error in damaged:
+    for error in damaged if ranks.leads else ():
         print(f"repro.run: {error}", file=sys.stderr)
     outcomes: list[Outcome] = []
-    stop = Stop()
+    stop = Stop(ranks)
     if todo:
         display = Display(console, len(todo))
         with stop.listening(), display.showing():
-            run_all = elsewhere.run_all if elsewhere else local.run_all
-            at_once = jobs if here else request.jobs or len(todo)
-            outcomes = run_all(todo, options, (todo[0].data, folder), at_once, display, stop)
+            run_all = elsewhere.run_all if elsewhere else partial(local.run_all, ranks=ranks)
+            side_by_side = jobs if here else request.jobs or len(todo)
+            outcomes = run_all(todo, options, (todo[0].data, folder), side_by_side, display, stop)
+    if not ranks.whole:
+        return 1
     if stop.signal:
         console.print("stopped; the same command carries on")
         return 128 + stop.signal
-    _close(study, plan, request, numerics, jobs, console)
+    if ranks.leads:
+        _close(study, plan, request, numerics, jobs, console)
     return 1 if damaged or any(outcome.status in ("failed", "diverged") for outcome in outcomes) else 0
+
+
+def _fetch(name: str, folder: Path) -> None:
+    images.load(name, folder, download=True)
 
 
 def _with_data(plan: Sequence[Run], folder: Path, request: Request) -> list[Run]:
     """The plan on the images that are really there: JPEG copies have a name of their own."""
     name = plan[0].data
-    if request.download and not request.dry_run:
-        images.load(name, folder, download=True)
     try:
         name = images.identify(name, folder)
     except DataError:
@@ -149,11 +175,14 @@ def _complete(results: Path, run: Run) -> bool:
     return record is not None and record["status"] == "complete"
 
 
-def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, options: Options, console: Console) -> None:
-    """The plan with what each run will take, from iterations measured now."""
+def _print_plan(
+    plan: Sequence[Run], numerics: Numerics, jobs: int, options: Options, console: Console, place: Place
+) -> None:
+    """The plan with what each run will take, from iterations measured now: of several ranks, from a share of them."""
     todo = [run for run in plan if not _complete(options.results, run)]
     jobs = max(1, min(jobs, len(todo)))
-    costs = dict(zip(todo, _measure(todo, numerics, jobs), strict=True))
+    company = max(jobs, place.local_count if numerics.device == "cpu" else 1)
+    costs = dict(zip(todo, _measure([_share(run, place.count) for run in todo], numerics, company), strict=True))
     rows, seconds = [], []
     for run in plan:
         iteration, takes = "-", "complete"
@@ -163,9 +192,18 @@ def _print_plan(plan: Sequence[Run], numerics: Numerics, jobs: int, options: Opt
         rows.append((label(run), iteration, takes, run.path))
     headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
     console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
+    ranks = f" on {place.count} ranks, without what they wait for each other" if place.count > 1 else ""
     console.print(
-        f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time; nothing was written", markup=False
+        f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time{ranks}; nothing was written",
+        markup=False,
+        soft_wrap=True,
     )
+
+
+def _share(run: Run, ranks: int) -> Run:
+    """What one of so many ranks has of a run."""
+    shares = max(1, run.model.norm_shares // ranks)
+    return override(run, {"optimiser.batch_size": run.optimiser.batch_size // ranks, "model.norm_shares": shares})
 
 
 def _stopped_at(results: Path, run: Run) -> int:
@@ -194,5 +232,5 @@ def _close(
         f"\nRecords are in {request.results}; python -m repro.report draws them.", markup=False, soft_wrap=True
     )
     whole = {run.network for run in plan} == {run.network for run in study.runs(plan[0].preset)}
-    if plan[0].preset == "demo" and whole and not request.stop_at:
+    if plan[0].preset == "demo" and whole and not request.stop_at and numerics.ranks == 1:
         console.print(f"\n{real_thing(study, numerics, jobs)}", markup=False, soft_wrap=True)

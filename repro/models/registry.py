@@ -11,6 +11,7 @@ from torch import nn
 from repro import names
 from repro.models.cifar import CifarNet
 from repro.models.imagenet import ImageNetNet
+from repro.models.norm import in_shares
 from repro.models.shortcuts import Subsample
 from repro.names import CLASSES, Family, NetworkName
 
@@ -24,6 +25,7 @@ def build(
     initialisation: Literal["fan-in", "fan-out"] = "fan-in",
     subsample: Subsample = "stride",
     stride_on_3x3: bool = False,
+    norm_shares: int = 1,
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """Build and initialise a network.
@@ -38,6 +40,7 @@ def build(
         subsample: how option A's identity takes a stride of 2.
         stride_on_3x3: put the stride of a bottleneck block on its 3x3 layer instead of its first 1x1. In a basic block
             it is on a 3x3 layer in any case.
+        norm_shares: equal shares of a batch that are normalised each by its own statistics (`repro.models.norm`).
         generator: source of the random weights; by default torch's global one.
 
     Raises:
@@ -51,7 +54,7 @@ def build(
         net = _net(parsed, channels, CLASSES[parsed.family] if classes is None else classes, subsample, stride_on_3x3)
     net.to_empty(device=device)
     initialise(net, initialisation, generator)
-    return net
+    return in_shares(net, norm_shares) if norm_shares > 1 else net
 
 
 def _net(parsed: NetworkName, channels: int, classes: int, subsample: Subsample, stride_on_3x3: bool) -> nn.Module:

@@ -23,12 +23,15 @@ def repeat(run: Run, numerics: Mapping[str, Any]) -> str | None:
     CIFAR-10 is found by --data-dir, for which the command has DIR.
 
     Args:
-        numerics: device, precision and threads, as recorded.
+        numerics: device, precision, threads and ranks, as recorded.
     """
     name = _study_of(replace(run, seed=0))
     if name is None:
         return None
-    words = ["python", "-m", "repro.run", name, "--preset", run.preset]
+    ranks = numerics.get("ranks")
+    together = isinstance(ranks, int) and ranks > 1
+    words = ["torchrun", "--nproc-per-node", str(ranks)] if together else ["python"]
+    words += ["-m", "repro.run", name, "--preset", run.preset]
     if run.data not in (usual := studies.preset_run(run.preset, run.network).data, f"{usual}-jpeg"):
         words += ["--data", run.data]
     if run.data != "digits":

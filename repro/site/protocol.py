@@ -92,6 +92,11 @@ WORDS: Mapping[str, Callable[[Any, Any], str] | None] = {
         if value == "average"
         else "identity shortcuts take every second pixel"
     ),
+    "model.norm_shares": lambda value, _: (
+        "each batch normalised as one"
+        if value == 1
+        else f"each batch normalised in {value:,} equal shares, each by its own mean and variance, not as one"
+    ),
 }
 
 #: Said of foreign runs.
@@ -179,6 +184,7 @@ def made_with(runs: pd.DataFrame) -> list[tuple[str, str]]:
             _each(_of(record, "environment", "device") or _of(record, "numerics", "device") for record in records),
         ),
         ("threads", _each(_of(record, "numerics", "threads") for record in records)),
+        ("ranks", _ranks(records)),
         ("versions", _each(_versions(record) for record in records)),
         ("commit", _each(_commit(record) for record in records)),
     ]
@@ -188,6 +194,12 @@ def made_with(runs: pd.DataFrame) -> list[tuple[str, str]]:
 def _of(record: Mapping[str, Any], part: str, key: str) -> Any:
     inside = record.get(part)
     return inside.get(key) if isinstance(inside, Mapping) else None
+
+
+def _ranks(records: Iterable[Mapping[str, Any]]) -> str:
+    """How many processes trained each run together; nothing where it was one always."""
+    found = _each(_of(record, "numerics", "ranks") or 1 for record in records)
+    return "" if found == "1" else found
 
 
 def _versions(record: Mapping[str, Any]) -> str | None:

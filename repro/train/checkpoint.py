@@ -27,10 +27,7 @@ def save(path: Path, run_hash: str, training: Training, kept: Mapping[str, Any])
     content = {
         "format": FORMAT,
         "hash": run_hash,
-        "model": training.net.state_dict(),
-        "optimiser": training.optimiser.state_dict(),
-        "scaler": training.scaler.state_dict(),
-        "state": vars(training.state),
+        **_content(training),
         "kept": dict(kept),
     }
     # By way of memory, so that a full disk is told as the OSError that it is.
@@ -40,6 +37,35 @@ def save(path: Path, run_hash: str, training: Training, kept: Mapping[str, Any])
         temporary.write_bytes(buffer.getbuffer())
         if path.exists():
             path.replace(previous(path))
+
+
+def packed(training: Training) -> bytes:
+    """All of a training, for another process to take up by `unpack`."""
+    buffer = io.BytesIO()
+    torch.save(_content(training), buffer)
+    return buffer.getvalue()
+
+
+def unpack(content: bytes, training: Training) -> None:
+    """Put a training of the same run where the packed one was."""
+    device = training.state.wrong.device
+    _take_up(torch.load(io.BytesIO(content), map_location=device, weights_only=True), training)
+
+
+def _content(training: Training) -> dict[str, Any]:
+    return {
+        "model": training.net.state_dict(),
+        "optimiser": training.optimiser.state_dict(),
+        "scaler": training.scaler.state_dict(),
+        "state": vars(training.state),
+    }
+
+
+def _take_up(content: Mapping[str, Any], training: Training) -> None:
+    training.net.load_state_dict(content["model"])
+    training.optimiser.load_state_dict(content["optimiser"])
+    training.scaler.load_state_dict(content["scaler"])
+    training.state = _state(content["state"], training.state)
 
 
 def previous(path: Path) -> Path:
@@ -67,10 +93,7 @@ def resume(path: Path, run_hash: str, training: Training) -> dict[str, Any] | No
     content = _read_own(path, run_hash, training.state.wrong.device)
     kept = _kept(path, content)
     try:
-        training.net.load_state_dict(content["model"])
-        training.optimiser.load_state_dict(content["optimiser"])
-        training.scaler.load_state_dict(content["scaler"])
-        training.state = _state(content["state"], training.state)
+        _take_up(content, training)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RecordError(f"{path}: is not a checkpoint of this run: {_first_line(error)}") from error
     return kept

@@ -9,15 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.train.precision import Numerics
+from repro.train.ranks import ALONE, Ranks
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], numerics: Numerics) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and error (percent) over all images; the network's mode is left as found."""
+def evaluate(
+    net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], numerics: Numerics, ranks: Ranks = ALONE
+) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and error (percent) over all images; the network's mode is left as found.
+
+    Several ranks, each with the whole network and all batches, share the work.
+    """
     training = net.training
     net.eval()
     losses, wrong, images = [], [], 0
-    for x, y in batches:
+    for x, y in ranks.deal(batches):
         with numerics.autocast():
             logits = net(x)
         logits = logits.float()
@@ -25,4 +31,9 @@ def evaluate(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], numerics:
         wrong.append((logits.argmax(1) != y).sum())
         images += len(y)
     net.train(training)
-    return torch.stack(losses).sum().item() / images, 100 * torch.stack(wrong).sum().item() / images
+    loss, mistakes, seen = ranks.total(_sum(losses), _sum(wrong), images)
+    return loss / seen, 100 * mistakes / seen
+
+
+def _sum(values: list[Tensor]) -> float:
+    return torch.stack(values).sum().item() if values else 0

@@ -17,11 +17,12 @@ from repro.spec import Optimiser, Run
 from repro.train import randomness
 from repro.train.evaluate import evaluate
 from repro.train.precision import Numerics
+from repro.train.ranks import ALONE, Ranks
 from repro.train.schedule import learning_rate, warms_up
 
 
 class DivergedError(Exception):
-    """The loss is no longer finite."""
+    """The loss is no longer finite; on all ranks at once."""
 
 
 @dataclass
@@ -69,8 +70,10 @@ class Training:
         return cls(net, make_optimiser(net, run.optimiser), scaler, state)
 
 
-def train(training: Training, data: Prepared, run: Run, numerics: Numerics) -> Iterator[Row | None]:
-    """Train from where `training` stands to the end of the schedule, changing it in place.
+def train(
+    training: Training, data: Prepared, run: Run, numerics: Numerics, ranks: Ranks = ALONE
+) -> Iterator[Row | None]:
+    """Train from where `training` stands to the end of the schedule, changing it in place, alike on all ranks.
 
     Yields:
         After each iteration None, and before that, where one is due, a row of the curve. After a None, `training` is
@@ -81,7 +84,7 @@ def train(training: Training, data: Prepared, run: Run, numerics: Numerics) -> I
     """
     net, optimiser, scaler, state = training.net, training.optimiser, training.scaler, training.state
     device, batch = data.images.device, run.optimiser.batch_size
-    indices = randomness.order(run.seed, len(data.images))
+    indices, mine = randomness.order(run.seed, len(data.images)), ranks.part(batch)
     net.train()
     while state.iteration < run.schedule.iterations:
         began = time.perf_counter()
@@ -91,33 +94,37 @@ def train(training: Training, data: Prepared, run: Run, numerics: Numerics) -> I
         # The images of this iteration are a function of seed and iteration alone.
         chance = randomness.generator("augment", run.seed, state.iteration)
         crops = Crops.draw(batch, data.pad, data.flip, chance)
-        x, y = data.batch(to_device(indices(state.iteration, batch), device), crops)
+        x, y = data.batch(to_device(indices(state.iteration, batch)[mine], device), crops[mine])
 
         # The loss and its gradient are fp32, whatever the convolutions are.
         with numerics.autocast():
             logits = net(x)
         loss = F.cross_entropy(logits.float(), y)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        wrong = (logits.detach().argmax(1) != y).sum()
+        mean_loss, wrong = ranks.average(net, loss.detach(), wrong)
         scaler.step(optimiser)
         scaler.update()
         optimiser.zero_grad(set_to_none=True)
 
         # Training error as the paper's curves have it: of augmented images, in training mode, before the update.
-        state.loss_sum += loss.detach()
-        state.wrong += (logits.detach().argmax(1) != y).sum()
+        state.loss_sum += mean_loss
+        state.wrong += wrong
         state.since += 1
         state.iteration += 1
         state.seconds += time.perf_counter() - began
 
         if state.iteration % run.log_every == 0 or state.iteration == run.schedule.iterations:
-            row = measure(net, data, run, state, numerics, rate)
+            row = measure(net, data, run, state, numerics, rate, ranks)
             yield row
             if not math.isfinite(row.train_loss):
                 raise DivergedError(f"the loss is {row.train_loss} at iteration {state.iteration}")
         yield None
 
 
-def measure(net: nn.Module, data: Prepared, run: Run, state: State, numerics: Numerics, rate: float) -> Row:
+def measure(
+    net: nn.Module, data: Prepared, run: Run, state: State, numerics: Numerics, rate: float, ranks: Ranks
+) -> Row:
     """The row of the curve that is due now; begins a new sum, and ends the warm-up once the error allows it."""
     began = time.perf_counter()
     iteration = state.iteration
@@ -129,7 +136,7 @@ def measure(net: nn.Module, data: Prepared, run: Run, state: State, numerics: Nu
         state.warm_until = iteration
     test_loss = test_error = math.nan
     if iteration % run.evaluate_every == 0 or iteration == run.schedule.iterations:
-        test_loss, test_error = evaluate(net, data.batches("test"), numerics)
+        test_loss, test_error = evaluate(net, data.batches("test"), numerics, ranks)
     state.seconds += time.perf_counter() - began
     epoch = iteration * run.optimiser.batch_size / len(data.images)
     return Row(iteration, epoch, rate, train_loss, train_error, test_loss, test_error, round(state.seconds, 3))

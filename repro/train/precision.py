@@ -27,16 +27,18 @@ class Numerics:
         device: "cpu", "cuda" or "mps".
         precision: of convolutions and matrix products: "fp32", "bf16" or "fp16" by autocast. Weights, momentum, batch
             normalisation's statistics and the loss are fp32 always.
-        threads: of one run on the CPU.
+        threads: of one run on the CPU; of several ranks, of each.
+        ranks: processes that train the run together, each a share of every batch.
     """
 
     device: str
     precision: str
     threads: int
+    ranks: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
-        return asdict(self)
+        """As JSON types; one rank goes without saying, as it did before there could be several."""
+        return {key: value for key, value in asdict(self).items() if (key, value) != ("ranks", 1)}
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which the network runs forward."""
@@ -51,13 +53,22 @@ def resolve(
     threads: int | None,
     recorded: dict[str, Any] | None,
     default_threads: int | None = None,
+    ranks: int = 1,
 ) -> Numerics:
     """Settle device, precision and threads: what is asked for, else what the run began with, else this machine's best.
 
     Raises:
-        UserError: a device that this machine lacks, an unknown precision, or another than what the run began with.
+        UserError: a device that this machine lacks, an unknown precision, or another than what the run began with, as
+            the number of ranks may be.
     """
     recorded = recorded or {}
+    began = recorded.get("ranks") or 1
+    if recorded and began != ranks:
+        how = "without torchrun" if began == 1 else f"with torchrun --nproc-per-node {began}"
+        raise RecordError(
+            f"the run began on {began} rank{'s' if began > 1 else ''}, not {ranks}: start it {how} to carry on with "
+            "the same bits, or give another --results folder"
+        )
     for name, asked in (("device", device), ("precision", precision), ("threads", threads)):
         if asked and recorded and asked != recorded.get(name):
             raise RecordError(
@@ -72,7 +83,7 @@ def resolve(
     if precision == "fp16" and device == "cpu":
         raise UserError("precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
     threads = threads or recorded.get("threads") or default_threads or cores()
-    return Numerics(device, precision, threads)
+    return Numerics(device, precision, threads, ranks)
 
 
 def best_device() -> str:

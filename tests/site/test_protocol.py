@@ -36,6 +36,7 @@ OTHERS: dict[str, Any] = {
     "images.padding": "before-mean",
     "model.initialisation": "fan-out",
     "model.subsample": "average",
+    "model.norm_shares": 2,
 }
 
 

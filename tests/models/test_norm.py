@@ -1,0 +1,180 @@
+"""Batch normalisation over shares, in one process and in several, against nn.BatchNorm2d of each share in float64."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repro import models
+from repro.models import cifar
+from repro.models.norm import ShareNorm, Spread, given_whole_batches, in_shares, set_spread
+
+FEATURES = 3
+
+
+def made(shares: int, dtype: torch.dtype = torch.float64) -> ShareNorm:
+    norm = ShareNorm(FEATURES, shares).to(dtype)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
+        norm.bias.copy_(torch.tensor([-1.0, 0.0, 1.0]))
+    return norm
+
+
+def by_hand(norm: ShareNorm, shares: int, batches: list[Tensor], pull: Tensor) -> tuple[Tensor, ...]:
+    """Each share by a torch layer of its own, all from the same state: outputs, gradients, running statistics."""
+    weight, bias = (p.detach().double().requires_grad_() for p in (norm.weight, norm.bias))
+    mean, variance = torch.zeros(FEATURES).double(), torch.ones(FEATURES).double()
+    for batch in batches:
+        x = batch.double().requires_grad_()
+        means, variances, outputs = [], [], []
+        for piece in x.chunk(shares):
+            means.append(mean.clone())
+            variances.append(variance.clone())
+            outputs.append(F.batch_norm(piece, means[-1], variances[-1], weight, bias, True, 0.1, norm.eps))
+        mean, variance = sum(means) / shares, sum(variances) / shares
+    y = torch.cat(outputs)
+    gradients = torch.autograd.grad((y * pull.double()).sum(), [x, weight, bias])
+    return y, *gradients, mean, variance
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3])
+def test_each_share_is_normalised_by_its_own_statistics(shares):
+    g = torch.Generator().manual_seed(shares)
+    batches = [torch.randn(6, FEATURES, 5, 4, dtype=torch.float64, generator=g) * 3 + 2 for _ in range(3)]
+    pull = torch.randn(6, FEATURES, 5, 4, dtype=torch.float64, generator=g)
+    norm = made(shares)
+    for batch in batches:
+        x = batch.clone().requires_grad_()
+        y = norm(x)
+    gradients = torch.autograd.grad((y * pull).sum(), [x, norm.weight, norm.bias])
+    ours = (y, *gradients, norm.running_mean, norm.running_var)
+    for mine, other in zip(ours, by_hand(norm, shares, batches, pull), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-10, atol=1e-12)
+    assert norm.num_batches_tracked == 3
+
+
+@pytest.mark.parametrize(
+    ("offset", "dtype", "tolerance"),
+    [(2.0, torch.float64, 1e-10), (2.0, torch.float32, 2e-5), (3e3, torch.float32, 3e-3)],
+)
+def test_two_processes_normalise_a_batch_as_one(offset, dtype, tolerance):
+    """Also where the mean is thousands of standard deviations, which E[x^2] - E[x]^2 would not survive in float32."""
+    g = torch.Generator().manual_seed(0)
+    # Parts that differ in mean and in variance, as the halves of a real batch do.
+    spread = torch.tensor([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])[:, None, None, None]
+    batches = [torch.randn(6, FEATURES, 5, 4, generator=g) * spread + spread + offset for _ in range(2)]
+    batches = [batch.to(dtype) for batch in batches]
+    pull = torch.randn(6, FEATURES, 5, 4, generator=g, dtype=torch.float64).to(dtype)
+    norms = [made(1, dtype), made(1, dtype)]
+    found: dict[int, tuple[Tensor, ...]] = {}
+
+    def work(rank: int, gather: Callable[[Tensor], Tensor]) -> None:
+        norm = norms[rank]
+        set_spread(norm, Spread(1, gather))
+        for batch in batches:
+            x = batch.chunk(2)[rank].clone().requires_grad_()
+            y = norm(x)
+        gradients = torch.autograd.grad((y * pull.chunk(2)[rank]).sum(), [x, norm.weight, norm.bias])
+        found[rank] = (y, *gradients, norm.running_mean, norm.running_var)
+
+    side_by_side(work)
+    one, other = found[0], found[1]
+    whole = [torch.cat([one[0], other[0]]), torch.cat([one[1], other[1]]), one[2] + other[2], one[3] + other[3]]
+    expected = by_hand(norms[0], 1, batches, pull)
+    for ours, theirs in zip([*whole, *one[4:]], expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance)
+    assert torch.equal(one[4], other[4]) and torch.equal(one[5], other[5])
+
+
+def side_by_side(work: Callable[[int, Callable[[Tensor], Tensor]], None]) -> None:
+    """Two threads that stand for two processes, and exchange through a list."""
+    barrier, box = threading.Barrier(2, timeout=60), [torch.empty(0)] * 2
+
+    def one(rank: int) -> None:
+        def gather(own: Tensor) -> Tensor:
+            box[rank] = own
+            barrier.wait()
+            rows = torch.stack(box)
+            barrier.wait()
+            return rows
+
+        work(rank, gather)
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_evaluation_is_that_of_the_usual_layer():
+    norm = made(2)
+    norm(torch.randn(4, FEATURES, 3, 3, dtype=torch.float64))
+    x = torch.randn(5, FEATURES, 3, 3, dtype=torch.float64)
+    expected = F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.1, norm.eps)
+    assert torch.equal(norm.eval()(x), expected)
+
+
+def test_a_batch_that_does_not_make_equal_shares_is_refused():
+    with pytest.raises(ValueError, match="5 images do not make 2 equal shares"):
+        made(2)(torch.randn(5, FEATURES, 3, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", ["plain-8", "resnet-8-C"])
+def test_a_network_in_shares_has_the_weights_and_names_of_one_that_is_not(name):
+    def net(shares: int) -> nn.Module:
+        return models.build(name, norm_shares=shares, generator=torch.Generator().manual_seed(0))
+
+    usual, shared = net(1), net(2)
+    assert {type(m) for m in usual.modules() if isinstance(m, nn.BatchNorm2d)} == {nn.BatchNorm2d}
+    assert {type(m) for m in shared.modules() if isinstance(m, nn.BatchNorm2d)} == {ShareNorm}
+    assert list(usual.state_dict()) == list(shared.state_dict())
+    assert all(
+        torch.equal(a, b) for a, b in zip(usual.state_dict().values(), shared.state_dict().values(), strict=True)
+    )
+    images = torch.randn(4, 3, 8, 8)
+    assert not torch.equal(usual(images), shared(images))
+    assert torch.equal(usual(images[:2]), net(2)(images)[:2])
+
+
+def test_putting_a_network_into_shares_keeps_what_its_layers_hold():
+    net = models.build("plain-8").train()
+    net(torch.randn(4, 3, 8, 8))
+    held = {name: id(value) for name, value in [*net.named_parameters(), *net.named_buffers()]}
+    in_shares(net, 2)
+    assert {name: id(value) for name, value in [*net.named_parameters(), *net.named_buffers()]} == held
+
+
+@pytest.mark.parametrize("segment", [1, 2])
+def test_computing_again_updates_the_statistics_of_shares_once(segment, monkeypatch):
+    images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
+
+    def net() -> nn.Module:
+        made = models.build("resnet-14-C", norm_shares=2, generator=torch.Generator().manual_seed(0))
+        return made.double().train()
+
+    usual = net()
+    monkeypatch.setattr(cifar, "DEEP", 1)
+    monkeypatch.setattr(cifar, "SEGMENT", segment)
+    economical = net()
+    for each in (usual, economical):
+        F.cross_entropy(each(images), torch.arange(6)).backward()
+    for ours, theirs in zip(economical.parameters(), usual.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12)
+    assert all(torch.equal(a, b) for a, b in zip(economical.buffers(), usual.buffers(), strict=True))
+
+
+def test_given_whole_batches_a_process_computes_all_shares_by_itself():
+    norm, usual = made(2), made(2)
+    spread = Spread(1)
+    set_spread(norm, spread)
+    x = torch.randn(4, FEATURES, 3, 3, dtype=torch.float64)
+    with given_whole_batches(norm):
+        assert torch.equal(norm(x), usual(x))
+    assert norm.spread is spread
+    assert not torch.equal(norm(x), usual(x))
