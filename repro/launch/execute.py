@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from repro.data.augment import Crops, Prepared, prepare
 from repro.data.dataset import Dataset
@@ -32,6 +32,7 @@ from repro.records import HealthRow, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
+from repro.train.graph import capture
 from repro.train.loop import DivergedError, Training, train
 from repro.train.precision import Numerics, resolve, settle
 from repro.train.randomness import generator, order
@@ -215,6 +216,10 @@ def _execute(
     else:  # checkpoints of the first versions held neither
         folder.rewind(state.iteration)
 
+    if ranks.count == 1:
+        training.forward, obstacle = capture(training.net.train(), _batch(data, run, state.iteration)[0], numerics)
+        notes += [f"not as a CUDA graph: {obstacle}"] if obstacle else []
+
     record = {
         "status": "running",
         "iteration": state.iteration,
@@ -307,14 +312,19 @@ def _train(
 def _check_up(folder: RunFolder, training: Training, data: Prepared, numerics: Numerics) -> None:
     """Record signal and gradient of each layer on the batch that the next iteration will train on."""
     run, iteration = folder.run, training.state.iteration
-    index = order(run.seed, len(data.images))(iteration, run.optimiser.batch_size).to(data.images.device)
-    chance = generator("augment", run.seed, iteration)
-    x, y = data.batch(index, Crops.draw(len(index), data.pad, data.flip, chance))
+    x, y = _batch(data, run, iteration)
     # Without the loss scaling of training, small gradients would vanish in fp16.
     autocast = nullcontext() if numerics.precision == "fp16" else numerics.autocast()
     with autocast, given_whole_batches(training.net):
         signals = signal_health(training.net, x, y)
     folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
+
+
+def _batch(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
+    """What an iteration trains on: images and labels."""
+    index = order(run.seed, len(data.images))(iteration, run.optimiser.batch_size).to(data.images.device)
+    chance = generator("augment", run.seed, iteration)
+    return data.batch(index, Crops.draw(len(index), data.pad, data.flip, chance))
 
 
 def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:

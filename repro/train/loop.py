@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -55,19 +55,24 @@ class State:
 
 @dataclass
 class Training:
-    """All that training changes: the network, what its optimiser remembers, and where it stands."""
+    """All that training changes: the network, what its optimiser remembers, and where it stands.
+
+    Attributes:
+        forward: what to call in the net's place while training: itself, or what `repro.train.graph` made of it.
+    """
 
     net: nn.Module
     optimiser: torch.optim.SGD
     scaler: torch.amp.GradScaler
     state: State
+    forward: Callable[[Tensor], Tensor]
 
     @classmethod
     def start(cls, net: nn.Module, run: Run, numerics: Numerics) -> Training:
         """The training of a network before its first iteration."""
         scaler = torch.amp.GradScaler(numerics.device, enabled=numerics.precision == "fp16")
         state = State.start(run, torch.device(numerics.device))
-        return cls(net, make_optimiser(net, run.optimiser), scaler, state)
+        return cls(net, make_optimiser(net, run.optimiser), scaler, state, forward=net)
 
 
 def train(
@@ -98,7 +103,7 @@ def train(
 
         # The loss and its gradient are fp32, whatever the convolutions are.
         with numerics.autocast():
-            logits = net(x)
+            logits = training.forward(x)
         loss = F.cross_entropy(logits.float(), y)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         wrong = (logits.detach().argmax(1) != y).sum()

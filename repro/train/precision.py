@@ -44,7 +44,8 @@ class Numerics:
         """The context in which the network runs forward."""
         if self.precision == "fp32":
             return nullcontext()
-        return torch.autocast(self.device, _DTYPES[self.precision])
+        # A CUDA graph cannot be captured with the cache; each weight is cast once per pass with or without.
+        return torch.autocast(self.device, _DTYPES[self.precision], cache_enabled=False)
 
 
 def resolve(
