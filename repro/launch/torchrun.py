@@ -41,6 +41,8 @@ def place() -> Place:
     found = Place(rank, count, _number("LOCAL_RANK", rank), _number("LOCAL_WORLD_SIZE", count))
     if not (found.rank < found.count and found.local_rank < found.local_count <= found.count):
         raise UserError(f"rank {found.rank} of {found.count} in the environment: start with torchrun, or unset RANK")
+    if count > 1 and not {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+        raise UserError("the environment has WORLD_SIZE but no MASTER_ADDR and MASTER_PORT: start with torchrun")
     return found
 
 

@@ -281,15 +281,21 @@ def join(rank: int, count: int, local_rank: int) -> Iterator[Ranks]:
     Args:
         rank, count: of all.
         local_rank: on this machine, whose CUDA device of that number it takes.
+
+    Raises:
+        RankError: they do not come, or are gone at the end.
     """
     if count == 1:
         yield ALONE
         return
     if local_rank < torch.cuda.device_count():
         torch.cuda.set_device(local_rank)
-    store, _, _ = next(rendezvous("env://", rank, count))
-    store = dist.PrefixStore("repro", store)  # type: ignore[attr-defined]
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=PATIENCE)
+    try:
+        store, _, _ = next(rendezvous("env://", rank, count))
+        store = dist.PrefixStore("repro", store)  # type: ignore[attr-defined]
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=PATIENCE)
+    except RuntimeError as error:
+        raise RankError(f"the ranks do not find each other: {_words(error)}") from error
     ranks = Group(rank, count, store)
     yield ranks
     if ranks.whole:
