@@ -69,6 +69,12 @@ def torchrun(*arguments):
     return finished(started("-m", "repro.run", *arguments))
 
 
+def pretend(monkeypatch, rank, count):
+    """To be a rank in this process, which meets no others."""
+    for name, value in {"RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+
+
 def curve(results):
     with (results / FOLDER / "curve.csv").open() as file:
         return list(csv.DictReader(file))
@@ -115,7 +121,9 @@ def test_stopped_and_carried_on_it_has_the_bits_of_one_that_was_not(undisturbed,
     assert bits(tmp_path) == bits(undisturbed)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_to_either_rank_stops_both_after_a_checkpoint(study, tmp_path, number, status):
     process = started("-m", "repro.run", study, *OPTIONS, "--set", "schedule.iterations=100000", "--results", tmp_path)
     wait_until(lambda: list(tmp_path.glob("**/curve.csv")), process)
@@ -142,6 +150,7 @@ def test_another_number_of_ranks_is_refused_with_what_to_do(undisturbed, study, 
     assert (tmp_path / FOLDER / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_of_one_process_is_not_carried_on_by_two(study, tmp_path):
     """Nor are the others left waiting: each run has its outcome on all ranks."""
     arguments = [study, *OPTIONS, "--results", str(tmp_path)]
@@ -153,7 +162,7 @@ def test_a_run_of_one_process_is_not_carried_on_by_two(study, tmp_path):
     assert "seed 1: stopped: at iteration 3" in output
 
 
-@pytest.mark.parametrize(("rank", "how"), [(0, "fail"), (1, "fail"), (1, "kill")])
+@pytest.mark.parametrize(("rank", "how"), [(1, "fail"), (1, "kill"), pytest.param(0, "fail", marks=pytest.mark.slow)])
 def test_a_rank_that_comes_to_grief_leaves_no_other_waiting(study, tmp_path, rank, how):
     script = tmp_path / "faulty.py"
     script.write_text(FAULTY)
@@ -191,8 +200,7 @@ def test_a_rank_that_comes_to_grief_leaves_no_other_waiting(study, tmp_path, ran
 def test_combinations_that_make_no_sense_are_refused_before_anything_is_written(
     study, tmp_path, monkeypatch, capsys, ranks, options, words
 ):
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", str(ranks))
+    pretend(monkeypatch, 0, ranks)
     results = tmp_path / "results"
     assert main([study, "--only", "resnet-8", "--results", str(results), *options]) == 2
     error = capsys.readouterr().err
@@ -206,6 +214,7 @@ def test_combinations_that_make_no_sense_are_refused_before_anything_is_written(
     [
         ({"RANK": "0", "WORLD_SIZE": "two"}, "WORLD_SIZE is 'two' in the environment"),
         ({"RANK": "2", "WORLD_SIZE": "2"}, "rank 2 of 2 in the environment"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "WORLD_SIZE but no MASTER_ADDR and MASTER_PORT: start with torchrun"),
     ],
 )
 def test_an_environment_that_makes_no_sense_is_refused(study, monkeypatch, capsys, variables, words):
@@ -216,19 +225,17 @@ def test_an_environment_that_makes_no_sense_is_refused(study, monkeypatch, capsy
 
 
 def test_one_rank_is_one_process(study, tmp_path, monkeypatch):
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "1")
+    pretend(monkeypatch, 0, 1)
     assert main([study, *OPTIONS, "--jobs", "1", "--stop-at", "2", "--results", str(tmp_path)]) == 0
     assert "ranks" not in records(tmp_path)[0]["numerics"]
 
 
 def test_a_dry_run_is_rank_0s_and_says_what_it_leaves_out(study, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("WORLD_SIZE", "2")
     command = [study, *OPTIONS, "--dry-run", "--results", str(tmp_path / "results")]
-    monkeypatch.setenv("RANK", "1")
+    pretend(monkeypatch, 1, 2)
     assert main(command) == 0
     assert capsys.readouterr().out == ""
-    monkeypatch.setenv("RANK", "0")
+    pretend(monkeypatch, 0, 2)
     assert main(command) == 0
     assert (
         "1 at a time on 2 ranks, without what they wait for each other; nothing was written" in capsys.readouterr().out
