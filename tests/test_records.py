@@ -170,6 +170,7 @@ def test_a_record_comes_back_and_one_of_another_run_is_refused_by_its_difference
         ({"hash": 5}, "hash is 5"),
         ({"numerics": {"threads": 10**6}}, "numerics.threads is 1000000: a whole number from 1 to 1,024"),
         ({"numerics": {"threads": "two"}}, "numerics.threads is 'two'"),
+        ({"numerics": {"ranks": 0}}, "numerics.ranks is 0: a whole number from 1"),
         ({"numerics": {"precision": 16}}, "numerics.precision is 16"),
         ({"numerics": {"device": ["cpu"]}}, "numerics.device is ['cpu']"),
         ({"data": {"fingerprint": 5}}, "data.fingerprint is 5"),

@@ -272,6 +272,8 @@ def test_monstrous_values_are_refused_shortly(value):
         ("schedule.lr", "high", "a number is needed"),
         ("schedule.factor", 0, "the last not 0"),
         ("schedule.warm_up", "of", "did you mean 'off'?"),
+        ("model.norm_shares", 0, "at least 1"),
+        ("model.norm_shares", 3, "the first must be a multiple of the second"),
         ("optimiser.batch_size", 0, "at least 1"),
         ("optimiser.momentum", 1, "less than 1"),
         ("optimiser.weight_decay", -1e-4, "0 or more"),

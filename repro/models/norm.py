@@ -99,8 +99,10 @@ class _Together(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, gather: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        variance, mean = torch.var_mean(_wide(x), (0, 2, 3), correction=0)
-        # Chan, Golub and LeVeque's rule for equal parts: nothing large is subtracted from anything large.
+        # In two passes, as torch.var_mean's one takes ten times as long, and then by Chan, Golub and LeVeque's rule for
+        # equal parts: squares are never of anything but deviations.
+        mean = _wide(x).mean((0, 2, 3))
+        variance = (_wide(x) - mean[:, None, None]).square_().mean((0, 2, 3))
         means, variances = gather(torch.stack([mean, variance])).unbind(1)
         mean = means.mean(0)
         variance = variances.mean(0) + (means - mean).square().mean(0)
@@ -117,10 +119,10 @@ class _Together(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, inverse = ctx.saved_tensors
         mean, inverse, scale = (each[:, None, None] for each in (mean, inverse, weight * inverse))
-        normalised, gradient = (_wide(x) - mean) * inverse, _wide(gradient)
+        normalised, gradient = (_wide(x) - mean).mul_(inverse), _wide(gradient)
         sums = torch.stack([gradient.sum((0, 2, 3)), (gradient * normalised).sum((0, 2, 3))])
         of_one, of_normalised = ctx.gather(sums).sum(0)[:, :, None, None] / ctx.count
-        to_input = (gradient - of_one - normalised * of_normalised) * scale
+        to_input = normalised.mul_(-of_normalised).add_(gradient).sub_(of_one).mul_(scale)
         return to_input.to(x.dtype), sums[1], sums[0], None, None
 
 

@@ -94,6 +94,18 @@ def test_what_runs_were_made_with_lists_each_value_once(tmp_path: Path) -> None:
     assert made["commit"] == "0" * 12
 
 
+def test_ranks_are_told_where_there_were_several(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", seed=0)
+    assert "ranks" not in dict(protocol.made_with(collect([Source("ours", tmp_path)]).runs))
+    plant(tmp_path, "plain-20", seed=1, extra={"numerics": {"device": "cuda", "threads": 1, "ranks": 2}})
+    assert dict(protocol.made_with(collect([Source("ours", tmp_path)]).runs))["ranks"] == "1; 2"
+
+
+def test_the_command_of_a_run_of_several_ranks_starts_as_many() -> None:
+    typed = command.repeat(run_of("resnet-20", preset="demo", data="digits"), {"threads": 1, "ranks": 4})
+    assert typed is not None and typed.startswith("torchrun --nproc-per-node 4 -m repro.run ")
+
+
 @pytest.mark.parametrize(
     ("settings", "preset", "data", "seed"),
     [
