@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import re
 import shutil
 import signal
@@ -11,11 +12,13 @@ import subprocess
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from submitit.core.job_environment import JobEnvironment
 from submitit.core.utils import DelayedSubmission, UncompletedJobError
 from submitit.slurm.slurm import SlurmExecutor, SlurmJob
 
@@ -28,6 +31,8 @@ from repro.spec import Run
 
 #: Seconds between looks at the files of runs, and between questions to Slurm, whose controller serves many.
 LOOK, ASK = 1.0, 15.0
+#: Seconds between looks of a job at what was signalled to it.
+POLL = 0.1
 #: Minutes of a job, unless asked for otherwise. One that runs out of time is queued again and carries on.
 TIME = 60
 #: Seconds for Slurm to end a job after saying so.
@@ -101,50 +106,86 @@ def submit_all(
 
 @dataclass
 class Job:
-    """What a task of the array does: it trains a run, and takes what Slurm signals in the meantime."""
+    """What a task of the array does: it trains a run, and takes what Slurm signals in the meantime.
+
+    The main thread never waits for a lock. Python's handlers run in it alone, but the system may hand a signal to any
+    thread, and one that another thread took would not be heard before that lock is free. And handlers only note what
+    came: one that joined the training thread could interrupt a join of that thread, and wait for ever.
+    """
 
     options: Options
     data: tuple[str, Path]
     stop: Stop = field(default_factory=Stop)
-    training: threading.Thread | None = None
+    #: Whether Slurm has sent the signal at which submitit has a job queued again.
+    ending: bool = False
+    #: Whether a run is under way here.
+    training: bool = False
 
     def __call__(self, run: Run) -> Outcome:
         """Train a run to its end, or until stopped by SIGINT, which the submitter sends.
 
         Raises:
+            SystemExit: the job is queued again.
             TimeoutError: Slurm said that it would end this job, and did not.
         """
+        number = JobEnvironment._usr_sig()
+        queue_again = signal.getsignal(number)  # submitit's handler, called below and not whenever the signal comes
         signal.signal(signal.SIGINT, self.stop)
         signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(number, self.note)
         outcomes: list[Outcome] = []
+        self.training = True
         # In a thread of its own, so that a signal does not interrupt it in the midst of an iteration.
-        self.training = threading.Thread(target=self._train, args=(run, outcomes))
-        self.training.start()
-        self.training.join()
-        outcome = outcomes[0] if outcomes else Outcome(run, "stopped")
-        # SIGTERM precedes the end of a job that Slurm may queue again; one that ends by itself would not be.
-        deadline = time.monotonic() + GRACE
-        while outcome.status == "stopped" and self.stop.signal == signal.SIGTERM:
+        threading.Thread(target=self._train, args=(run, outcomes)).start()
+        deadline = math.inf
+        while not outcomes or self._awaits_its_end(outcomes[0]):
+            if outcomes:
+                deadline = min(deadline, time.monotonic() + GRACE)
+            if self.ending and callable(queue_again) and _done(queue_again, number):
+                queue_again = None  # of a job with several tasks that is for the first one
             if time.monotonic() > deadline:
-                raise TimeoutError(f"not ended {GRACE:g} seconds after SIGTERM")
-            time.sleep(0.2)
-        return outcome
+                raise TimeoutError(f"not ended {GRACE:g} seconds after Slurm said that it would be")
+            time.sleep(POLL)
+        return outcomes[0]
+
+    def note(self, number: int, frame: FrameType | None = None) -> None:
+        """Take the signal at which submitit has a job queued again."""
+        self.ending = True
+        self.stop(number)
 
     def checkpoint(self, run: Run) -> DelayedSubmission:
-        """Called by submitit, in the main thread, where the job will be ended soon and then be queued again."""
+        """Called by submitit where the job will be ended soon and then be queued again."""
         self.stop(signal.SIGUSR2)
-        if self.training:
-            self.training.join()
+        while self.training:
+            time.sleep(POLL)
         return DelayedSubmission(Job(self.options, self.data), run)
 
+    def _awaits_its_end(self, outcome: Outcome) -> bool:
+        # SIGTERM precedes the end of a job that Slurm may queue again; one that ends by itself would not be.
+        return outcome.status == "stopped" and (self.ending or self.stop.signal == signal.SIGTERM)
+
     def _train(self, run: Run, outcomes: list[Outcome]) -> None:
+        found = [Outcome(run, "stopped")]
         try:
-            outcomes += local.run_all([run], self.options, self.data, 1, _log, self.stop)
+            found = local.run_all([run], self.options, self.data, 1, _log, self.stop) or found
         except UserError as error:  # of the images
-            outcomes.append(Outcome(run, "failed", str(error)))
+            found = [Outcome(run, "failed", str(error))]
         except Exception as error:
-            outcomes.append(Outcome(run, "failed", reason(error, self.options.results)))
+            found = [Outcome(run, "failed", reason(error, self.options.results))]
             raise
+        finally:
+            outcomes += found
+            self.training = False
+
+
+def _done(queue_again: Callable[[int, FrameType | None], Any], number: int) -> bool:
+    """Have submitit queue this job again, which ends this process; False where Slurm does not answer."""
+    try:
+        queue_again(number, None)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"cannot be queued again, and tries once more: {error}", flush=True)
+        return False
+    return True
 
 
 def _log(item: Progress | Outcome) -> None:

@@ -14,7 +14,12 @@ from repro import study as studies
 from repro.launch.execute import Options, Outcome, Progress, Stop
 from repro.records import RunFolder
 
-launcher = pytest.importorskip("repro.launch.slurm", reason="submitit is not installed: pip install -e '.[slurm]'")
+pytest.importorskip("submitit", reason="submitit is not installed: pip install -e '.[slurm]'")
+from submitit.core.job_environment import SignalHandler
+from submitit.core.utils import DelayedSubmission
+
+from repro.launch import slurm as launcher
+
 pytestmark = pytest.mark.cluster
 
 
@@ -26,7 +31,7 @@ def run(tmp_path):
 @pytest.fixture
 def job(tmp_path):
     options = Options(results=tmp_path / "results", device="cpu", precision="fp32", default_threads=1)
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)}
     yield launcher.Job(options, ("digits", tmp_path))
     for number, handler in former.items():
         signal.signal(number, handler)
@@ -69,9 +74,102 @@ def test_after_sigterm_it_leaves_a_checkpoint_and_waits_for_its_end(job, run):
 def test_an_end_that_does_not_come_is_no_result(job, run, monkeypatch):
     monkeypatch.setattr(launcher, "GRACE", 0.5)
     sender = send(RunFolder(job.options.results, run), signal.SIGTERM)
-    with pytest.raises(TimeoutError, match=r"not ended 0\.5 seconds after SIGTERM"):
+    with pytest.raises(TimeoutError, match=r"not ended 0\.5 seconds after Slurm said"):
         job(run)
     sender.join()
+
+
+@pytest.fixture
+def queue(job, run, tmp_path):
+    """Has submitit's own handler take SIGUSR2 for that job and this queue in the place of Slurm's: what is asked of it
+    are the remaining timeouts, and it answers with the errors that are put into `errors`.
+    """
+    asked, errors = [], []
+
+    def requeue(countdown):
+        asked.append(countdown)
+        if errors:
+            raise errors.pop()
+
+    delayed = DelayedSubmission(job, run)
+    delayed.set_timeout(60, 3)
+    paths = SimpleNamespace(submitted_pickle=tmp_path / "pickle")
+    handler = SignalHandler(SimpleNamespace(global_rank=0, _requeue=requeue), paths, delayed)
+    signal.signal(signal.SIGUSR2, handler.checkpoint_and_try_requeue)
+    yield SimpleNamespace(asked=asked, errors=errors, handler=handler, pickle=paths.submitted_pickle)
+
+
+def preempt(folder, send=os.kill, first=lambda folder: wait_for(folder.curve_path.exists)):
+    """In a thread: what Slurm sends to a job that has to make room, at once."""
+
+    def work():
+        first(folder)
+        target = threading.get_ident() if send is signal.pthread_kill else os.getpid()
+        for number in (signal.SIGCONT, signal.SIGTERM, signal.SIGUSR2):
+            send(target, number)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("send", [os.kill, signal.pthread_kill])
+def test_preempted_it_is_queued_again_whichever_thread_the_signals_are_handed_to(job, run, queue, send):
+    folder = RunFolder(job.options.results, run)
+    sender = preempt(folder, send)
+    with pytest.raises(SystemExit):
+        job(run)
+    sender.join()
+    assert queue.asked == [3]
+    assert folder.read()["status"] == "stopped"
+    assert 0 < folder.read()["iteration"] < run.schedule.iterations
+    # What runs then begins anew and knows of no signal.
+    again = DelayedSubmission.load(queue.pickle)
+    assert again.args == (run,)
+    assert (again.function.options, again.function.data) == (job.options, job.data)
+    assert again.function.stop.signal is None
+
+
+def test_preempted_between_its_checkpoint_and_its_end_it_is_queued_again(job, run, queue):
+    folder = RunFolder(job.options.results, run)
+    former = send(folder, signal.SIGTERM)
+    later = preempt(folder, first=lambda folder: wait_for(lambda: folder.record_path.exists() and stopped(folder)))
+    with pytest.raises(SystemExit):
+        job(run)
+    former.join()
+    later.join()
+    assert queue.asked == [3]
+
+
+def stopped(folder):
+    return folder.read()["status"] == "stopped"
+
+
+def test_preempted_before_it_trains_it_is_queued_again_at_once(job, run, queue):
+    with pytest.raises(SystemExit):
+        queue.handler.checkpoint_and_try_requeue(signal.SIGUSR2)
+    assert queue.asked == [3]
+    assert queue.pickle.exists()
+
+
+def test_where_slurm_does_not_answer_it_is_asked_again(job, run, queue, capsys):
+    queue.errors += [subprocess.CalledProcessError(1, ["scontrol"]), subprocess.TimeoutExpired(["scontrol"], 60)]
+    sender = preempt(RunFolder(job.options.results, run))
+    with pytest.raises(SystemExit):
+        job(run)
+    sender.join()
+    assert queue.asked == [3, 3, 3]
+    assert capsys.readouterr().out.count("cannot be queued again, and tries once more") == 2
+
+
+def test_the_other_tasks_of_a_job_leave_that_to_the_first(job, run, queue, monkeypatch):
+    monkeypatch.setattr(launcher, "GRACE", 0.5)
+    queue.handler.env.global_rank = 1
+    sender = preempt(RunFolder(job.options.results, run))
+    with pytest.raises(TimeoutError):
+        job(run)
+    sender.join()
+    assert queue.asked == []
 
 
 class Jobs:
