@@ -1,9 +1,20 @@
 # make demo   sets up .venv, trains the demo study, writes its report
-# make test   sets up .venv, checks style and types, runs all tests
+# make test   sets up .venv, checks style and types, runs the tests; see CONTRIBUTING.md for those that it leaves out
 # make bench  measures speed for about ten minutes and writes reports/speed.md; leave the machine alone meanwhile
 
 PYTHON ?= python3
 BIN := .venv/bin
+# What is installed besides the project itself; test,cluster,slurm also has what the tests on clusters need.
+EXTRAS ?= test
+# Which tests, as pytest's -m has it, and more for pytest, such as --durations=30.
+MARKERS ?= not slow
+PYTEST_ARGS ?=
+
+comma := ,
+empty :=
+space := $(empty) $(empty)
+installed := $(shell cat .venv/.installed 2>/dev/null)
+extras := $(sort $(installed) $(subst $(comma),$(space),$(EXTRAS)))
 
 .PHONY: demo test lint bench setup clean
 
@@ -12,7 +23,7 @@ demo: setup
 	$(BIN)/python -m repro.report --preset demo --out demo-report
 
 test: lint .cache/node_modules/axe-core/axe.min.js
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m '$(MARKERS)' $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check repro tests
@@ -30,11 +41,15 @@ setup: .venv/.installed
 .cache/node_modules/axe-core/axe.min.js:
 	-command -v npm >/dev/null && npm install --silent --no-save --prefix .cache axe-core@4
 
+# The file holds the extras that are installed: it is made again where one is missing.
+ifneq ($(extras),$(sort $(installed)))
+.PHONY: .venv/.installed
+endif
 .venv/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, e.g. make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	touch $@
+	$(BIN)/python -m pip install --quiet --editable '.[$(subst $(space),$(comma),$(extras))]'
+	echo '$(extras)' >$@
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -43,7 +43,3 @@ def unprivileged(tmp_path: Path) -> Iterator[Callable[[], AbstractContextManager
     yield nobody
     for folder, mode in modes.items():
         folder.chmod(mode)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes more than half a minute")
