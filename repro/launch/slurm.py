@@ -37,6 +37,15 @@ POLL = 0.1
 TIME = 60
 #: Seconds for Slurm to end a job after saying so.
 GRACE = 900.0
+#: How often a run whose job is lost is submitted again without any progress in between.
+RETRIES = 3
+#: States of a job that will do nothing more.
+ENDED = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
+    *("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
+}
+#: In the place of a state, where Slurm has forgotten a job.
+FORGOTTEN = "gone"
 #: How often a job may run out of time. Each time it has come further, so this only has to be many.
 MOST_TIMEOUTS = 10_000
 
@@ -70,7 +79,8 @@ def submit_all(
     """Carry out a plan as an array job, as `repro.launch.local.run_all` does here, and wait for its end.
 
     The results folder and the images must be on a file system that the nodes share. A job that is preempted or runs
-    out of time writes a checkpoint, is queued again and carries on. So do jobs whose submitter has gone.
+    out of time writes a checkpoint, is queued again and carries on. So do jobs whose submitter has gone. A run whose
+    job is lost otherwise is submitted again.
 
     Args:
         plan, options, data, tell, stop: as there. Once stopped, waiting jobs are cancelled and others write a
@@ -96,6 +106,8 @@ def submit_all(
             # Since Slurm 22.05 steps do not take over what sbatch was given.
             "srun_args": [f"--cpus-per-task={threads}"],
             "array_parallelism": jobs,
+            # Some clusters queue no job again that does not say that it may be.
+            "additional_parameters": {"requeue": True},
             **({"gpus_per_node": gpus} if gpus else {}),
             **settings,
         }
@@ -206,6 +218,8 @@ class _Watch:
         self.states: dict[Run, str] = {}
         #: The last iteration told of each run.
         self.told: dict[Run, int] = {}
+        #: How far each run was when its job was lost, and how often that has been so.
+        self.losses: dict[Run, tuple[int, int]] = {}
         self.outcomes: list[Outcome] = []
 
     def until_the_end(self) -> list[Outcome]:
@@ -271,22 +285,40 @@ class _Watch:
             self.finish(Outcome(run, "failed", f"its Slurm job {job.job_id} failed: see {job.paths.stderr}"))
 
     def ask(self) -> None:
-        """Find jobs that are queued again, and those that are gone without a result."""
+        """Find jobs that are queued again, and those that ended without a result."""
         found = _queue(self.jobs.values())
         if found is None:
             return
         for run, job in list(self.jobs.items()):
-            before, now = self.states.get(run, "PENDING"), found.get(job.job_id, "gone")
+            before, now = self.states.get(run, "PENDING"), found.get(job.job_id, FORGOTTEN)
             self.states[run] = now
             if before != "PENDING" and now == "PENDING":
                 self.note(run, "its job was queued again, to carry on from its checkpoint")
-            if now != "gone" or job.paths.result_pickle.exists():
+            if not _is_over(now) or job.paths.result_pickle.exists():
                 continue
             if self.stop.signal:
                 del self.jobs[run]
-            elif before == "gone":  # for long enough that a result would have shown up
-                message = f"its Slurm job {job.job_id} is gone: see {job.paths.stderr}; start again to carry on"
-                self.finish(Outcome(run, "failed", message))
+            elif _is_over(before):  # for long enough that a result would have shown up
+                self.lose(run, job, now)
+
+    def lose(self, run: Run, job: SlurmJob, state: str) -> None:
+        """Submit a run again whose job was lost: not where someone cancelled it, or may have."""
+        if state in ("CANCELLED", FORGOTTEN):
+            how = "was cancelled" if state == "CANCELLED" else "is gone"
+            message = f"its Slurm job {job.job_id} {how}: see {job.paths.stderr}; start again to carry on"
+            self.finish(Outcome(run, "failed", message))
+            return
+        at = self.told.get(run, 0)
+        before, times = self.losses.get(run, (at, 0))
+        times = times + 1 if at <= before else 1
+        self.losses[run] = at, times
+        how = f"job {job.job_id} ended as {state.lower()} without a result: see {job.paths.stderr}"
+        if times > RETRIES:
+            self.finish(Outcome(run, "failed", f"its job was lost {times} times at the same iteration, Slurm's {how}"))
+            return
+        self.note(run, f"its Slurm {how}; submitted again, to carry on from its last checkpoint")
+        del self.jobs[run], self.states[run]
+        self.later.append(run)
 
     def call_off(self) -> None:
         """Cancel jobs that wait, and have those that train write a checkpoint and end."""
@@ -306,14 +338,18 @@ class _Watch:
 
 
 def _queue(jobs: Iterable[SlurmJob]) -> dict[str, str] | None:
-    """The states of jobs that Slurm has not forgotten, by their ids; None where it does not answer."""
+    """The states of jobs that Slurm still knows, ended ones for some minutes; None where it does not answer."""
     ids = sorted({job.job_id.partition("_")[0] for job in jobs})
     if not ids:
         return {}
-    answer = _call("squeue", "--noheader", "--array", "--format=%i %T", f"--jobs={','.join(ids)}")
+    answer = _call("squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--jobs={','.join(ids)}")
     if answer is None or (answer.returncode and "Invalid job id" not in answer.stderr):
         return None
     return dict(line.split(maxsplit=1) for line in answer.stdout.splitlines())
+
+
+def _is_over(state: str) -> bool:
+    return state == FORGOTTEN or state in ENDED
 
 
 def _call(*command: str) -> subprocess.CompletedProcess[str] | None:

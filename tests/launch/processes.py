@@ -57,6 +57,16 @@ def family(pid):
     return found
 
 
+def seize(find):
+    """One of the processes that `find` gives, held still while it is still among them; None where there is none."""
+    for pid in find():
+        os.kill(pid, signal.SIGSTOP)
+        if pid in find():
+            return pid
+        os.kill(pid, signal.SIGCONT)
+    return None
+
+
 def kill(process):
     """With all its family, at once."""
     if process.poll() is None:

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from mini import bits, write_study
-from processes import begin, command, family, kill, records, wait_until
+from processes import begin, command, family, kill, records, seize, wait_until
 
 from repro import study as studies
 from repro.errors import UserError
@@ -140,9 +140,9 @@ def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits
     options = ["--launcher", "ray", "--address", cluster.address, "--checkpoint-every", 0.2]
     driver = begin(ENVIRONMENT, study, results, *options)
     try:
-        wait_until(lambda: trainers(node, results), driver)
+        wait_until(lambda: seize(lambda: trainers(node, results)), driver)
         kill(node)
-        (worker,) = wait_until(lambda: trainers(head, results), driver)
+        worker = wait_until(lambda: seize(lambda: trainers(head, results)), driver)
         os.kill(worker, signal.SIGKILL)
         output, _ = driver.communicate(timeout=120)
     finally:

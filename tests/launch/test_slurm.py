@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from mini import bits, write_study
-from processes import begin, command, kill, records, wait_until
+from processes import begin, command, kill, records, seize, wait_until
 
 from repro.run import main
 
@@ -52,6 +52,8 @@ SelectTypeParameters=CR_CPU
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 KillWait=5
+# Jobs are not queued again unless they ask for it.
+JobRequeue=0
 NodeName=here NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=low Nodes=here Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=60
 PartitionName=high Nodes=here MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
@@ -165,6 +167,38 @@ def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, 
     logs = [path.read_text() for path in (tmp_path / ".slurm").glob("*_log.err")]
     assert all("this job is preempted" in log for log in logs)
     assert len(logs) == 2
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, here, tmp_path):
+    study, expected = here
+    driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 0.2)
+    try:
+        worker = wait_until(lambda: seize(lambda: trainers(tmp_path)), driver)
+        os.kill(worker, signal.SIGKILL)
+        output, _ = driver.communicate(timeout=200)
+    finally:
+        kill(driver)
+    assert driver.returncode == 0, output
+    assert output.count("submitted again, to carry on from its last checkpoint") == 1
+    assert "[2/2]" in output
+    assert bits(tmp_path) == expected
+    (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
+    assert 0 < later < 160
+
+
+def trainers(results):
+    """Processes in the first half of a run of which there is a checkpoint."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            links = [link.readlink() for link in (process / "fd").iterdir()]
+        except OSError:
+            continue
+        for lock in links:
+            if lock.name == "run.lock" and lock.is_relative_to(results) and (lock.parent / "checkpoint.pt").exists():
+                found += [int(process.name)] if sum(rows(lock.parent)) <= 8 else []
+    return found
 
 
 def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):

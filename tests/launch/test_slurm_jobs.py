@@ -1,5 +1,6 @@
 """What a job of Slurm does when told to end, and what is said of jobs that leave nothing behind; without a Slurm."""
 
+import math
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from mini import write_study
 
 from repro import study as studies
 from repro.launch.execute import Options, Outcome, Progress, Stop
-from repro.records import RunFolder
+from repro.records import Row, RunFolder
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install -e '.[slurm]'")
 from submitit.core.job_environment import SignalHandler
@@ -218,6 +219,39 @@ def test_a_job_that_is_gone_without_a_result_fails_its_run(watched, run):
     assert "its Slurm job 7_0 is gone" in outcome.message
     assert told[-1] == outcome
     assert all(command[0] == "squeue" for command in called)
+
+
+def states(*names):
+    """Answers of squeue, each state twice: once is not enough to call a job lost. Ids are those of one job of many."""
+    return [(0, f"7_0 {name}\n") for name in names for _ in range(2)]
+
+
+def test_a_run_whose_job_is_lost_is_submitted_again_as_long_as_it_gets_further(watched, job, run):
+    watch, told, _, _ = watched
+    folder = RunFolder(job.options.results, run)
+
+    def answers():
+        for rows in (1, 2, 3, 4, 5):  # each job has come further than the one before
+            folder.rewind(0)
+            for number in range(1, rows + 1):
+                folder.append(Row(10 * number, 0.0, 0.1, 1.5, 40.0, math.nan, math.nan, 1.0))
+            yield from states("RUNNING", "NODE_FAIL")
+        yield from states(*["OUT_OF_MEMORY"] * 3)
+
+    (outcome,) = watch(answers())
+    assert outcome.status == "failed"
+    assert "its job was lost 4 times at the same iteration, Slurm's job 7_0 ended as out_of_memory" in outcome.message
+    notes = [item.note for item in told if isinstance(item, Progress) and "submitted again" in item.note]
+    assert len(notes) == 5 + 2
+    assert notes[0].startswith("its Slurm job 7_0 ended as node_fail without a result")
+    assert [item.row.iteration for item in told if isinstance(item, Progress) and item.row] == [10, 20, 30, 40, 50]
+
+
+def test_a_run_whose_job_someone_cancelled_is_not_submitted_again(watched):
+    watch, _, _, _ = watched
+    (outcome,) = watch(states("RUNNING", "CANCELLED"))
+    assert outcome.status == "failed"
+    assert "its Slurm job 7_0 was cancelled" in outcome.message
 
 
 def test_a_job_that_is_queued_again_is_told(watched, run):
