@@ -65,6 +65,7 @@ class Display:
             refresh_per_second=4,
             expand=True,
         )
+        self.whole = self.bars.add_task("all runs", total=total, state="", visible=total > 1)
 
     @contextmanager
     def showing(self) -> Iterator[Display]:
@@ -81,6 +82,7 @@ class Display:
             self._finish(item)
         else:
             self._advance(item)
+        self._count()
 
     def _finish(self, outcome: Outcome) -> None:
         self.done += 1
@@ -114,6 +116,16 @@ class Display:
             self.printed[run] = now
             text = f"{label(run)}: {item.iteration:,}/{item.end:,} {self._state(run, left)}"
             self.console.print(Text(text), soft_wrap=True)
+
+    def _count(self) -> None:
+        """Show how far the study as a whole is; runs that stand in a queue have a bar, and no row yet."""
+        begun = [task for task in self.bars.tasks if task.id != self.whole]
+        parts = sum(task.percentage / 100 for task in begun)
+        training = sum(run in self.rows for run in self.tasks)
+        waiting = self.total - self.done - training
+        self.bars.update(
+            self.whole, completed=self.done + parts, state=f"{self.done} ended, {training} training, {waiting} waiting"
+        )
 
     def _state(self, run: Run, left: float, brief: bool = False) -> str:
         row, test = self.rows.get(run), self.tests.get(run)

@@ -60,10 +60,13 @@ def family(pid):
 def seize(find):
     """One of the processes that `find` gives, held still while it is still among them; None where there is none."""
     for pid in find():
-        os.kill(pid, signal.SIGSTOP)
-        if pid in find():
-            return pid
-        os.kill(pid, signal.SIGCONT)
+        try:
+            os.kill(pid, signal.SIGSTOP)
+            if pid in find():
+                return pid
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            continue
     return None
 
 
@@ -76,3 +79,13 @@ def kill(process):
             except ProcessLookupError:
                 continue
     process.wait()
+
+
+def shown_while_they_trained(output, iterations, runs):
+    """Whether each of so many runs was told of as it began and as it ended, and the first ones before any had ended."""
+    lines = output.splitlines()
+    first = [line for line in lines if f": 10/{iterations} loss" in line]
+    last = [line for line in lines if f": {iterations}/{iterations} loss" in line]
+    names = {line.partition(":")[0] for line in first}
+    ended = next(index for index, line in enumerate(lines) if f"[1/{runs}]" in line)
+    return len(names) == runs == len(last) and lines.index(first[1]) < ended

@@ -1,6 +1,7 @@
-"""What is told of runs, as lines where there is no terminal."""
+"""What is told of runs: as bars on a terminal, as lines elsewhere."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -47,3 +48,28 @@ def test_the_time_left_is_counted_from_when_a_run_last_stood_still(shown):
 def test_notes_and_outcomes_are_lines_of_their_own(shown):
     assert shown(0, at(0, "its worker was lost", row=False)) == ["plain-8 seed 0: its worker was lost"]
     assert shown(1, Outcome(RUN, "failed", "no room"))[-1] == "[1/2] plain-8 seed 0: failed: no room"
+
+
+def test_on_a_terminal_the_whole_study_is_seen_at_once():
+    """Where it is, a bar for each run that has begun or stands in a queue, and none for those that have ended."""
+    target = Display(Console(file=io.StringIO(), force_terminal=True, width=110), total=4)
+
+    def seen():
+        file = io.StringIO()
+        Console(file=file, width=110).print(target.bars)
+        return [" ".join(line.replace("━", "").replace("╸", "").split()) for line in file.getvalue().splitlines()]
+
+    target(at(500))
+    other = replace(RUN, seed=1)
+    target(Progress(other, 0, 0, 1000, None, "waits in a queue"))
+    assert seen() == [
+        "all runs 12% 0 ended, 1 training, 3 waiting",
+        "plain-8 seed 0 50% loss 1.50, train 40.0 %",
+        "plain-8 seed 1 0%",
+    ]
+    target(Outcome(RUN, "complete"))
+    target(replace(at(250), run=other))
+    assert seen() == [
+        "all runs 31% 1 ended, 1 training, 2 waiting",
+        "plain-8 seed 1 25% loss 1.50, train 40.0 %",
+    ]
