@@ -57,6 +57,24 @@ def family(pid):
     return found
 
 
+def trainers(pids, results, rows):
+    """Of these processes those that train a run of which this folder has a checkpoint, and so many rows at most."""
+    found = []
+    for pid in pids:
+        try:
+            links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            continue
+        for lock in links:
+            # The last parts name the run, in whichever folder it trains.
+            run = results / Path(*lock.parts[-5:-1])
+            if lock.name == "run.lock" and (run / "checkpoint.pt").exists():
+                curve = run / "curve.csv"  # begun after the first rows, which the checkpoint may precede
+                lines = curve.read_text().splitlines() if curve.exists() else []
+                found += [pid] if len(lines) <= rows + 1 else []
+    return found
+
+
 def seize(find):
     """One of the processes that `find` gives, held still while it is still among them; None where there is none."""
     for pid in find():

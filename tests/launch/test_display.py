@@ -50,8 +50,10 @@ def test_notes_and_outcomes_are_lines_of_their_own(shown):
     assert shown(1, Outcome(RUN, "failed", "no room"))[-1] == "[1/2] plain-8 seed 0: failed: no room"
 
 
-def test_on_a_terminal_the_whole_study_is_seen_at_once():
+def test_on_a_terminal_the_whole_study_is_seen_at_once(monkeypatch):
     """Where it is, a bar for each run that has begun or stands in a queue, and none for those that have ended."""
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(display.time, "monotonic", lambda: next(now))
     target = Display(Console(file=io.StringIO(), force_terminal=True, width=110), total=4)
 
     def seen():
@@ -71,5 +73,5 @@ def test_on_a_terminal_the_whole_study_is_seen_at_once():
     target(replace(at(250), run=other))
     assert seen() == [
         "all runs 31% 1 ended, 1 training, 2 waiting",
-        "plain-8 seed 1 25% loss 1.50, train 40.0 %",
+        "plain-8 seed 1 25% loss 1.50, train 40.0 %, 0:00:30",
     ]

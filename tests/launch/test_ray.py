@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from mini import bits, write_study
-from processes import begin, command, family, kill, records, seize, shown_while_they_trained, wait_until
+from processes import begin, command, family, kill, records, seize, shown_while_they_trained, trainers, wait_until
 
 from repro import study as studies
 from repro.errors import UserError
@@ -113,20 +113,8 @@ def here(tmp_path_factory):
     return study, bits(folder / "results")
 
 
-def trainers(node, results):
-    """Processes of a node in the first half of a run, of which a checkpoint has come to the results folder already."""
-    found = []
-    for pid in family(node.pid):
-        try:
-            links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
-        except OSError:
-            continue
-        for lock in links:
-            # The last parts name the run, in whichever folder it trains.
-            run = results / Path(*lock.parts[-5:-1])
-            if lock.name == "run.lock" and (run / "checkpoint.pt").exists():
-                found += [pid] if len((run / "curve.csv").read_text().splitlines()) <= 6 else []
-    return found
+def in_first_half(node, results):
+    return trainers(family(node.pid), results, rows=5)
 
 
 def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits(cluster, here, tmp_path):
@@ -140,9 +128,9 @@ def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits
     options = ["--launcher", "ray", "--address", cluster.address, "--checkpoint-every", 0.2]
     driver = begin(ENVIRONMENT, study, results, *options)
     try:
-        wait_until(lambda: seize(lambda: trainers(node, results)), driver)
+        wait_until(lambda: seize(lambda: in_first_half(node, results)), driver)
         kill(node)
-        worker = wait_until(lambda: seize(lambda: trainers(head, results)), driver)
+        worker = wait_until(lambda: seize(lambda: in_first_half(head, results)), driver)
         os.kill(worker, signal.SIGKILL)
         output, _ = driver.communicate(timeout=120)
     finally:

@@ -1,5 +1,6 @@
 """Studies on a real Slurm of one node, which these tests start and end: preempted or stopped, the same bits as here."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mini import bits, write_study
-from processes import begin, command, kill, records, seize, shown_while_they_trained, wait_until
+from processes import begin, command, kill, records, seize, shown_while_they_trained, trainers, wait_until
 
 from repro.run import main
 
@@ -118,6 +119,14 @@ class Slurm:
             assert all(daemon.poll() is None for daemon in self.daemons), logs
             time.sleep(0.2)
 
+    def processes(self):
+        """Its daemons and all that its jobs started."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                found += [int(path.parent.name)] if str(self.folder).encode() in path.read_bytes() else []
+        return found
+
     def ask(self, *command):
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60).stdout
 
@@ -175,7 +184,7 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
     study, expected = here
     driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 0.2)
     try:
-        worker = wait_until(lambda: seize(lambda: trainers(tmp_path)), driver)
+        worker = wait_until(lambda: seize(lambda: trainers(slurm.processes(), tmp_path, rows=7)), driver)
         os.kill(worker, signal.SIGKILL)
         output, _ = driver.communicate(timeout=200)
     finally:
@@ -186,20 +195,6 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
     assert bits(tmp_path) == expected
     (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
     assert 0 < later < 160
-
-
-def trainers(results):
-    """Processes in the first half of a run of which there is a checkpoint."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = [link.readlink() for link in (process / "fd").iterdir()]
-        except OSError:
-            continue
-        for lock in links:
-            if lock.name == "run.lock" and lock.is_relative_to(results) and (lock.parent / "checkpoint.pt").exists():
-                found += [int(process.name)] if sum(rows(lock.parent)) <= 8 else []
-    return found
 
 
 def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):
