@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,11 +100,6 @@ def kill(process):
     process.wait()
 
 
-def shown_while_they_trained(output, iterations, runs):
-    """Whether each of so many runs was told of as it began and as it ended, and the first ones before any had ended."""
-    lines = output.splitlines()
-    first = [line for line in lines if f": 10/{iterations} loss" in line]
-    last = [line for line in lines if f": {iterations}/{iterations} loss" in line]
-    names = {line.partition(":")[0] for line in first}
-    ended = next(index for index, line in enumerate(lines) if f"[1/{runs}]" in line)
-    return len(names) == runs == len(last) and lines.index(first[1]) < ended
+def seen_under_way(output, iterations):
+    """The names of runs that the output told of before they had come to their end."""
+    return set(re.findall(rf"(?m)^(.*): (?!{iterations}/)\d+/{iterations} loss", output))

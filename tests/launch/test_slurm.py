@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mini import bits, write_study
-from processes import begin, command, kill, records, seize, shown_while_they_trained, trainers, wait_until
+from processes import begin, command, kill, records, seen_under_way, seize, trainers, wait_until
 
 from repro.run import main
 
@@ -168,7 +168,7 @@ def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, 
         kill(driver)
     assert driver.returncode == 0, output
     assert "[2/2]" in output
-    assert shown_while_they_trained(output, 160, runs=2), output
+    assert len(seen_under_way(output, 160)) == 2, output
     assert bits(tmp_path) == expected
     for record in records(tmp_path):
         first, second = record["sessions"]
