@@ -117,6 +117,7 @@ def in_first_half(node, results):
     return trainers(family(node.pid), results, rows=5)
 
 
+@pytest.mark.slow
 def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits(cluster, here, tmp_path):
     study, expected = here
     results = tmp_path / "results"
@@ -148,6 +149,7 @@ def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits
         pytest.skip("needs the right to mount: only nodes that see the results folder could be had")
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_a_cluster_started_here_and_the_runs_carry_on_without_it(here, tmp_path, short_path):
     study, expected = here
     results = tmp_path / "results"

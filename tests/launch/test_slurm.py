@@ -157,6 +157,7 @@ def rows(results):
     return [len(path.read_text().splitlines()) - 1 for path in sorted(results.glob("**/curve.csv"))]
 
 
+@pytest.mark.slow
 def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, here, tmp_path):
     study, expected = here
     driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 1000)
@@ -197,6 +198,7 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
     assert 0 < later < 160
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):
     study, expected = here
     options = ["--launcher", "slurm", "--jobs", 1, "--checkpoint-every", 1000, "--slurm", "partition=low"]
