@@ -196,6 +196,7 @@ def _done(queue_again: Callable[[int, FrameType | None], Any], number: int) -> b
         queue_again(number, None)
     except (OSError, subprocess.SubprocessError) as error:
         print(f"cannot be queued again, and tries once more: {error}", flush=True)
+        time.sleep(LOOK)
         return False
     return True
 
