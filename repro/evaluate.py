@@ -1,38 +1,41 @@
 """python -m repro.evaluate CHECKPOINT: test error of a checkpoint, ours or a public one.
 
-Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage.
+Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro import names
-from repro.errors import RecordError, UserError
+from repro.errors import RecordError, UserError, printable
 from repro.records import read_record
+from repro.shell import Parser, command
 from repro.spec import Images, Run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit status."""
+    return command("repro.evaluate", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
-    try:
-        names.parse(arguments.network, "cifar")
-        if (arguments.mean is None) != (arguments.std is None):
-            raise UserError("--mean and --std go together: give both, one number per channel")
-        print(_evaluate(arguments))
-    except UserError as error:
-        print(f"repro.evaluate: {error}", file=sys.stderr)
-        return error.status
+    names.parse(arguments.network, "cifar")
+    if (arguments.mean is None) != (arguments.std is None):
+        raise UserError("--mean and --std go together: give both, one number per channel")
+    print(printable(_evaluate(arguments)))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m repro.evaluate", description="Test error of a checkpoint.")
+    parser = Parser(prog="python -m repro.evaluate", description="Test error of a checkpoint.")
     add = parser.add_argument
     add("checkpoint", type=Path, help="a run's checkpoint.pt, or a public state_dict (or a dict holding one)")
     add("--network", required=True, help="what it is a checkpoint of, e.g. resnet-56")
@@ -47,9 +50,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _numbers(text: str) -> list[float]:
     try:
-        return [float(word) for word in text.split(",")]
+        numbers = [float(word) for word in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: numbers such as 0.491,0.482,0.447 are needed") from None
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError(f"{text!r}: numbers such as 0.491,0.482,0.447 are needed")
+    return numbers
 
 
 def _evaluate(arguments: argparse.Namespace) -> str:
@@ -66,8 +72,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
 
     numerics = resolve(arguments.device, arguments.precision, None, None)
     device = settle(numerics)
-    if not arguments.checkpoint.is_file():
-        raise RecordError(f"{arguments.checkpoint}: there is no such file")
+    _check_file(arguments.checkpoint)
     try:
         weights = state_dict(checkpoint.read(arguments.checkpoint, device))
     except RecordError as error:
@@ -97,6 +102,17 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         f"{arguments.network} on {dataset.name}: test error {percent:.2f} % ({wrong:,} of {count:,} wrong, "
         f"standard error {spread:.2f}), test loss {test_loss:.4f}"
     )
+
+
+def _check_file(path: Path) -> None:
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError as error:
+        raise RecordError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    if not regular:  # a folder, or a pipe that nobody may ever write to
+        raise RecordError(f"{path}: is no file")
 
 
 def _about(path: Path, error: RecordError) -> RecordError:

@@ -263,7 +263,7 @@ def collect(sources: Sequence[Source]) -> Records:
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
     damaged: list[Damaged] = []
     for source in sources:
-        for path in sorted(source.path.glob("**/run.json")):
+        for path in _record_paths(source.path):
             # A name that is no text would spoil whatever prints it.
             folder = os.fsencode(path.parent.relative_to(source.path).as_posix()).decode(errors="replace")
             try:
@@ -283,6 +283,12 @@ def collect(sources: Sequence[Source]) -> Records:
         **{name: _joined(pieces, _TABLES[name]) for name, pieces in tables.items()},
         damaged=tuple(damaged),
     )
+
+
+def _record_paths(folder: Path) -> list[Path]:
+    """Each run.json below a folder. Unlike a glob this takes it that folders vanish meanwhile."""
+    places = os.walk(folder)
+    return sorted(Path(place) / "run.json" for place, inside, files in places if "run.json" in (*inside, *files))
 
 
 #: The tables of `Records` that have many rows a run, and their columns besides those that name the run.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro import study
-from repro.errors import RecordError, UserError, unknown
+from repro.errors import RecordError, UserError, printable, unknown
 from repro.records import Source
+from repro.shell import Parser, command
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_SOURCES = ("reference", "local")
@@ -18,19 +20,16 @@ DEFAULT_SOURCES = ("reference", "local")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write a report; give the exit status."""
-    try:
-        return _report(parser().parse_args(argv))
-    except UserError as error:
-        print(f"repro.report: {error}", file=sys.stderr)
-        return error.status
+    return command("repro.report", lambda: _report(parser().parse_args(argv)))
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python -m repro.report",
         description="Write the report: the paper's figures, tables and claims beside what the runs at hand show. "
-        "Exit status: 0 written, 1 nothing to report on or (--strict) a claim contradicted, 2 bad usage.",
+        "Exit status: 0 written, 1 nothing to report on or (--strict) a claim contradicted, 2 bad usage, "
+        "130 stopped by Ctrl-C, 141 what reads its output is gone.",
     )
     add = result.add_argument
     add(
@@ -79,7 +78,7 @@ def _report(options: argparse.Namespace) -> int:
     runs = evidence.records.runs
     counts = ", ".join(f"{count} {name}" for name, count in runs["source"].value_counts(sort=False).items())
     damaged = f"; {len(evidence.records.damaged)} damaged" if evidence.records.damaged else ""
-    print(f"{options.out / 'index.html'}: {len(runs)} runs ({counts}){damaged}")
+    print(printable(f"{options.out / 'index.html'}: {len(runs)} runs ({counts}){damaged}"))
     if not options.strict:
         return 0
     for verdict in verdicts:
@@ -102,8 +101,8 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
     folder = ROOT / "results" / options.name
     target = Target(options.network, options.data, preset, options.seed)
     for line in bring_in(options.import_curves, folder, target):
-        print(line)
-    known = [source for source in sources if source.path.resolve() != folder.resolve()]
+        print(printable(line))
+    known = [source for source in sources if os.path.realpath(source.path) != os.path.realpath(folder)]
     if options.name in (source.name for source in known):
         raise UserError(f"--as {options.name}: there is a source of that name already, give another one")
     return [*known, Source(options.name, folder)]
@@ -121,15 +120,29 @@ def _sources(given: Sequence[str]) -> list[Source]:
     sources: list[Source] = []
     for text in given:
         name, sign, path = text.partition("=")
-        if not sign or Path(text).is_dir():
-            name, path = Path(text).resolve().name, text
+        if not sign or _is_folder(text):
+            name, path = _own_name(text), text
         _check_name(name, f"--results {text}", f"--results NAME={path}")
         if name in (source.name for source in sources):
             raise UserError(f"--results {text}: there are two sources {name!r}, give one as --results OTHER={path}")
-        if not Path(path).is_dir():
+        if not _is_folder(path):
             raise RecordError(f"--results {text}: there is no folder {path}")
         sources.append(Source(name, Path(path)))
     return sources
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:  # a name longer than any
+        return False
+
+
+def _own_name(path: str) -> str:
+    try:
+        return Path(os.path.realpath(path)).name
+    except OSError:  # the working folder is gone
+        return ""
 
 
 def _check_name(name: str, where: str, instead: str) -> None:

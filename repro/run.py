@@ -1,7 +1,7 @@
 """python -m repro.run STUDY: train the runs of a study.
 
 Exit status: 0 all complete (or stopped where --stop-at says), 1 some failed or diverged, 2 bad usage, 130 or 143 ended
-by Ctrl-C or SIGTERM, after a checkpoint.
+by Ctrl-C or SIGTERM, after a checkpoint; 141 likewise, because what read its output is gone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from tabulate import tabulate
@@ -21,6 +20,7 @@ from repro import study as studies
 from repro.errors import UserError
 from repro.launch import torchrun
 from repro.record_check import MOST_THREADS
+from repro.shell import Parser, command
 
 LOCAL = Path("results/local")
 #: More seeds than anyone trains; "0-1000000000" is a slip of the finger.
@@ -29,9 +29,12 @@ MOST_SEEDS = 10_000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit status."""
-    place = torchrun.Place()
+    return command("repro.run", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    place = torchrun.place()
     try:
-        place = torchrun.place()
         arguments = _parser().parse_args(argv)
         if arguments.list:
             if place.rank == 0:
@@ -43,21 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if place.rank:
             time.sleep(torchrun.GRACE)
-        print(f"repro.run: {f'rank {place.rank}: ' if place.rank else ''}{error}", file=sys.stderr)
-        return error.status
+            error.args = (f"rank {place.rank}: {error}",)
+        raise
     except KeyboardInterrupt:  # before or after the training, which takes the signal itself
-        if place.rank == 0:
-            print("repro.run: stopped", file=sys.stderr)
-        return 130
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (--help lists the options)")
+        if place.rank:
+            return 130
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m repro.run", description="Train the runs of a study.")
+    parser = Parser(prog="python -m repro.run", description="Train the runs of a study.")
     add = parser.add_argument
     add("study", nargs="?", help="name of a study (see --list), or an experiment file of your own (*.toml)")
     add("--preset", default="demo", help="how much of the paper's protocol: demo (default), short or paper")

@@ -9,9 +9,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from planted import plant_paper_like
 
 from repro.records import Records, Source, collect
+
+# Nothing timed is asserted, not even by hypothesis: a busy machine is no failure.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

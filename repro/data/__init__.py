@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro.errors import unknown
+from repro.errors import DataError, unknown
 
 if TYPE_CHECKING:
     from repro.data.dataset import Dataset
@@ -18,8 +18,16 @@ JPEG_NAME = "cifar10-jpeg"
 
 
 def data_folder(argument: Path | None) -> Path:
-    """The folder of --data-dir, or else of $REPRO_DATA, or else ./data."""
-    return (argument or Path(os.environ.get("REPRO_DATA") or "data")).expanduser()
+    """The folder of --data-dir, or else of $REPRO_DATA, or else ./data.
+
+    Raises:
+        DataError: it begins with ~ or ~NAME, and whose home that would be is not known.
+    """
+    folder = argument or Path(os.environ.get("REPRO_DATA") or "data")
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{folder}: whose home that is is not known: give the path in full") from error
 
 
 def identify(name: str, folder: Path | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,16 +13,17 @@ from rich.console import Console
 from tabulate import tabulate
 
 from repro import data as images
-from repro.errors import DataError, RecordError
+from repro.errors import DataError, RecordError, printable
 from repro.launch import local
 from repro.launch.display import Display, duration, label
 from repro.launch.estimate import Cost, makespan, measure
-from repro.launch.execute import Options, Outcome, Stop
+from repro.launch.execute import Options, Outcome, Progress, Stop
 from repro.launch.failure import out_of_memory
 from repro.launch.launchers import Elsewhere
 from repro.launch.summary import finding, real_thing, results_table
 from repro.launch.torchrun import Place
 from repro.records import RunFolder
+from repro.shell import OutputLostError
 from repro.spec import Run, override
 from repro.study import Study
 from repro.train.precision import Numerics, cores, fallback, resolve
@@ -114,11 +116,14 @@ def _start(study: Study, plan: Sequence[Run], request: Request, console: Console
     outcomes: list[Outcome] = []
     stop = Stop(ranks)
     if todo:
-        display = Display(console, len(todo))
-        with stop.listening(), display.showing():
+        tell = _Teller(Display(console, len(todo)), stop)
+        with stop.listening(), tell.display.showing():
             run_all = elsewhere.run_all if elsewhere else partial(local.run_all, ranks=ranks)
             side_by_side = jobs if here else request.jobs or len(todo)
-            outcomes = run_all(todo, options, (todo[0].data, folder), side_by_side, display, stop)
+            outcomes = run_all(todo, options, (todo[0].data, folder), side_by_side, tell, stop)
+        if tell.lost:
+            print(f"repro.run: {tell.lost}: stopped; the same command carries on", file=sys.stderr)
+            return tell.lost.status
     if not ranks.whole:
         return 1
     if stop.signal:
@@ -127,6 +132,21 @@ def _start(study: Study, plan: Sequence[Run], request: Request, console: Console
     if ranks.leads:
         _close(study, plan, request, numerics, jobs, console)
     return 1 if damaged or any(outcome.status in ("failed", "diverged") for outcome in outcomes) else 0
+
+
+class _Teller:
+    """Shows what launchers tell. Once that can no longer be shown, the runs stop with a checkpoint, as by a signal."""
+
+    def __init__(self, display: Display, stop: Stop) -> None:
+        self.display, self.stop = display, stop
+        self.lost: OutputLostError | None = None
+
+    def __call__(self, item: Progress | Outcome) -> None:
+        try:
+            self.display(item)
+        except OutputLostError as error:
+            self.lost = error
+            self.stop(signal.SIGTERM)
 
 
 def _fetch(name: str, folder: Path) -> None:
@@ -229,7 +249,9 @@ def _close(
     if sentence:
         console.print(f"\n{sentence}", markup=False, soft_wrap=True)
     console.print(
-        f"\nRecords are in {request.results}; python -m repro.report draws them.", markup=False, soft_wrap=True
+        f"\nRecords are in {printable(str(request.results))}; python -m repro.report draws them.",
+        markup=False,
+        soft_wrap=True,
     )
     whole = {run.network for run in plan} == {run.network for run in study.runs(plan[0].preset)}
     if plan[0].preset == "demo" and whole and not request.stop_at and numerics.ranks == 1:

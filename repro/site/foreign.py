@@ -6,12 +6,13 @@ import csv
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro import names, study
-from repro.errors import UserError, unknown
+from repro.disk import read_text
+from repro.errors import RecordError, UserError, unknown
 from repro.records import COLUMNS, Row, RunFolder, format_row, read_record, write_text
 from repro.spec import Run, Schedule
 
@@ -81,7 +82,10 @@ def bring_in(path: Path, results: Path, target: Target) -> list[str]:
     said = []
     for (network, seed), rows in curves.items():
         run, kept = _run(network, seed, target, rows), _in_order(rows, path)
-        folder = _write(RunFolder(results, run), kept, path)
+        try:
+            folder = _write(RunFolder(results, run), kept, path)
+        except OSError as error:
+            raise ForeignError(f"{results}: cannot be written to: {error.strerror or error}") from error
         form = "fractions" if scale == 100 else "percent"
         said.append(f"{folder.path}: {network} seed {seed}, {len(kept)} points, errors read as {form}, marked foreign")
     return said
@@ -93,20 +97,18 @@ def _errors(point: _Point) -> tuple[float, float]:
 
 def _read(path: Path) -> list[_Point]:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ForeignError(f"{path}: larger than {LARGEST_FILE:,} bytes, no file of curves")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise ForeignError(f"{path}: cannot be read: {error}") from error
+        lines = read_text(path, "file of curves", LARGEST_FILE).removeprefix("\ufeff").splitlines()
+    except RecordError as error:
+        raise ForeignError(str(error)) from error
     reader = csv.reader(lines, skipinitialspace=True)
-    columns = [name.strip() for name in next(reader, [])]
+    columns = [name.strip() for name in next(_rows(reader, path), [])]
     if not {"iteration", "epoch"} & set(columns) or not set(_ERRORS) & set(columns):
         raise ForeignError(
             f"{path}: line 1 has the columns {', '.join(columns) or '(none)'}: epoch or iteration, and train_error "
             "and test_error or one of them, are needed"
         )
     points = []
-    for cells in reader:
+    for cells in _rows(reader, path):
         if any(cell.strip() for cell in cells):
             if len(cells) != len(columns):
                 raise ForeignError(f"{path}: line {reader.line_num} has {len(cells)} cells, not {len(columns)}")
@@ -115,6 +117,13 @@ def _read(path: Path) -> list[_Point]:
     if not points:
         raise ForeignError(f"{path}: has no rows")
     return points
+
+
+def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ForeignError(f"{path}: cannot be read as a table: {error}") from error
 
 
 def _point(texts: Mapping[str, str], line: int, path: Path) -> _Point:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from repro.errors import RecordError
+from repro.errors import RecordError, printable
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
 from repro.spec import Run
@@ -73,7 +73,9 @@ def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Evidence:
             f"no run{of} in {places}{damaged}: train some first, for example python -m repro.run degradation"
         )
     records, repeated = _once(records)
-    return Evidence(records, repeated, _conflicts(records), tuple(dict.fromkeys(str(w.message) for w in caught)))
+    return Evidence(
+        records, repeated, _conflicts(records), tuple(dict.fromkeys(printable(str(w.message)) for w in caught))
+    )
 
 
 def _where(table: pd.DataFrame, presets: Sequence[str]) -> pd.DataFrame:

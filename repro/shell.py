@@ -1,0 +1,117 @@
+"""What the commands owe their shell: a mistake in one line, an exit status, and words in any encoding."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn, TextIO, cast
+
+from repro.errors import UserError
+
+#: As of a program that SIGPIPE ends.
+NO_READER = 141
+
+
+class OutputLostError(UserError):
+    """What a command has to say cannot be written: its reader is gone (`| head`), or the disk it goes to is full."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"its output cannot be written: {error.strerror or error}")
+        self.no_reader = isinstance(error, BrokenPipeError)
+        self.status = NO_READER if self.no_reader else 1
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells bad usage as any other mistake, in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError."""
+        raise UserError(f"{message} (--help lists the options)")
+
+
+def command(name: str, act: Callable[[], int]) -> int:
+    """Carry out a command and give its exit status; what a user did or found wrong is one line that begins with `name`.
+
+    With the reader of its output gone it ends without a word, as programs do.
+    """
+    with _streams():
+        try:
+            try:
+                return act()
+            finally:
+                if sys.stdout:
+                    sys.stdout.flush()
+        except OutputLostError as error:
+            _tell(name, "" if error.no_reader else str(error))
+            return error.status
+        except UserError as error:
+            _tell(name, str(error))
+            return error.status
+        except KeyboardInterrupt:
+            _tell(name, "stopped")
+            return 130
+
+
+def _tell(name: str, line: str) -> None:
+    with suppress(OutputLostError):
+        if line:
+            print(f"{name}: {line}", file=sys.stderr)
+
+
+class _Stream:
+    """A stream whose failures are `OutputLostError`, so that none passes for one of the disk with the results.
+
+    After one it is mute.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._lost = stream, False
+
+    def write(self, text: str) -> int:
+        if not self._lost:
+            with self._watched():
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._lost:
+            with self._watched():
+                self._stream.flush()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._lost = True
+            # What is left in the buffer would fail again, with a traceback, when Python ends.
+            with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nothing:
+                os.dup2(nothing.fileno(), self._stream.fileno())
+            raise OutputLostError(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Watch both channels, and show what their encoding lacks, or what is no text, by its number."""
+    former = sys.stdout, sys.stderr
+    texts = [(stream, stream.errors) for stream in former if isinstance(stream, io.TextIOWrapper)]
+    for stream, _ in texts:
+        stream.reconfigure(errors="backslashreplace")
+    # Either is None where the shell closed it.
+    sys.stdout, sys.stderr = (cast(TextIO, stream and _Stream(stream)) for stream in former)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = former
+        for stream, errors in texts:
+            if not stream.closed:
+                with suppress(OSError):
+                    stream.reconfigure(errors=errors)

@@ -1,0 +1,222 @@
+"""Around the commands: output that no one reads, finds no room or lacks the letters; Ctrl-C; closed channels."""
+
+import errno
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import commands
+import pytest
+from commands import assert_same_bits
+
+from repro import evaluate, report, run, shell
+from repro.launch import start
+from repro.site import build
+
+ROOT = Path(__file__).resolve().parents[2]
+#: A name in Cyrillic, one with a byte that is no text, and one that would rewrite what a terminal shows.
+NAMES = {
+    "результаты": r"\u0440\u0435\u0437\u0443\u043b\u044c\u0442\u0430\u0442\u044b",
+    os.fsdecode(b"bad\xff"): r"bad\udcff",
+    "new\nline\x1b[2J": r"new\nline\x1b[2J",
+}
+
+
+class Place(io.RawIOBase):
+    """Where output goes; after some lines it takes no more."""
+
+    def __init__(self, lines=10**9, number=errno.EPIPE):
+        self.content, self.lines, self.number = b"", lines, number
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if self.content.count(b"\n") >= self.lines:
+            raise OSError(self.number, os.strerror(self.number))
+        self.content += bytes(data)
+        return len(data)
+
+
+@pytest.fixture
+def output(monkeypatch):
+    """Let the output go to a place, in an encoding."""
+
+    def to(place, encoding="utf-8"):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(place), encoding=encoding))
+        return place
+
+    return to
+
+
+# Encodings
+
+
+@pytest.mark.parametrize(("name", "encoding"), [*zip(NAMES, ["ascii", "utf-8", "latin-1"], strict=True)], ids=range(3))
+def test_names_that_the_output_has_no_letters_for_are_shown_escaped(
+    name, encoding, undisturbed, study, tmp_path, output, capsys
+):
+    (tmp_path / name).symlink_to(undisturbed)
+    place = output(Place(), encoding)
+    assert run.main(commands.arguments(study, tmp_path / name)) == 0
+    assert f"{NAMES[name]}; python -m repro.report draws them" in place.content.decode(encoding)
+    place = output(Place(), encoding)
+    assert report.main(["--results", f"x={tmp_path / name}", "--out", str(tmp_path / "o" / name)]) == 0
+    assert f"{NAMES[name]}/index.html: 2 runs (2 x)" in place.content.decode(encoding)
+    folder = commands.folder(study, tmp_path / name, "resnet-8")
+    words = ["--network", "resnet-8", "--data", "digits"]
+    output(Place(), encoding)
+    assert evaluate.main([str(folder.checkpoint_path), *words]) == 0
+    assert evaluate.main([str(tmp_path / f"{name}.pt"), *words]) == 1
+    err = capsys.readouterr().err
+    assert NAMES[name] in err or (name.isprintable() and name in err)
+    assert err.count("\n") == 1
+
+
+def test_a_note_about_a_file_whose_name_is_no_text_spoils_no_page(undisturbed, study, tmp_path, capsys):
+    results = tmp_path / os.fsdecode(b"bad\xff")
+    shutil.copytree(undisturbed, results)
+    curve = commands.folder(study, results, "resnet-8").curve_path
+    curve.write_bytes(curve.read_bytes()[:-3])
+    assert report.main(["--results", f"x={results}", "--out", str(tmp_path / "out")]) == 0
+    assert "last line was torn off" in (tmp_path / "out" / "REPORT.md").read_text()
+
+
+# Output that cannot be written
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.EPIPE, 141), (errno.ENOSPC, 1)])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_training_that_can_tell_no_more_stops_with_a_checkpoint(
+    number, status, jobs, undisturbed, study, tmp_path, output, capsys, monkeypatch
+):
+    monkeypatch.setattr("repro.launch.display.LINE_EVERY", 0.0)
+    output(Place(lines=4, number=number))
+    words = [*commands.arguments(study, tmp_path, jobs=jobs), "--checkpoint-every", "1000"]
+    assert run.main(words) == status
+    assert capsys.readouterr().err == (
+        f"repro.run: its output cannot be written: {os.strerror(number)}: stopped; the same command carries on\n"
+    )
+    both = [commands.folder(study, tmp_path, name) for name in ("plain-8", "resnet-8")]
+    begun = [folder for folder in both if folder.record_path.exists()]
+    assert begun
+    for folder in begun:
+        record = commands.record(folder)
+        assert record["status"] in ("stopped", "complete")
+        assert commands.at(folder) == record["iteration"]
+    assert any(commands.record(folder)["status"] == "stopped" for folder in begun)
+    monkeypatch.undo()
+    assert run.main(commands.arguments(study, tmp_path)) == 0
+    assert_same_bits(study, tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.EPIPE, 141), (errno.ENOSPC, 1)])
+def test_a_command_whose_output_goes_nowhere_ends_without_a_traceback(
+    number, status, undisturbed, study, tmp_path, output, capsys
+):
+    checkpoint = commands.folder(study, undisturbed, "resnet-8").checkpoint_path
+    results = ["--results", f"x={undisturbed}", "--out", str(tmp_path / "out")]
+    for main, words in (
+        (run.main, ["--list"]),
+        (run.main, [*commands.arguments(study, tmp_path / "r"), "--dry-run"]),
+        (run.main, commands.arguments(study, undisturbed)),
+        (report.main, results),
+        (evaluate.main, [str(checkpoint), "--network", "resnet-8", "--data", "digits"]),
+    ):
+        output(Place(lines=0, number=number))
+        assert main(words) == status
+        err = capsys.readouterr().err
+        assert err.count("\n") == (number != errno.EPIPE), "a reader that has enough is no news"
+    assert (tmp_path / "out" / "index.html").is_file(), "the report is there"
+    assert not (tmp_path / "r").exists()
+
+
+def test_channels_are_given_back_as_they_were(output, monkeypatch):
+    output(Place(), "ascii")
+    stream = sys.stdout
+    assert shell.command("x", lambda: print("é") or 0) == 0
+    assert sys.stdout is stream
+    assert stream.errors == "strict"
+    assert stream.buffer.raw.content == b"\\xe9\n"
+
+
+def test_closed_channels(study, undisturbed, tmp_path, monkeypatch):
+    """As the shell's >&- and 2>&- leave them."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run.main(commands.arguments(study, tmp_path)) == 0
+    assert run.main(["--list"]) == 0
+    assert run.main(["nosuch"]) == 2
+    assert report.main(["--results", f"x={tmp_path}", "--out", str(tmp_path / "out")]) == 0
+    monkeypatch.undo()
+    assert_same_bits(study, tmp_path, undisturbed)
+
+
+PIPES = {
+    "{python} -m repro.run --list | head -n 1": (141, 0),
+    "{python} -m repro.run --help | true": (141, 0),
+    "{python} -m repro.run nosuch 2>&1 | true": (2, 141),
+    "{python} -m repro.run --list > /dev/full": (1,),
+    "{python} -m repro.run --list <&- >&-": (0,),
+    "env -i {python} -m repro.run --list > /dev/null": (0,),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has /dev/full")
+@pytest.mark.parametrize("line", PIPES)
+def test_in_a_real_shell_python_adds_no_words_of_its_own_when_it_ends(line):
+    """Which it would, where something is left in a buffer."""
+    words = ["bash", "-o", "pipefail", "-c", line.format(python=sys.executable)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode in PIPES[line], done.stderr
+    assert done.stderr in ("", "repro.run: its output cannot be written: No space left on device\n")
+
+
+@pytest.mark.slow
+def test_all_three_commands_with_hardly_any_environment(undisturbed, study, tmp_path):
+    """No HOME, no PATH, no locale, no standard input."""
+    checkpoint = commands.folder(study, undisturbed, "resnet-8").checkpoint_path
+    for words in (
+        ["repro.run", *commands.arguments(study, tmp_path / "результаты")],
+        ["repro.report", "--results", f"x={undisturbed}", "--out", str(tmp_path / "отчёт")],
+        ["repro.evaluate", str(checkpoint), "--network", "resnet-8", "--data", "digits"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=ROOT,
+            env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
+        assert b"Traceback" not in done.stderr
+    assert_same_bits(study, tmp_path / "результаты", undisturbed)
+
+
+# Ctrl-C
+
+
+def interrupted(*arguments, **named):
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_is_one_line_in_each_command(undisturbed, study, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    assert report.main(["--results", f"x={undisturbed}", "--out", str(out)]) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    monkeypatch.setattr(build.markdown, "render", interrupted)
+    monkeypatch.setattr(evaluate, "_evaluate", interrupted)
+    monkeypatch.setattr(start, "_announce", interrupted)
+    checkpoint = commands.folder(study, undisturbed, "resnet-8").checkpoint_path
+    assert report.main(["--results", f"x={undisturbed}", "--out", str(out)]) == 130
+    assert evaluate.main([str(checkpoint), "--network", "resnet-8"]) == 130
+    assert run.main(commands.arguments(study, tmp_path / "results")) == 130
+    assert capsys.readouterr().err == "repro.report: stopped\nrepro.evaluate: stopped\nrepro.run: stopped\n"
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "out"]
