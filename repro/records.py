@@ -263,9 +263,12 @@ def collect(sources: Sequence[Source]) -> Records:
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
     damaged: list[Damaged] = []
     for source in sources:
-        for path in _record_paths(source.path):
-            # A name that is no text would spoil whatever prints it.
-            folder = os.fsencode(path.parent.relative_to(source.path).as_posix()).decode(errors="replace")
+        paths, unread = _record_paths(source.path)
+        for error in unread:
+            folder = _name_of(Path(error.filename), source)
+            damaged.append(Damaged(source.name, folder, str(RecordError(f"{error.filename}: {error.strerror}"))))
+        for path in paths:
+            folder = _name_of(path.parent, source)
             try:
                 run, rows = _read_run(source.name, folder, path.parent)
             except UserError as error:
@@ -285,10 +288,17 @@ def collect(sources: Sequence[Source]) -> Records:
     )
 
 
-def _record_paths(folder: Path) -> list[Path]:
-    """Each run.json below a folder. Unlike a glob this takes it that folders vanish meanwhile."""
-    places = os.walk(folder)
-    return sorted(Path(place) / "run.json" for place, inside, files in places if "run.json" in (*inside, *files))
+def _record_paths(folder: Path) -> tuple[list[Path], list[OSError]]:
+    """Each run.json below a folder, and why some folders cannot be read. That one is gone meanwhile is no news."""
+    unread: list[OSError] = []
+    places = os.walk(folder, onerror=unread.append)
+    found = sorted(Path(place) / "run.json" for place, inside, files in places if "run.json" in (*inside, *files))
+    return found, [error for error in unread if not isinstance(error, FileNotFoundError)]
+
+
+def _name_of(folder: Path, source: Source) -> str:
+    # A name that is no text would spoil whatever prints it.
+    return os.fsencode(folder.relative_to(source.path).as_posix()).decode(errors="replace")
 
 
 #: The tables of `Records` that have many rows a run, and their columns besides those that name the run.

@@ -79,9 +79,15 @@ def folder(study: str, results: Path, network: str) -> RunFolder:
 class Command:
     """A command in a process of its own."""
 
-    def __init__(self, words: list[str], log: Path, before: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        words: list[str],
+        log: Path,
+        before: Callable[[], None] | None = None,
+        main: Callable[[list[str]], int] = main,
+    ) -> None:
         self.log = log
-        self.process = _context.Process(target=_run, args=(words, log, before))
+        self.process = _context.Process(target=_run, args=(words, log, before, main))
         self.process.start()
 
     @property
@@ -108,7 +114,7 @@ class Command:
             time.sleep(0.005)
 
 
-def _run(words: list[str], log: Path, before: Callable[[], None] | None) -> None:
+def _run(words: list[str], log: Path, before: Callable[[], None] | None, main: Callable[[list[str]], int]) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)

@@ -1,59 +1,19 @@
 """A disk that is full or may not be written to: nothing is lost, a line says so, and the command carries on later."""
 
-import contextlib
 import errno
 import os
 import resource
-import subprocess
 import sys
 from pathlib import Path
 
 import commands
 import pytest
 from commands import Command, assert_same_bits
+from disks import PAGE, Filler, snapshot
 
 from repro.records import RunFolder, read_curve
 from repro.run import main
 from repro.train import checkpoint
-
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 4 MB of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("a file system of its own needs root on Linux")
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-class Filler:
-    """Takes up the room of a file system, but for some of it."""
-
-    def __init__(self, place):
-        self.path = place / "filler"
-
-    def fill(self, leave=0):
-        free = os.statvfs(self.path.parent)
-        with contextlib.suppress(OSError), self.path.open("ab", buffering=0) as file:
-            file.write(b"x" * max(0, free.f_bavail * free.f_frsize - leave))
-            while not leave:
-                file.write(b"x" * PAGE)
-
-    def make_room(self):
-        self.path.unlink()
-
-
-def snapshot(results):
-    """All files of the runs but locks, by path."""
-    return {path: path.read_bytes() for path in results.rglob("*") if path.is_file() and path.suffix != ".lock"}
 
 
 def assert_told(text, runs=2):
@@ -199,35 +159,6 @@ def fail_on_call(monkeypatch, owner, name, which, about):
 
     monkeypatch.setattr(owner, name, broken)
     return calls
-
-
-@pytest.fixture
-def read_only():
-    """Make a folder one that may not be written to, by whoever runs this."""
-    mounted, modes = [], {}
-
-    def make(place):
-        if os.geteuid() != 0:
-            for path in (place, *(path for path in place.rglob("*") if path.is_dir())):
-                modes[path] = path.stat().st_mode
-                path.chmod(0o555)
-            return
-        for options in ("bind", "remount,bind,ro"):
-            command = ["mount", "-o", options, str(place), str(place)]
-            if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
-                pytest.skip("root may write everywhere, and mounting is not allowed here")
-            mounted.append(place)
-
-    def undo():
-        for path, mode in modes.items():
-            path.chmod(mode)
-        for place in dict.fromkeys(mounted):
-            subprocess.run(["umount", "--lazy", str(place)], check=True)
-        mounted.clear(), modes.clear()
-
-    make.undo = undo
-    yield make
-    undo()
 
 
 @pytest.mark.parametrize("begun", [False, True])

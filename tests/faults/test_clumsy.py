@@ -1,0 +1,234 @@
+"""Words of a clumsy or hostile user: each is done, or refused in one line, and nothing is half-written."""
+
+import importlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+import commands
+import pytest
+from commands import Command, assert_same_bits
+
+from repro import evaluate, report, run
+from repro.records import Source, collect
+
+LONG = "a" * 300
+
+
+@pytest.fixture
+def place(tmp_path, undisturbed, monkeypatch):
+    """A folder to be in, with results, a symbolic link to itself, a pipe that nobody writes to, a file, curves."""
+    shutil.copytree(undisturbed, tmp_path / "results")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "curves.csv").write_text("epoch,test_error\n1,50\n")
+    (tmp_path / "wide.csv").write_text('epoch,test_error\n1,"' + "5" * 200_000 + '"\n')
+    (tmp_path / "project" / "results").mkdir(parents=True)
+    monkeypatch.setattr(report, "ROOT", tmp_path / "project")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REPRO_DATA", raising=False)
+    # The command imports this when it needs it, and a user without rights may not be able to.
+    importlib.import_module("repro.site.build")
+    return tmp_path
+
+
+def contents(place):
+    """All there is but locks."""
+    return {
+        path: path.read_bytes() if path.is_file() and os.access(path, os.R_OK, effective_ids=True) else None
+        for path in place.rglob("*")
+        if not path.name.endswith(".lock") and path.name != "loop"
+    }
+
+
+def refused(place, capsys, main, words, status):
+    before = contents(place)
+    assert main(words) == status
+    out, err = capsys.readouterr()
+    assert contents(place) == before
+    told = [line for line in err.splitlines() if line.startswith("repro.")]
+    assert len(told) == err.count("\n") == 1, err
+    assert "\x1b" not in out + err
+    return told[0]
+
+
+CURVES = ["--as", "theirs", "--network", "resnet-20", "--import-curves"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--out", "loop"], 1, "loop: the report cannot be written: "),
+        (["--out", "loop/below"], 1, "loop/below: the report cannot be written: "),
+        (["--out", "/"], 1, "/ is no folder for a report"),
+        (["--out", "file"], 1, "file is a file"),
+        (["--out", "file/below"], 1, "the report cannot be written: "),
+        (["--out", LONG], 1, "the report cannot be written: File name too long"),
+        (["--out", "results"], 1, "results is no report of ours but holds digits"),
+        (["--results", f"y={LONG}"], 1, f"there is no folder {LONG}"),
+        (["--results", LONG], 2, "cannot name a source"),
+        (["--results", "loop"], 1, "there is no folder loop"),
+        (["--results", "file"], 1, "there is no folder file"),
+        (["--results", "pipe"], 1, "there is no folder pipe"),
+        (["--no\x1b[2Jpe\n"], 2, r"unrecognized arguments: --no\x1b[2Jpe\n (--help lists the options)"),
+        (["--preset", "\x1b[2J\n"], 2, r"unknown preset '\x1b[2J\n'"),
+        (["--seed", "1e3"], 2, "argument --seed: invalid int value: '1e3'"),
+        ([*CURVES, "pipe"], 1, "pipe: is no file"),
+        ([*CURVES, "/dev/zero"], 1, "/dev/zero: is no file"),
+        ([*CURVES, "results"], 1, "results: is no file"),
+        ([*CURVES, "loop"], 1, "loop: cannot be read as a file of curves: Too many levels of symbolic links"),
+        ([*CURVES, "wide.csv"], 1, "wide.csv: cannot be read as a table: field larger"),
+        ([*CURVES, "curves.csv", "--seed", "-3"], 2, "seed is -3: 0 or more"),
+        ([*CURVES, "curves.csv", "--seed", "1" * 40], 2, "seed is beyond"),
+    ],
+    ids=range(22),
+)
+def test_the_report(words, status, said, place, capsys):
+    out = [] if "--out" in words else ["--out", "out"]
+    assert said in refused(place, capsys, report.main, ["--results", "x=results", *words, *out], status)
+
+
+def test_curves_that_find_no_place_to_be_written_to(place, capsys):
+    (place / "project" / "results" / "theirs").write_text("mine")
+    said = refused(place, capsys, report.main, [*CURVES, "curves.csv", "--out", "out"], 1)
+    assert "cannot be written to: " in said
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["results"], 1, "results: is no file"),
+        (["pipe"], 1, "pipe: is no file"),
+        (["loop"], 1, "loop: cannot be read: Too many levels of symbolic links"),
+        (["file/below"], 1, "file/below: cannot be read: Not a directory"),
+        ([LONG], 1, "cannot be read: File name too long"),
+        (["file"], 1, "file: cannot be read as a checkpoint"),
+        (["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
+        (["file", "--mean", "0", "--std", "1e999"], 2, "'1e999': numbers such as"),
+        (["file", "--mean", ",", "--std", "1"], 2, "',': numbers such as"),
+        (["file", "other\x1b[2J"], 2, r"unrecognized arguments: other\x1b[2J"),
+        (["--data", "cifar10"], 2, "the following arguments are required: checkpoint"),
+        (["{checkpoint}", "--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is"),
+        (["{checkpoint}", "--data", "cifar10", "--data-dir", "loop"], 1, "loop: "),
+        (["{checkpoint}", "--data", "cifar10", "--data-dir", LONG], 1, f"{LONG}: "),
+        (["{checkpoint}", "--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
+    ],
+    ids=range(15),
+)
+def test_evaluating(words, status, said, place, study, capsys):
+    checkpoint = str(commands.folder(study, place / "results", "resnet-8").checkpoint_path)
+    words = [word.format(checkpoint=checkpoint) for word in words]
+    data = [] if "--data" in words else ["--data", "digits"]
+    assert said in refused(place, capsys, evaluate.main, [*words, "--network", "resnet-8", *data], status)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is is not known"),
+        (["--data", "cifar10", "--data-dir", "loop"], 1, "loop: "),
+        (["--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
+        (["--set", "schedule.lr=1979-05-27"], 2, "schedule.lr is datetime.date(1979, 5, 27): a number is needed"),
+        (["--set", "schedule.milestones=[[0.5]]"], 2, "schedule.milestones is [0.5]: a number is needed"),
+        (["--set", 'schedule.lr=1\nschedule.factor="2"'], 2, r"schedule.lr is '1\nschedule.factor="),
+        (["--set", "x" * 5000 + "=1"], 2, "unknown setting 'xxx"),
+        (["--results", "loop"], 1, "loop/digits/demo/"),
+        (["--results", LONG], 1, "File name too long"),
+    ],
+    ids=range(9),
+)
+def test_training(words, status, said, place, study, capsys):
+    words = commands.arguments(study, place / "new", "--only", "plain-8", *words)
+    assert said in refused(place, capsys, run.main, words, status)
+
+
+def test_a_folder_to_be_in_that_may_not_be_written_to(place, capsys, unprivileged, monkeypatch):
+    study = commands.study(place)
+    (place / "results").chmod(0o755)
+    (place / "locked").mkdir(mode=0o555)
+    monkeypatch.chdir(place / "locked")
+    words = commands.arguments(study, Path("results/local"), "--only", "plain-8")
+    with unprivileged():
+        assert run.main(words) == 1
+        assert report.main(["--results", f"x={place / 'results'}", "--out", "out"]) == 1
+    out, err = capsys.readouterr()
+    assert out.count("results: Permission denied: give another --results folder") == 1
+    assert err == f"repro.report: {place}/locked/out: the report cannot be written: Permission denied\n"
+    assert list((place / "locked").iterdir()) == []
+
+
+def test_results_that_may_not_be_read(place, capsys, unprivileged):
+    (place / "results").chmod(0o000)
+    with unprivileged():
+        said = refused(place, capsys, report.main, ["--results", "x=results", "--out", "out"], 1)
+    assert "no run in results; 1 damaged: results: Permission denied" in said
+
+
+def test_an_experiment_file_that_may_not_be_read(place, capsys, unprivileged):
+    study = Path(commands.study(place))
+    study.chmod(0o000)
+    with unprivileged():
+        words = commands.arguments(str(study), place / "new")
+        said = refused(place, capsys, run.main, words, 2)
+    assert f"{study}: cannot be read as an experiment file: [Errno 13] Permission denied" in said
+
+
+def test_a_folder_to_be_in_that_is_gone(place, capsys, monkeypatch):
+    (place / "gone").mkdir()
+    monkeypatch.chdir(place / "gone")
+    (place / "gone").rmdir()
+    assert report.main(["--results", f"x={place}/results", "--out", "out"]) == 1
+    assert report.main(["--results", ".", "--out", f"{place}/out"]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+    assert not (place / "out").exists()
+
+
+def test_a_report_within_the_results_it_is_of(place, capsys):
+    for _ in range(2):
+        assert report.main(["--results", "x=results", "--out", "results/digits/report"]) == 0
+        assert "2 runs (2 x)\n" in capsys.readouterr().out
+    assert (place / "results" / "digits" / "report" / "index.html").is_file()
+
+
+# Reports of results that are being written
+
+
+@pytest.mark.slow
+def test_reports_while_runs_are_being_written(undisturbed, tmp_path, capsys):
+    """Whatever the moment, it reads whole records, and runs that are not yet there are not missed."""
+    study = commands.study(tmp_path, iterations=150)
+    results = tmp_path / "results"
+    command = Command(commands.arguments(study, results), tmp_path / "log")
+    command.wait_for(lambda: any(results.rglob("run.json")))
+    seen, times = [], 0
+    while command.process.exitcode is None:
+        found = collect([Source("x", results)])
+        assert not found.damaged
+        seen.append(int(found.runs["iteration"].sum()) + len(found.curves))
+        if times == 0:
+            assert report.main(["--results", f"x={results}", "--out", str(tmp_path / "out")]) == 0
+            assert "damaged" not in capsys.readouterr().out
+        times += 1
+        time.sleep(0.01)
+    assert command.wait() == 0
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3, "read at different moments"
+    assert run.main(commands.arguments(study, tmp_path / "undisturbed")) == 0
+    assert_same_bits(study, results, tmp_path / "undisturbed")
+
+
+def test_folders_that_vanish_while_they_are_read(place, monkeypatch):
+    """As that of another report does, which is written within the results."""
+    (place / "results" / "digits" / ".report.new").mkdir()
+    really = os.scandir
+
+    def scan(path):
+        if str(path).endswith(".report.new"):
+            shutil.rmtree(path, ignore_errors=True)
+        return really(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert len(collect([Source("x", place / "results")]).runs) == 2
+    assert not (place / "results" / "digits" / ".report.new").exists()

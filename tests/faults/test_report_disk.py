@@ -1,0 +1,97 @@
+"""A report whose disk is full or may not be written to, or whose process is killed: the one before stays whole."""
+
+import random
+import shutil
+import signal
+import subprocess
+
+import pytest
+from commands import Command
+from disks import Filler, snapshot
+
+from repro import report
+
+
+def words(undisturbed, out):
+    return ["--results", f"x={undisturbed}", "--out", str(out)]
+
+
+def below(folder):
+    """All files by their names in a folder."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(undisturbed, tmp_path_factory):
+    out = tmp_path_factory.mktemp("written") / "out"
+    assert report.main(words(undisturbed, out)) == 0
+    return out
+
+
+def room(place, megabytes):
+    """Give a small disk another size."""
+    subprocess.run(["mount", "-o", f"remount,size={megabytes}m", str(place)], check=True)
+
+
+@pytest.mark.parametrize(("before", "pages"), [(False, 0), (True, 0), (True, 40), (True, 120)])
+def test_a_full_disk(before, pages, undisturbed, written, small_disk, capsys):
+    """From no room at all to nearly enough."""
+    room(small_disk, 40)
+    out, filler = small_disk / "out", Filler(small_disk)
+    if before:
+        shutil.copytree(written, out)
+        (out / "index.html").write_text("the report before")
+    old = snapshot(small_disk)
+    filler.fill(leave=pages * 4096)
+    assert report.main(words(undisturbed, out)) == 1
+    err = capsys.readouterr().err
+    assert err == f"repro.report: {out}: the report cannot be written: No space left on device\n"
+    filler.make_room()
+    assert snapshot(small_disk) == old
+    assert report.main(words(undisturbed, out)) == 0
+    assert below(out) == below(written)
+    assert sorted(path.name for path in small_disk.iterdir()) == [".out.lock", "out"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_disk_that_may_not_be_written_to(before, undisturbed, written, tmp_path, read_only, capsys):
+    place = tmp_path / "place"
+    place.mkdir()
+    if before:
+        shutil.copytree(written, place / "out")
+    old = snapshot(place)
+    read_only(place)
+    assert report.main(words(undisturbed, place / "out")) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "Read-only file system" in err or "Permission denied" in err
+    assert snapshot(place) == old
+    read_only.undo()
+    assert report.main(words(undisturbed, place / "out")) == 0
+    assert below(place / "out") == below(written)
+
+
+def test_results_that_may_not_be_written_to_are_reported_all_the_same(undisturbed, written, tmp_path, read_only):
+    read_only(undisturbed)
+    assert report.main(words(undisturbed, tmp_path / "out")) == 0
+    assert below(tmp_path / "out") == below(written)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_there_is_the_old_report_or_the_new_one(undisturbed, written, tmp_path):
+    out, chance = tmp_path / "out", random.Random(2015)
+    shutil.copytree(written, out)
+    (out / "mine.txt").write_text("mine")
+    whole = below(out)
+    killed = 0
+    for number in range(12):
+        command = Command(words(undisturbed, out), tmp_path / f"log-{number}", main=report.main)
+        command.process.join(chance.uniform(0.0, 6.0))
+        command.send(signal.SIGKILL)
+        killed += command.wait() == -signal.SIGKILL
+        found = out if out.exists() else tmp_path / ".out.old"
+        assert {path: content for path, content in below(found).items() if path.name != "mine.txt"} == below(written)
+    assert killed > 3
+    assert report.main(words(undisturbed, out)) == 0
+    assert below(out) == whole
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out.")] == [".out.lock"]
