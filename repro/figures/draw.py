@@ -25,6 +25,8 @@ _STYLE: Any = {
     "svg.hashsalt": "repro",
     "path.simplify": True,
 }
+#: A tick per unit, but not where a record, which may be anyone's, speaks of more iterations than anyone trains.
+_MOST_TICKS = 40
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -80,7 +82,7 @@ def _panel(axis: Axes, panel: Panel) -> None:
         )
     axis.set_xlim(panel.x_limits[0] / panel.x_unit, panel.x_limits[1] / panel.x_unit)
     axis.set_ylim(*panel.y_limits)
-    if panel.x_unit > 1:
+    if panel.x_unit > 1 and panel.x_limits[1] - panel.x_limits[0] <= _MOST_TICKS * panel.x_unit:
         axis.xaxis.set_major_locator(MultipleLocator(1))
     if panel.y_ticks:
         axis.set_yticks(list(panel.y_ticks))
