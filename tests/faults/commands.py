@@ -100,6 +100,9 @@ class Command:
         with suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 
+    def has_ended(self) -> bool:
+        return self.process.exitcode is not None
+
     def wait(self, timeout: float = 120) -> int:
         """Its exit status; below 0 the signal that ended it."""
         self.process.join(timeout)
@@ -109,7 +112,7 @@ class Command:
     def wait_for(self, happened: Callable[[], bool], timeout: float = 120) -> None:
         deadline = time.monotonic() + timeout
         while not happened():
-            assert self.process.exitcode is None, f"ended too early: {self.text}"
+            assert not self.has_ended(), f"ended too early: {self.text}"
             assert time.monotonic() < deadline, self.text
             time.sleep(0.005)
 

@@ -23,8 +23,11 @@ def test_killed_twenty_times_at_random_moments_and_then_completed(tmp_path):
     came_to = []
     while len(came_to) < KILLS:
         command = Command(commands.arguments(study, attempts[-1]), tmp_path / f"log-{len(came_to)}")
-        # From the first moment of the process to some way into the training.
-        command.process.join(chance.uniform(0.0, 0.8))
+        if len(came_to) % 2:  # from the first moment of the process on
+            command.process.join(chance.uniform(0.0, 0.8))
+        else:  # some way into the training, however long the machine takes to come there
+            size = written(attempts[-1]) + chance.uniform(0, 300)
+            command.wait_for(lambda command=command, size=size: written(attempts[-1]) > size or command.has_ended())
         command.send(signal.SIGKILL)
         if command.wait() == 0:  # complete by then on a fast machine: the rest of the kills hit another
             attempts.append(tmp_path / str(len(attempts)))
@@ -37,6 +40,11 @@ def test_killed_twenty_times_at_random_moments_and_then_completed(tmp_path):
     for results in attempts:
         assert main(commands.arguments(study, results)) == 0
         assert_same_bits(study, results, tmp_path / "undisturbed")
+
+
+def written(results):
+    """Bytes of all curves."""
+    return sum(path.stat().st_size for path in results.glob("**/curve.csv"))
 
 
 def children(process):
