@@ -15,7 +15,6 @@ from pathlib import Path
 
 from repro import names
 from repro.errors import RecordError, UserError, printable
-from repro.records import read_record
 from repro.shell import Parser, command
 from repro.spec import Images, Run
 
@@ -122,6 +121,8 @@ def _about(path: Path, error: RecordError) -> RecordError:
 
 def _images_of(path: Path) -> Images:
     """How the images of the run beside this checkpoint were prepared, or the default where it is none of ours."""
+    from repro.records import read_record
+
     record = path.parent / "run.json"
     return Run.from_dict(read_record(record)["spec"]).images if record.exists() else Images()
 

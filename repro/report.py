@@ -8,11 +8,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repro import study
 from repro.errors import RecordError, UserError, printable, unknown
-from repro.records import Source
 from repro.shell import Parser, command
+
+if TYPE_CHECKING:  # it brings pandas, see below
+    from repro.records import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_SOURCES = ("reference", "local")
@@ -90,6 +93,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[Source]:
     """Bring in foreign curves, and add their source."""
+    from repro.records import Source
     from repro.site.foreign import Target, bring_in
 
     if not (options.import_curves and options.name):
@@ -115,6 +119,8 @@ def _sources(given: Sequence[str]) -> list[Source]:
         UserError: two of one name, or a name that is not a plain word.
         RecordError: a folder that does not exist.
     """
+    from repro.records import Source
+
     if not given:
         return [Source(name, ROOT / "results" / name) for name in DEFAULT_SOURCES]
     sources: list[Source] = []

@@ -75,6 +75,8 @@ def _resolved(out: Path) -> Path:
 
 def _recover(out: Path, old: Path) -> None:
     """Finish a replacement: back to the old report if no new one came, else over with what no report wrote."""
+    gone = out.with_name(f".{out.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
     if not old.exists():
         return
     if not out.exists():
@@ -82,7 +84,9 @@ def _recover(out: Path, old: Path) -> None:
         return
     written = {MARKER, *_written(old)}
     _carry(old, out, old, written)
-    shutil.rmtree(old)
+    # Killed while it is removed, what is left of it has no marker, and would pass for files of others.
+    old.rename(gone)
+    shutil.rmtree(gone)
 
 
 def _carry(folder: Path, out: Path, old: Path, written: set[str]) -> None:

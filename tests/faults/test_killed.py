@@ -16,6 +16,7 @@ from repro.run import main
 KILLS = 20
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_at_random_moments_and_then_completed(tmp_path):
     study = commands.study(tmp_path, iterations=150)
     chance = random.Random(2015)

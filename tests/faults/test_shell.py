@@ -220,3 +220,11 @@ def test_ctrl_c_is_one_line_in_each_command(undisturbed, study, tmp_path, monkey
     assert capsys.readouterr().err == "repro.report: stopped\nrepro.evaluate: stopped\nrepro.run: stopped\n"
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "out"]
+
+
+def test_nothing_that_takes_long_is_imported_before_a_command_can_be_stopped_in_one_line():
+    code = (
+        "import sys, repro.run, repro.report, repro.evaluate;"
+        "sys.exit(bool({'torch', 'pandas', 'numpy', 'scipy', 'matplotlib'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

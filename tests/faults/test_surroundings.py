@@ -111,8 +111,8 @@ def test_memory_that_runs_out_fails_one_run_and_the_next_start_carries_on(
 ):
     really = execute.train
 
-    def greedy(training, data, run, numerics):
-        for row in really(training, data, run, numerics):
+    def greedy(training, data, run, *more, **options):
+        for row in really(training, data, run, *more, **options):
             yield row
             if training.state.iteration == 17 and run.network == "plain-8":
                 raise error
@@ -257,9 +257,9 @@ def test_images_that_vanish_once_the_plan_is_made(jobs, pictures, tmp_path, caps
     study = commands.study(tmp_path)
     begin = local.run_all
 
-    def late(*arguments):
+    def late(*arguments, **options):
         (tmp_path / "pictures").rename(tmp_path / "elsewhere")
-        return begin(*arguments)
+        return begin(*arguments, **options)
 
     monkeypatch.setattr(local, "run_all", late)
     words = on_pictures(tmp_path, study, tmp_path / "results", "--seeds", "0,1")

@@ -116,6 +116,30 @@ def test_the_next_start_finishes_a_replacement_that_was_cut_off(tmp_path: Path, 
     assert siblings(out) == ["out"]
 
 
+@pytest.mark.parametrize("removed", range(4))
+def test_killed_while_the_old_report_is_removed_none_of_it_passes_for_files_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: int
+) -> None:
+    out = tmp_path / "out"
+    write(out, a="1", b="1", c="1")
+    (out / "mine").write_text("mine")
+
+    def killed(folder: Path, ignore_errors: bool = False) -> None:
+        if folder.exists():
+            # The marker is among the first to go.
+            for path in sorted(folder.iterdir())[:removed]:
+                path.unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(output.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(out, a="2", b="2", c="2")
+    monkeypatch.undo()
+    write(out, a="3", b="3", c="3")
+    assert contents(out) == {"a": "3", "b": "3", "c": "3", "mine": "mine"}
+    assert siblings(out) == ["out"]
+
+
 def test_two_processes_do_not_write_one_report(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / ".out.lock")
     with lock, pytest.raises(OutputError, match="another process"):
