@@ -58,8 +58,8 @@ def family(pid):
     return found
 
 
-def trainers(pids, results, rows):
-    """Of these processes those that train a run of which this folder has a checkpoint, and so many rows at most."""
+def trainers(pids, results, rows, least=0):
+    """Of these processes those that train a run of which this folder has a checkpoint and `least` to `rows` rows."""
     found = []
     for pid in pids:
         try:
@@ -72,7 +72,7 @@ def trainers(pids, results, rows):
             if lock.name == "run.lock" and (run / "checkpoint.pt").exists():
                 curve = run / "curve.csv"  # begun after the first rows, which the checkpoint may precede
                 lines = curve.read_text().splitlines() if curve.exists() else []
-                found += [pid] if len(lines) <= rows + 1 else []
+                found += [pid] if least <= max(len(lines) - 1, 0) <= rows else []
     return found
 
 
@@ -87,6 +87,13 @@ def seize(find):
         except ProcessLookupError:
             continue
     return None
+
+
+def has_coming(number, pid):
+    """Whether this process, if it is held still, will take that signal as soon as it goes on."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    pending = int(status["ShdPnd"], 16) | int(status["SigPnd"], 16)
+    return not status["State"].startswith("T") or bool(pending >> (number - 1) & 1)
 
 
 def kill(process):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mini import bits, write_study
-from processes import begin, command, kill, records, seen_under_way, seize, trainers, wait_until
+from processes import begin, command, has_coming, kill, records, seen_under_way, seize, trainers, wait_until
 
 from repro.run import main
 
@@ -143,38 +143,52 @@ def slurm():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+#: Of each run: so many that none ends while these tests ask Slurm something.
+ITERATIONS = 640
+#: Rows, one for every ten iterations, of a run that is well under way and far from its end.
+UNDER_WAY = {"rows": 20, "least": 2}
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     """The study, and what it gives on this machine alone."""
     folder = tmp_path_factory.mktemp("here")
-    study = write_study(folder, iterations=160, seeds="0")
+    study = write_study(folder, iterations=ITERATIONS, seeds="0")
     assert main(command(study, folder / "results", "--jobs", 1)[3:]) == 0
     return study, bits(folder / "results")
 
 
-def rows(results):
-    """Rows of each curve that there is."""
-    return [len(path.read_text().splitlines()) - 1 for path in sorted(results.glob("**/curve.csv"))]
+def held_under_way(slurm, results, driver, besides=()):
+    """A process that trains a run under way, held still."""
+
+    def find():
+        return [pid for pid in trainers(slurm.processes(), results, **UNDER_WAY) if pid not in besides]
+
+    return wait_until(lambda: seize(find), driver)
 
 
 @pytest.mark.slow
 def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, here, tmp_path):
     study, expected = here
-    driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 1000)
+    driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 0.2)
     try:
-        wait_until(lambda: len(rows(tmp_path)) == 2 and min(rows(tmp_path)) > 1, driver)
+        workers = [held_under_way(slurm, tmp_path, driver)]
+        workers.append(held_under_way(slurm, tmp_path, driver, besides=workers))
         assert slurm.ask("sbatch", "--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 1")
+        for worker in workers:
+            wait_until(lambda worker=worker: has_coming(signal.SIGUSR2, worker), driver)
+            os.kill(worker, signal.SIGCONT)
         output, _ = driver.communicate(timeout=150)
     finally:
         kill(driver)
     assert driver.returncode == 0, output
     assert "[2/2]" in output
-    assert len(seen_under_way(output, 160)) == 2, output
+    assert len(seen_under_way(output, ITERATIONS)) == 2, output
     assert bits(tmp_path) == expected
     for record in records(tmp_path):
         first, second = record["sessions"]
         assert (first["from"], first["how"]) == (0, "stopped")
-        assert 10 < first["to"] == second["from"] < 160
+        assert 10 < first["to"] == second["from"] < ITERATIONS
     logs = [path.read_text() for path in (tmp_path / ".slurm").glob("*_log.err")]
     assert all("this job is preempted" in log for log in logs)
     assert len(logs) == 2
@@ -185,7 +199,7 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
     study, expected = here
     driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 0.2)
     try:
-        worker = wait_until(lambda: seize(lambda: trainers(slurm.processes(), tmp_path, rows=7)), driver)
+        worker = held_under_way(slurm, tmp_path, driver)
         os.kill(worker, signal.SIGKILL)
         output, _ = driver.communicate(timeout=200)
     finally:
@@ -195,18 +209,19 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
     assert "[2/2]" in output
     assert bits(tmp_path) == expected
     (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
-    assert 0 < later < 160
+    assert 0 < later < ITERATIONS
 
 
 @pytest.mark.slow
 def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):
     study, expected = here
-    options = ["--launcher", "slurm", "--jobs", 1, "--checkpoint-every", 1000, "--slurm", "partition=low"]
+    options = ["--launcher", "slurm", "--jobs", 1, "--checkpoint-every", 0.2, "--slurm", "partition=low"]
     driver = begin(slurm.environment, study, tmp_path, *options)
     try:
-        wait_until(lambda: rows(tmp_path) and rows(tmp_path)[0] > 1, driver)
+        worker = held_under_way(slurm, tmp_path, driver)
         states = slurm.ask("squeue", "--noheader", "--array", "--format=%T").split()
         driver.send_signal(signal.SIGINT)
+        os.kill(worker, signal.SIGCONT)
         output, _ = driver.communicate(timeout=60)
     finally:
         kill(driver)
@@ -215,7 +230,7 @@ def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here,
     assert "stopped; the same command carries on" in output
     (record,) = records(tmp_path)
     assert record["status"] == "stopped"
-    assert 10 < record["iteration"] < 160
+    assert 10 < record["iteration"] < ITERATIONS
     slurm.wait_for(lambda: not slurm.ask("squeue", "--noheader"))
     assert main(command(study, tmp_path, "--jobs", 1)[3:]) == 0
     assert bits(tmp_path) == expected
