@@ -235,9 +235,9 @@ def _limit(found: Mapping[str, list[Mapping[str, Any]]]) -> str:
         + "\n\nThe floor of a step is the larger of two times: its operations at the best rate of matrix products in "
         "its precision, and its least bytes at the best rate of copying. Operations are those of convolutions and "
         "classifier alone, forward and twice backward (`repro.measure.complexity`); of batch normalisation, ReLU, "
-        "additions and the update none are counted. Least bytes are each convolution's output and its gradient in 16 "
-        "bits, written and read once, the output read once more going backward, and the weights' own. By network: "
-        f"{steps}."
+        "additions and the update none are counted. Least bytes are each convolution's output and its gradient in "
+        "the step's precision, written and read once, the output read once more going backward, and the weights' own. "
+        f"By network: {steps}."
     )
 
 

@@ -14,6 +14,7 @@ from repro.train import checkpoint
 from repro.train.evaluate import evaluate
 from repro.train.loop import measure, train
 from repro.train.randomness import generator, order
+from repro.train.ranks import Ranks
 
 NUMERICS = bench_support.ONE_THREAD
 #: Images that a pass over 10,000 is measured on.
@@ -55,7 +56,7 @@ def test_row(benchmark, begun, tmp_path):
 
     def row():
         training.state.since = 1
-        folder.append(measure(training.net, data, run, training.state, NUMERICS, 0.1))
+        folder.append(measure(training.net, data, run, training.state, NUMERICS, 0.1, Ranks()))
 
     about(benchmark, "a row of the curve", "row")
     benchmark.pedantic(row, rounds=100, warmup_rounds=5)

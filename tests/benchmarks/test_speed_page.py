@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import speed_page
@@ -133,3 +136,13 @@ def test_machine_and_versions_are_told_and_nothing_that_names_the_machine(tmp_pa
 def test_a_share_that_a_run_does_not_have_is_no_share():
     with pytest.raises(KeyError):
         text_of(step(20, 0.1), bench("around", 1.0, what="something", per="moon"))
+
+
+@pytest.mark.slow
+def test_what_is_timed_around_the_step_still_runs():
+    """Once each, untimed: `make bench` is run too seldom to tell of calls that have changed."""
+    path = Path(__file__).with_name("test_around_the_step.py")
+    options = ["-o", "addopts=-p no:cacheprovider", "--benchmark-disable"]
+    result = subprocess.run([sys.executable, "-m", "pytest", path, *options], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    assert "7 passed" in result.stdout

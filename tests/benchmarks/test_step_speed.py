@@ -8,6 +8,8 @@ from repro.train.loop import train
 
 #: Rounds by depth: a step of 1,202 layers takes a quarter of a minute.
 ROUNDS = {20: 40, 32: 24, 44: 16, 56: 12, 110: 8, 1202: 3}
+#: Bytes of a number between layers.
+WIDTH = 4 if bench_support.ONE_THREAD.precision == "fp32" else 2
 
 
 @pytest.mark.timeout(1200)
@@ -28,14 +30,14 @@ def limits(network):
 
     Operations: of the convolutions and the classifier, two per multiply-add, forward, and backward for the weights and
     for the layer's input, which the first layer's has no need of. Bytes: each convolution's output and its gradient in
-    16 bits, written once and read once, and the output read once more going backward; each weight, its gradient and
-    its momentum in 32 bits, read and written once.
+    the step's precision, written once and read once, and the output read once more going backward; each weight, its
+    gradient and its momentum in 32 bits, read and written once.
     """
     cost = complexity(network)
     first = cost.layers[0].macs
     operations = bench_support.BATCH * 2 * (3 * cost.macs - first)
     maps = sum(outputs(layer) for layer in cost.layers if layer.macs and layer.name != "fc")
-    return {"operations": operations, "bytes": bench_support.BATCH * maps * 2 * 5 + cost.parameters * 4 * 6}
+    return {"operations": operations, "bytes": bench_support.BATCH * maps * WIDTH * 5 + cost.parameters * 4 * 6}
 
 
 def outputs(layer):
