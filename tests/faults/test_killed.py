@@ -16,9 +16,18 @@ from repro.run import main
 KILLS = 20
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """A study that is still under way when a signal arrives, and its results if left alone."""
+    place = tmp_path_factory.mktemp("long")
+    study = commands.study(place, iterations=150)
+    assert main(commands.arguments(study, place / "undisturbed")) == 0
+    return study, place / "undisturbed"
+
+
 @pytest.mark.slow
-def test_killed_twenty_times_at_random_moments_and_then_completed(tmp_path):
-    study = commands.study(tmp_path, iterations=150)
+def test_killed_twenty_times_at_random_moments_and_then_completed(long, tmp_path):
+    study, undisturbed = long
     chance = random.Random(2015)
     attempts = [tmp_path / "0"]
     came_to = []
@@ -37,10 +46,9 @@ def test_killed_twenty_times_at_random_moments_and_then_completed(tmp_path):
         assert "Traceback" not in command.text
         came_to.append(sum(collect([Source("killed", attempts[-1])]).curves.groupby("folder")["iteration"].max()))
     assert len(set(came_to)) > 5, "killed at different moments of training"
-    assert main(commands.arguments(study, tmp_path / "undisturbed")) == 0
     for results in attempts:
         assert main(commands.arguments(study, results)) == 0
-        assert_same_bits(study, results, tmp_path / "undisturbed")
+        assert_same_bits(study, results, undisturbed)
 
 
 def written(results):
@@ -100,7 +108,8 @@ def trains(process, results):
         pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.slow),
     ],
 )
-def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status, jobs, study, undisturbed, tmp_path):
+def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status, jobs, long, tmp_path):
+    study, undisturbed = long
     results = tmp_path / "results"
     words = commands.arguments(study, results, jobs=jobs)
     # No checkpoint by the clock: what there is afterwards was written because of the signal.
@@ -118,7 +127,8 @@ def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status,
     assert_same_bits(study, results, undisturbed)
 
 
-def test_told_to_stop_twice_it_stops_once(study, undisturbed, tmp_path):
+def test_told_to_stop_twice_it_stops_once(long, tmp_path):
+    study, undisturbed = long
     command = Command(commands.arguments(study, tmp_path / "results"), tmp_path / "log")
     command.wait_for(commands.folder(study, tmp_path / "results", "plain-8").curve_path.exists)
     command.send(signal.SIGINT)
@@ -144,8 +154,8 @@ def test_several_commands_on_one_results_folder(processes, study, undisturbed, t
     assert_same_bits(study, results, undisturbed)
 
 
-def test_one_of_two_commands_is_killed_and_the_other_takes_its_run_over(tmp_path):
-    study = commands.study(tmp_path, iterations=60)
+def test_one_of_two_commands_is_killed_and_the_other_takes_its_run_over(long, tmp_path):
+    study, undisturbed = long
     results = tmp_path / "results"
     words = commands.arguments(study, results, "--only", "resnet-8")
     first = Command(words, tmp_path / "log-1")
@@ -157,5 +167,4 @@ def test_one_of_two_commands_is_killed_and_the_other_takes_its_run_over(tmp_path
     first.send(signal.SIGKILL)
     assert second.wait() == 0
     assert [session["from"] > 0 for session in commands.record(folder)["sessions"]] == [False, True]
-    assert main(commands.arguments(study, tmp_path / "undisturbed", "--only", "resnet-8")) == 0
-    assert_same_bits(study, results, tmp_path / "undisturbed", "resnet-8")
+    assert_same_bits(study, results, undisturbed, "resnet-8")

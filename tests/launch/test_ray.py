@@ -42,6 +42,10 @@ ENVIRONMENT = {
 }
 
 
+#: Of each run: so many that none ends before the driver has seen it under way, or before a signal has reached it.
+ITERATIONS = 400
+
+
 def may_mount():
     """Whether a process can be given an empty folder of its own in the place of one that others see."""
     return bool(shutil.which("unshare")) and not subprocess.run(["unshare", "--mount", "true"]).returncode
@@ -108,13 +112,13 @@ def cluster(short_path):
 def here(tmp_path_factory):
     """The study, and what it gives on this machine alone."""
     folder = tmp_path_factory.mktemp("here")
-    study = write_study(folder, iterations=120)
+    study = write_study(folder, iterations=ITERATIONS)
     assert main(command(study, folder / "results", "--jobs", 1)[3:]) == 0
     return study, bits(folder / "results")
 
 
 def in_first_half(node, results):
-    return trainers(family(node.pid), results, rows=5)
+    return trainers(family(node.pid), results, rows=15)
 
 
 @pytest.mark.slow
@@ -139,11 +143,11 @@ def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits
     assert driver.returncode == 0, output
     assert output.count("was lost: tried again from its last checkpoint") == 2
     assert "[4/4]" in output
-    assert len(seen_under_way(output, 120)) == 4, output
+    assert len(seen_under_way(output, ITERATIONS)) == 4, output
     assert bits(results) == expected
     later = [session["from"] for record in records(results) for session in record["sessions"][1:]]
     assert len(later) == 2
-    assert all(0 < iteration < 120 for iteration in later)
+    assert all(0 < iteration < ITERATIONS for iteration in later)
     assert not list(results.glob(".*"))
     if not may_mount():
         pytest.skip("needs the right to mount: only nodes that see the results folder could be had")
@@ -166,7 +170,7 @@ def test_ctrl_c_stops_a_cluster_started_here_and_the_runs_carry_on_without_it(he
     assert "stopped; the same command carries on" in output
     (record,) = records(results)
     assert record["status"] == "stopped"
-    assert 0 < record["iteration"] < 120
+    assert 0 < record["iteration"] < ITERATIONS
     assert len(processes) > 4
     assert not [pid for pid in processes if Path(f"/proc/{pid}/exe").exists()]
     assert main(command(study, results, "--jobs", 1)[3:]) == 0

@@ -15,7 +15,8 @@ from processes import family, kill, records, wait_until
 from repro.run import main
 
 OPTIONS = ["--only", "resnet-8", "--precision", "fp32", "--device", "cpu", "--checkpoint-every", "0.2"]
-ITERATIONS = 40
+#: Enough for a signal to arrive before the last.
+ITERATIONS = 120
 FOLDER = Path(f"digits/demo/resnet-8+optimiser.batch_size=64,schedule.iterations={ITERATIONS}/seed-0")
 #: Trains as `python -m repro.run` does, but for a rank that comes to grief in its fourth iteration.
 FAULTY = """
@@ -86,7 +87,10 @@ def undisturbed(tmp_path_factory, study):
     status, output = torchrun(study, *OPTIONS, "--results", results)
     assert status == 0, output
     # Rank 0 alone says anything.
-    assert output.count("1 run of 40 iterations on digits, preset demo; cpu, fp32, one at a time on 2 ranks") == 1
+    assert (
+        output.count(f"1 run of {ITERATIONS} iterations on digits, preset demo; cpu, fp32, one at a time on 2 ranks")
+        == 1
+    )
     assert output.count("seed 0: complete") == 1
     return results
 

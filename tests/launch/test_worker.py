@@ -13,6 +13,9 @@ from repro.launch.transfer import put, take
 from repro.launch.worker import Worker
 from repro.records import RunFolder
 
+#: Enough to be stopped after the first row and before the end.
+ITERATIONS = 160
+
 
 @pytest.fixture(scope="module")
 def data():
@@ -21,7 +24,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    study = studies.load(str(write_study(tmp_path_factory.mktemp("study"), iterations=40, seeds="0")))
+    study = studies.load(str(write_study(tmp_path_factory.mktemp("study"), iterations=ITERATIONS, seeds="0")))
     return study.runs("demo", only=["resnet-8"])[0]
 
 
@@ -59,7 +62,7 @@ def test_in_a_shared_folder_a_run_trains_where_it_belongs(run, data, expected, t
     items = news(worker)
     assert items[-1] == Outcome(run, "complete")
     assert all(isinstance(item, Progress) for item in items[:-1])
-    assert [item.row.iteration for item in items[:-1] if item.row] == [10, 20, 30, 40]
+    assert [item.row.iteration for item in items[:-1] if item.row] == list(range(10, ITERATIONS + 1, 10))
     assert bits(tmp_path) == expected
 
 
@@ -104,7 +107,7 @@ def test_stopped_it_sends_a_checkpoint_before_its_outcome(run, data, tmp_path):
     here = RunFolder(tmp_path / "here", run)
     put(here, files)
     assert here.read()["status"] == "stopped"
-    assert 10 <= here.read()["iteration"] < 40
+    assert 10 <= here.read()["iteration"] < ITERATIONS
     assert here.checkpoint_path.exists()
 
 
