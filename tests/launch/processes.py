@@ -1,5 +1,6 @@
 """Starts commands as a user would, waits for what they do, and leaves none of their processes behind."""
 
+import contextlib
 import json
 import os
 import re
@@ -90,10 +91,19 @@ def seize(find):
 
 
 def has_coming(number, pid):
-    """Whether this process, if it is held still, will take that signal as soon as it goes on."""
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    """Whether this process, if it is held still, will take that signal as soon as it goes on; or has done so."""
+    try:
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    except OSError:  # it has ended
+        return True
     pending = int(status["ShdPnd"], 16) | int(status["SigPnd"], 16)
     return not status["State"].startswith("T") or bool(pending >> (number - 1) & 1)
+
+
+def let_go(pid):
+    """Have a process that is held still go on, if it has not ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def kill(process):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mini import bits, write_study
-from processes import begin, command, has_coming, kill, records, seen_under_way, seize, trainers, wait_until
+from processes import begin, command, has_coming, kill, let_go, records, seen_under_way, seize, trainers, wait_until
 
 from repro.run import main
 
@@ -177,7 +177,7 @@ def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, 
         assert slurm.ask("sbatch", "--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 1")
         for worker in workers:
             wait_until(lambda worker=worker: has_coming(signal.SIGUSR2, worker), driver)
-            os.kill(worker, signal.SIGCONT)
+            let_go(worker)
         output, _ = driver.communicate(timeout=150)
     finally:
         kill(driver)
@@ -221,7 +221,7 @@ def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here,
         worker = held_under_way(slurm, tmp_path, driver)
         states = slurm.ask("squeue", "--noheader", "--array", "--format=%T").split()
         driver.send_signal(signal.SIGINT)
-        os.kill(worker, signal.SIGCONT)
+        let_go(worker)
         output, _ = driver.communicate(timeout=60)
     finally:
         kill(driver)
