@@ -1,6 +1,6 @@
 # make demo   sets up .venv, trains the demo study, writes its report
 # make test   sets up .venv, checks style and types, runs the tests; see CONTRIBUTING.md for those that it leaves out
-# make bench  measures speed for about ten minutes and writes reports/speed.md; leave the machine alone meanwhile
+# make bench  measures speed for twenty minutes or more and writes reports/speed.md; leave the machine alone meanwhile
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -242,9 +242,7 @@ def _limit(found: Mapping[str, list[Mapping[str, Any]]]) -> str:
 
 
 def _rates(amount: float, stats: Mapping[str, float], unit: str) -> tuple[str, str]:
-    median, best = (amount / stats[key] / 1e9 for key in ("median", "min"))
-    form = "{:,.0f}" if median >= 10 else "{:.2g}"
-    return f"{form.format(median)} {unit}", f"{form.format(best)} {unit}"
+    return f"{amount / stats['median'] / 1e9:,.0f} {unit}", f"{amount / stats['min'] / 1e9:,.0f} {unit}"
 
 
 def _floor(found: Mapping[str, list[Mapping[str, Any]]], step: Mapping[str, Any], threads: int) -> float | None:

@@ -233,6 +233,9 @@ def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here,
     assert 10 < record["iteration"] < ITERATIONS
     slurm.wait_for(lambda: not slurm.ask("squeue", "--noheader"))
     assert main(command(study, tmp_path, "--jobs", 1)[3:]) == 0
+    # From the very iteration at which it was stopped, not from a checkpoint before.
+    (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
+    assert later == record["iteration"]
     assert bits(tmp_path) == expected
 
 

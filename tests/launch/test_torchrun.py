@@ -87,10 +87,8 @@ def undisturbed(tmp_path_factory, study):
     status, output = torchrun(study, *OPTIONS, "--results", results)
     assert status == 0, output
     # Rank 0 alone says anything.
-    assert (
-        output.count(f"1 run of {ITERATIONS} iterations on digits, preset demo; cpu, fp32, one at a time on 2 ranks")
-        == 1
-    )
+    told = f"1 run of {ITERATIONS} iterations on digits, preset demo; cpu, fp32, one at a time on 2 ranks"
+    assert output.count(told) == 1
     assert output.count("seed 0: complete") == 1
     return results
 
