@@ -143,8 +143,8 @@ def test_markup_in_records_is_shown_and_not_executed(folder: Path) -> None:
 
 def test_runs_that_did_not_end_well_are_listed(folder: Path) -> None:
     text = Page(folder / "runs.html").text
-    assert "resnet-110, seed 0 (digits, demo): diverged at iteration 500: " + HOSTILE in text
-    assert "resnet-32, seed 0 (digits, demo): failed at iteration 500" in text
+    assert "resnet-110, seed 0 (digits, demo): diverged at iteration 300: " + HOSTILE in text
+    assert "resnet-32, seed 0 (digits, demo): failed at iteration 300" in text
     assert "second: <script>alert(1)<script>" in text, "the damaged one, by its folder"
     assert "1 damaged, 2 failed or diverged" in Page(folder / "index.html").text
     assert "second: " in (folder / "REPORT.md").read_text()
@@ -155,9 +155,9 @@ def test_each_run_has_a_page_with_what_repeats_it(folder: Path) -> None:
     page = Page(folder / "runs" / "yours--digits--demo--resnet-20+optimiser.nesterov=true--seed-0.html")
     assert "python -m repro.run ambiguities --preset demo" in page.text or "--set optimiser.nesterov=true" in page.text
     assert "Nesterov momentum, not plain" in page.text
-    assert "1,000 iterations of training in place of 64,000" in page.text
+    assert "600 iterations of training in place of 64,000" in page.text
     assert (
-        "Diverged after 500 of 1,000 iterations"
+        "Diverged after 300 of 600 iterations"
         in Page(folder / "runs" / "second--digits--demo--resnet-110--seed-0.html").text
     )
     assert "<script>alert(1)</script>" in Page(folder / "runs" / "second--digits--demo--resnet-32--seed-0.html").text

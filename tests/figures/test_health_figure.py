@@ -14,7 +14,7 @@ def collected(tmp_path, **gradients):
         folder = plant(tmp_path, network.replace("_", "-"), preset="demo", data="digits", seed=int(seed))
         rows = [
             HealthRow(iteration, layer, f"layer{layer}", 1.0, value / share, 0.5 * layer)
-            for iteration, share in ((0, 1), (500, 5), (1000, 10))
+            for iteration, share in ((0, 1), (300, 5), (600, 10))
             for layer in (1, 2, 3)
         ]
         write_health(folder / "health.csv", rows)

@@ -64,7 +64,7 @@ def test_numbers_are_told_beside_the_papers() -> None:
         "8,000 iterations of training in place of 64,000"
     ]
     said = protocol.deviations(run_of("resnet-20", preset="demo", data="digits"))
-    assert "1,000 iterations of training in place of 64,000" in said
+    assert "600 iterations of training in place of 64,000" in said
     assert any("handwritten digits" in text and "in place of CIFAR-10" in text for text in said)
 
 
