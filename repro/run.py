@@ -1,7 +1,8 @@
 """python -m repro.run STUDY: train the runs of a study.
 
-Exit status: 0 all complete (or stopped where --stop-at says), 1 some failed or diverged, 2 bad usage, 130 or 143 ended
-by Ctrl-C or SIGTERM, after a checkpoint; 141 likewise, because what read its output is gone.
+Exit status: 0 all complete (or stopped where --stop-at says), 1 some failed or diverged, 2 bad usage; 129, 130 or 143
+ended by SIGHUP (a lost terminal), Ctrl-C or SIGTERM, after a checkpoint; 141 likewise, because what read its output is
+gone.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from rich.console import Console
@@ -17,10 +17,13 @@ from rich.text import Text
 from repro.errors import printable
 from repro.launch.execute import Outcome, Progress
 from repro.records import Row
+from repro.shell import OutputLostError
 from repro.spec import Run
 
 #: Where the output is no terminal, a run prints a line at most this often (seconds).
 LINE_EVERY = 15.0
+#: On a terminal the bars are drawn anew at most this often (seconds).
+REDRAW_EVERY = 0.25
 
 
 def duration(seconds: float) -> str:
@@ -62,9 +65,11 @@ class Display:
             TaskProgressColumn(),
             TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, min_width=42)),
             console=console,
-            refresh_per_second=4,
+            # A thread of rich's own could tell nobody that the terminal is gone.
+            auto_refresh=False,
             expand=True,
         )
+        self.drawn = -math.inf
         self.whole = self.bars.add_task("all runs", total=total, state="", visible=total > 1)
 
     @contextmanager
@@ -73,8 +78,12 @@ class Display:
         if not self.live:
             yield self
             return
-        with self.bars:
+        self.bars.start()
+        try:
             yield self
+        finally:
+            with suppress(OutputLostError):  # whoever trains has been told, or has ended
+                self.bars.stop()
 
     def __call__(self, item: Progress | Outcome) -> None:
         """Show one item."""
@@ -83,6 +92,9 @@ class Display:
         else:
             self._advance(item)
         self._count()
+        if self.live and time.monotonic() >= self.drawn + REDRAW_EVERY:
+            self.bars.refresh()
+            self.drawn = time.monotonic()
 
     def _finish(self, outcome: Outcome) -> None:
         self.done += 1

@@ -103,7 +103,7 @@ TELL_EVERY = 0.5
 
 
 class Stop:
-    """Set by SIGINT and SIGTERM, on whichever rank: finish the iteration, write a checkpoint, end."""
+    """Set by a signal, on whichever rank: finish the iteration, write a checkpoint, end."""
 
     def __init__(self, ranks: Ranks = ALONE) -> None:
         self.signal: int | None = None
@@ -113,6 +113,11 @@ class Stop:
         """Take a signal."""
         self.signal = number
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether it was the loss of the terminal."""
+        return self.signal is not None and self.signal == getattr(signal, "SIGHUP", None)
+
     def heeded(self) -> bool:
         """Whether to stop here, alike on all ranks, which must ask at the same point."""
         if agreed := self.ranks.agree(self.signal or 0):
@@ -120,9 +125,13 @@ class Stop:
         return bool(agreed)
 
     @contextmanager
-    def listening(self) -> Iterator[Stop]:
-        """Take SIGINT and SIGTERM for as long as this lasts."""
-        former = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+    def listening(self, hangup: bool = True) -> Iterator[Stop]:
+        """Take SIGINT, SIGTERM and, with `hangup`, SIGHUP for as long as this lasts."""
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        # Ignored under nohup, and to stay so; Windows has none.
+        if hangup and hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        former = {number: signal.signal(number, self) for number in numbers}
         try:
             yield self
         finally:

@@ -209,8 +209,10 @@ class _Workers:
 
 def _worker(connection: Connection, options: Options, data: tuple[str, Path]) -> None:
     """Train the runs that come down the pipe, until None comes or the other end is gone."""
-    # Ctrl-C reaches every process of a terminal: the one who gave the work decides, and sends SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and the loss of a terminal reach every process of it: the one who gave the work decides, and sends SIGTERM.
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):  # SIGHUP is not, on Windows
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -117,17 +118,19 @@ def _start(study: Study, plan: Sequence[Run], request: Request, console: Console
     stop = Stop(ranks)
     if todo:
         tell = _Teller(Display(console, len(todo)), stop)
-        with stop.listening(), tell.display.showing():
+        # The jobs of Slurm go on when the terminal of who submitted them is lost; all others stop with it.
+        with stop.listening(hangup=not (elsewhere and elsewhere.name == "slurm")), tell.display.showing():
             run_all = elsewhere.run_all if elsewhere else partial(local.run_all, ranks=ranks)
             side_by_side = jobs if here else request.jobs or len(todo)
             outcomes = run_all(todo, options, (todo[0].data, folder), side_by_side, tell, stop)
-        if tell.lost:
+        if tell.lost and not stop.hung_up:
             print(f"repro.run: {tell.lost}: stopped; the same command carries on", file=sys.stderr)
             return tell.lost.status
     if not ranks.whole:
         return 1
     if stop.signal:
-        console.print("stopped; the same command carries on")
+        with suppress(OutputLostError):  # there may be no terminal any more
+            console.print("stopped; the same command carries on")
         return 128 + stop.signal
     if ranks.leads:
         _close(study, plan, request, numerics, jobs, console)
@@ -146,7 +149,8 @@ class _Teller:
             self.display(item)
         except OutputLostError as error:
             self.lost = error
-            self.stop(signal.SIGTERM)
+            if not self.stop.signal:  # a lost terminal sends one itself
+                self.stop(signal.SIGTERM)
 
 
 def _fetch(name: str, folder: Path) -> None:

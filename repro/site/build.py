@@ -174,7 +174,8 @@ def _group(evidence: Evidence, group: Group, verdicts: Sequence[Verdict]) -> Gro
         (source, tuple(verdict for verdict in verdicts if _is(verdict, group, source) and verdict.id in HEADLINES))
         for source in dict.fromkeys(runs["source"])
     )
-    summary = f"{len(runs)} runs of {runs['network'].nunique()} networks ({said})."
+    networks = runs["network"].nunique()
+    summary = f"{len(runs)} run{'s' * (len(runs) > 1)} of {networks} network{'s' * (networks > 1)} ({said})."
     if not group.comparable:
         summary += " Its errors are not comparable with the paper's numbers; orders and differences within it are."
     return GroupView(group, slug(group.data, group.preset), title_of(group), summary, headlines)

@@ -4,6 +4,8 @@ import os
 import random
 import signal
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import commands
@@ -104,6 +106,7 @@ def trains(process, results):
     [
         (signal.SIGINT, 130, 1),
         (signal.SIGTERM, 143, 1),
+        (signal.SIGHUP, 129, 1),
         pytest.param(signal.SIGINT, 130, 2, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.slow),
     ],
@@ -125,6 +128,42 @@ def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status,
     assert commands.record(first)["sessions"][-1]["to"] == commands.at(first)
     assert main(commands.arguments(study, results)) == 0
     assert_same_bits(study, results, undisturbed)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_with_its_terminal_lost_it_writes_checkpoints_and_carries_on_later(jobs, long, tmp_path):
+    study, undisturbed = long
+    results = tmp_path / "results"
+    terminal, other_end = os.openpty()
+    os.set_blocking(terminal, False)
+    words = [*commands.arguments(study, results, jobs=jobs), "--checkpoint-every", "1000"]
+    command = Command(words, tmp_path / "log", partial(on_terminal, os.ttyname(other_end)))
+    first = commands.folder(study, results, "plain-8")
+
+    def begun():
+        with suppress(BlockingIOError):  # a full terminal would hold the command up
+            os.read(terminal, 65536)
+        return first.curve_path.exists()
+
+    command.wait_for(begun)
+    os.close(other_end)
+    os.close(terminal)
+    assert command.wait() == 129
+    assert 0 < commands.at(first) == commands.record(first)["iteration"]
+    assert commands.record(first)["status"] in ("stopped", "complete")
+    assert main(commands.arguments(study, results)) == 0
+    assert_same_bits(study, results, undisturbed)
+
+
+def on_terminal(name):
+    """Make this process the first of a session on that terminal."""
+    os.setsid()
+    terminal = os.open(name, os.O_RDWR)  # with that it is the session's
+    for stream in (sys.stdout, sys.stderr):  # of a file, which Python treats as one to the end
+        stream.close()
+    for number in (0, 1, 2):
+        os.dup2(terminal, number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
 
 
 def test_told_to_stop_twice_it_stops_once(long, tmp_path):

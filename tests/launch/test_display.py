@@ -52,8 +52,8 @@ def test_notes_and_outcomes_are_lines_of_their_own(shown):
 
 def test_on_a_terminal_the_whole_study_is_seen_at_once(monkeypatch):
     """Where it is, a bar for each run that has begun or stands in a queue, and none for those that have ended."""
-    now = iter(range(0, 1000, 10))
-    monkeypatch.setattr(display.time, "monotonic", lambda: next(now))
+    now = 0.0
+    monkeypatch.setattr(display.time, "monotonic", lambda: now)
     target = Display(Console(file=io.StringIO(), force_terminal=True, width=110), total=4)
 
     def seen():
@@ -63,6 +63,7 @@ def test_on_a_terminal_the_whole_study_is_seen_at_once(monkeypatch):
 
     target(at(500))
     other = replace(RUN, seed=1)
+    now = 10.0
     target(Progress(other, 0, 0, 1000, None, "waits in a queue"))
     assert seen() == [
         "all runs 12% 0 ended, 1 training, 3 waiting",
@@ -70,8 +71,25 @@ def test_on_a_terminal_the_whole_study_is_seen_at_once(monkeypatch):
         "plain-8 seed 1 0%",
     ]
     target(Outcome(RUN, "complete"))
+    now = 20.0
     target(replace(at(250), run=other))
     assert seen() == [
         "all runs 31% 1 ended, 1 training, 2 waiting",
         "plain-8 seed 1 25% loss 1.50, train 40.0 %, 0:00:30",
     ]
+
+
+def test_bars_are_drawn_by_what_is_told_and_at_most_four_times_a_second(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(display.time, "monotonic", lambda: now)
+    file = io.StringIO()
+    target = Display(Console(file=file, force_terminal=True, width=110), total=2)
+    with target.showing():
+        drawn = []
+        for step in range(41):
+            now = step / 10
+            before = len(file.getvalue())
+            target(at(step))
+            if len(file.getvalue()) > before:
+                drawn.append(step)
+    assert drawn == list(range(0, 41, 3))
