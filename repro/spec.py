@@ -20,6 +20,7 @@ from repro.errors import UserError, shown, unknown
 
 #: JSON keeps whole numbers up to here exact in every reader.
 LARGEST = 2**53
+LARGEST_BATCH = 2**16
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,9 @@ class Optimiser:
     decay: Literal["all", "weights"] = "all"
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UserError(f"optimiser.batch_size is {self.batch_size}: at least 1 is needed")
+        # More than an epoch of CIFAR-10. A slip of the keyboard would fill the memory before it failed.
+        if not 1 <= self.batch_size <= LARGEST_BATCH:
+            raise UserError(f"optimiser.batch_size is {self.batch_size}: 1 to {LARGEST_BATCH:,} is needed")
         if not 0 <= self.momentum < 1:
             raise UserError(f"optimiser.momentum is {self.momentum}: 0 or more, and less than 1, is needed")
         if not self.weight_decay >= 0:

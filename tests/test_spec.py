@@ -30,7 +30,7 @@ SCHEDULES = st.builds(
 )
 OPTIMISERS = st.builds(
     Optimiser,
-    batch_size=WHOLE,
+    batch_size=st.integers(1, spec.LARGEST_BATCH),
     momentum=st.floats(0.1, 0.99),
     momentum_form=st.sampled_from(["caffe", "torch"]),
     nesterov=st.booleans(),
@@ -274,7 +274,8 @@ def test_monstrous_values_are_refused_shortly(value):
         ("schedule.warm_up", "of", "did you mean 'off'?"),
         ("model.norm_shares", 0, "at least 1"),
         ("model.norm_shares", 3, "the first must be a multiple of the second"),
-        ("optimiser.batch_size", 0, "at least 1"),
+        ("optimiser.batch_size", 0, "1 to 65,536"),
+        ("optimiser.batch_size", 9 * 10**15, "1 to 65,536"),
         ("optimiser.momentum", 1, "less than 1"),
         ("optimiser.weight_decay", -1e-4, "0 or more"),
         ("optimiser.nesterov", 1, "true or false"),
