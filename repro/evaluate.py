@@ -78,14 +78,16 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         raise _about(arguments.checkpoint, error) from error
 
     dataset = images.load(arguments.data, images.data_folder(arguments.data_dir))
-    net = build(arguments.network, dataset.channels, len(dataset.classes), family="cifar")
+    run = _run_beside(arguments.checkpoint)
+    subsample = run.model.subsample if run else "stride"
+    net = build(arguments.network, dataset.channels, len(dataset.classes), family="cifar", subsample=subsample)
     try:
         load_weights(net, weights, arguments.network)
     except RecordError as error:
         raise _about(arguments.checkpoint, error) from error
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    data = prepare(dataset, _images_of(arguments.checkpoint), device)
+    data = prepare(dataset, run.images if run else Images(), device)
     if arguments.mean is not None:
         if len(arguments.mean) != dataset.channels or len(arguments.std) != dataset.channels:
             raise UserError(f"--mean and --std need {dataset.channels} numbers each for {dataset.name}")
@@ -119,12 +121,15 @@ def _about(path: Path, error: RecordError) -> RecordError:
     return RecordError(text if text.startswith(str(path)) else f"{path}: {text}")
 
 
-def _images_of(path: Path) -> Images:
-    """How the images of the run beside this checkpoint were prepared, or the default where it is none of ours."""
+def _run_beside(path: Path) -> Run | None:
+    """The run that this checkpoint is of, or None where it is none of ours.
+
+    What the weights do not tell is known from it: how images were prepared, and how option A takes a stride of 2.
+    """
     from repro.records import read_record
 
     record = path.parent / "run.json"
-    return Run.from_dict(read_record(record)["spec"]).images if record.exists() else Images()
+    return Run.from_dict(read_record(record)["spec"]) if record.exists() else None
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -23,6 +24,8 @@ class OutputLostError(UserError):
     def __init__(self, error: OSError) -> None:
         super().__init__(f"its output cannot be written: {error.strerror or error}")
         self.no_reader = isinstance(error, BrokenPipeError)
+        #: So does a terminal that has been closed answer, and a disk that is broken.
+        self.input_output = error.errno == errno.EIO
         self.status = NO_READER if self.no_reader else 1
 
 

@@ -69,7 +69,7 @@ class Optimiser:
     decay: Literal["all", "weights"] = "all"
 
     def __post_init__(self) -> None:
-        # More than an epoch of CIFAR-10. A slip of the keyboard would fill the memory before it failed.
+        # More than an epoch of CIFAR-10. Far more than that would fill the memory before it failed.
         if not 1 <= self.batch_size <= LARGEST_BATCH:
             raise UserError(f"optimiser.batch_size is {self.batch_size}: 1 to {LARGEST_BATCH:,} is needed")
         if not 0 <= self.momentum < 1:
@@ -122,7 +122,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run. Equal runs on equal data, precision and threads give equal bits."""
+    """One training run. Equal runs on equal data, precision, threads, processors and versions give equal bits."""
 
     network: str
     data: str = "cifar10"

@@ -32,6 +32,25 @@ def test_our_own_checkpoint_has_the_test_error_of_its_record(trained, capsys):
     assert found == pytest.approx(json.loads((trained / "run.json").read_text())["final"]["test_error"], abs=0.01)
 
 
+def test_what_the_weights_do_not_tell_is_read_from_the_run_beside_them(tmp_path, capsys):
+    """Option A has no parameters: nothing in a checkpoint says whether it averages."""
+    study = tmp_path / "small.toml"
+    study.write_text(
+        'title = "t"\nquestion = "q"\nexpected = "e"\npaper = "p"\nnetworks = ["resnet-8"]\n', encoding="utf-8"
+    )
+    settings = ["--set", "schedule.iterations=30", "--set", "model.subsample=average"]
+    assert run([str(study), "--results", str(tmp_path), "--precision", "fp32", *settings]) == 0
+    (folder,) = tmp_path.glob("digits/demo/*/seed-0")
+    capsys.readouterr()
+    assert main([str(folder / "checkpoint.pt"), *NETWORK]) == 0
+    found = float(re.search(r"test error ([\d.]+) %", capsys.readouterr().out)[1])
+    assert found == pytest.approx(json.loads((folder / "run.json").read_text())["final"]["test_error"], abs=0.01)
+    (tmp_path / "alone.pt").write_bytes((folder / "checkpoint.pt").read_bytes())
+    assert main([str(tmp_path / "alone.pt"), *NETWORK]) == 0
+    other = float(re.search(r"test error ([\d.]+) %", capsys.readouterr().out)[1])
+    assert abs(other - found) > 0.5, "it matters"
+
+
 def public(trained, rename=lambda key: key, wrap=lambda weights: weights):
     weights = torch.load(trained / "checkpoint.pt", weights_only=True)["model"]
     return wrap({rename(key): value for key, value in weights.items()})

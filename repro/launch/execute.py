@@ -128,8 +128,7 @@ class Stop:
     def listening(self, hangup: bool = True) -> Iterator[Stop]:
         """Take SIGINT, SIGTERM and, with `hangup`, SIGHUP for as long as this lasts."""
         numbers = [signal.SIGINT, signal.SIGTERM]
-        # Ignored under nohup, and to stay so; Windows has none.
-        if hangup and hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        if hangup and hasattr(signal, "SIGHUP"):  # Windows has none
             numbers.append(signal.SIGHUP)
         former = {number: signal.signal(number, self) for number in numbers}
         try:

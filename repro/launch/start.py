@@ -117,9 +117,9 @@ def _start(study: Study, plan: Sequence[Run], request: Request, console: Console
     outcomes: list[Outcome] = []
     stop = Stop(ranks)
     if todo:
-        tell = _Teller(Display(console, len(todo)), stop)
-        # The jobs of Slurm go on when the terminal of who submitted them is lost; all others stop with it.
-        with stop.listening(hangup=not (elsewhere and elsewhere.name == "slurm")), tell.display.showing():
+        stays = _outlives_its_terminal(elsewhere)
+        tell = _Teller(Display(console, len(todo)), stop, stays)
+        with stop.listening(hangup=not stays), tell.display.showing():
             run_all = elsewhere.run_all if elsewhere else partial(local.run_all, ranks=ranks)
             side_by_side = jobs if here else request.jobs or len(todo)
             outcomes = run_all(todo, options, (todo[0].data, folder), side_by_side, tell, stop)
@@ -137,20 +137,33 @@ def _start(study: Study, plan: Sequence[Run], request: Request, console: Console
     return 1 if damaged or any(outcome.status in ("failed", "diverged") for outcome in outcomes) else 0
 
 
-class _Teller:
-    """Shows what launchers tell. Once that can no longer be shown, the runs stop with a checkpoint, as by a signal."""
+def _outlives_its_terminal(elsewhere: Elsewhere | None) -> bool:
+    """Whether training goes on when the terminal is lost: that of Slurm's jobs does, and that under nohup."""
+    by_slurm = elsewhere is not None and elsewhere.name == "slurm"
+    return by_slurm or (hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)
 
-    def __init__(self, display: Display, stop: Stop) -> None:
-        self.display, self.stop = display, stop
+
+class _Teller:
+    """Shows what launchers tell. Once that can no longer be shown, the runs stop with a checkpoint, as by a signal.
+
+    A terminal that is lost is as good as a SIGHUP, which a command in its background is not sent; with `stays` it stops
+    nothing.
+    """
+
+    def __init__(self, display: Display, stop: Stop, stays: bool) -> None:
+        self.display, self.stop, self.stays = display, stop, stays
         self.lost: OutputLostError | None = None
 
     def __call__(self, item: Progress | Outcome) -> None:
         try:
             self.display(item)
         except OutputLostError as error:
+            hung_up = error.input_output and self.display.live
+            if hung_up and self.stays:
+                return
             self.lost = error
-            if not self.stop.signal:  # a lost terminal sends one itself
-                self.stop(signal.SIGTERM)
+            if not self.stop.signal:
+                self.stop(signal.SIGHUP if hung_up and hasattr(signal, "SIGHUP") else signal.SIGTERM)
 
 
 def _fetch(name: str, folder: Path) -> None:

@@ -145,4 +145,13 @@ def effect(verdict: Verdict) -> str:
         return ""
     unit = {"percentage points": " points"}.get(verdict.unit, f" ({verdict.unit})" if verdict.unit else "")
     low, high = verdict.interval
-    return f"{verdict.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}, {verdict.n} runs".replace("-", "−")
+    numbers = f"{verdict.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}".replace("-", "−")
+    measured = [link for link in verdict.links if link.interval is not None]
+    turns = [link for link in measured if (link.effect, link.interval) == (verdict.effect, verdict.interval)]
+    if len(measured) == 1 or not turns:
+        return f"{numbers}, {_many(verdict.n)}"
+    return f"It turns on {turns[0].statement}: {numbers}, {_many(len(turns[0].runs))}"
+
+
+def _many(runs: int) -> str:
+    return f"{runs} run{'s' * (runs != 1)}"

@@ -271,9 +271,8 @@ def _departures(runs: pd.DataFrame) -> Callable[[pd.Series], str]:
     """What a run has of its own, in words, against those of its preset without variant."""
 
     def words(run: pd.Series) -> str:
-        mine = protocol.deviations(protocol.spec_of(run["record"]))
         usual = runs[(runs["variant"] == "")]
-        shared = set(protocol.deviations(protocol.spec_of(usual.iloc[0]["record"]))) if len(usual) else set()
-        return "; ".join(text for text in mine if text not in shared) or str(run["variant"])
+        other = protocol.spec_of(usual.iloc[0]["record"]) if len(usual) else protocol.PAPER
+        return "; ".join(protocol.deviations(protocol.spec_of(run["record"]), other)) or str(run["variant"])
 
     return words

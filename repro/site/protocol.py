@@ -121,9 +121,9 @@ CHOICES = (
 )
 
 
-def deviations(run: Run) -> list[str]:
-    """Each difference between a run and the paper's protocol."""
-    usual = settings(PAPER)
+def deviations(run: Run, other: Run = PAPER) -> list[str]:
+    """Each difference between a run and the paper's protocol, or another run."""
+    usual = settings(other)
     departs = [(WORDS[key], value, usual[key]) for key, value in settings(run).items() if value != usual[key]]
     return [said(value, instead) for said, value, instead in departs if said is not None]
 

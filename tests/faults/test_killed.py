@@ -130,14 +130,24 @@ def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status,
     assert_same_bits(study, results, undisturbed)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_with_its_terminal_lost_it_writes_checkpoints_and_carries_on_later(jobs, long, tmp_path):
+@pytest.mark.parametrize(
+    ("how", "jobs", "status"),
+    [
+        ("in front", 1, 129),
+        ("in front", 2, 129),
+        ("in its background", 1, 129),
+        pytest.param("in its background", 2, 129, marks=pytest.mark.slow),
+        ("with nohup", 1, 0),
+        pytest.param("with nohup", 2, 0, marks=pytest.mark.slow),
+    ],
+)
+def test_with_its_terminal_lost_it_ends_with_checkpoints_or_as_told_goes_on(how, jobs, status, long, tmp_path):
     study, undisturbed = long
     results = tmp_path / "results"
     terminal, other_end = os.openpty()
     os.set_blocking(terminal, False)
     words = [*commands.arguments(study, results, jobs=jobs), "--checkpoint-every", "1000"]
-    command = Command(words, tmp_path / "log", partial(on_terminal, os.ttyname(other_end)))
+    command = Command(words, tmp_path / "log", partial(on_terminal, os.ttyname(other_end), how))
     first = commands.folder(study, results, "plain-8")
 
     def begun():
@@ -148,17 +158,20 @@ def test_with_its_terminal_lost_it_writes_checkpoints_and_carries_on_later(jobs,
     command.wait_for(begun)
     os.close(other_end)
     os.close(terminal)
-    assert command.wait() == 129
-    assert 0 < commands.at(first) == commands.record(first)["iteration"]
-    assert commands.record(first)["status"] in ("stopped", "complete")
-    assert main(commands.arguments(study, results)) == 0
+    assert command.wait() == status
+    if status:
+        assert 0 < commands.at(first) == commands.record(first)["iteration"]
+        assert commands.record(first)["status"] in ("stopped", "complete")
+        assert main(commands.arguments(study, results)) == 0
     assert_same_bits(study, results, undisturbed)
 
 
-def on_terminal(name):
-    """Make this process the first of a session on that terminal."""
+def on_terminal(name, how):
+    """Make this process the first of a session on that terminal, or a mere user of it, to whom no SIGHUP is sent."""
     os.setsid()
-    terminal = os.open(name, os.O_RDWR)  # with that it is the session's
+    if how == "with nohup":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    terminal = os.open(name, os.O_RDWR | (os.O_NOCTTY if how == "in its background" else 0))
     for stream in (sys.stdout, sys.stderr):  # of a file, which Python treats as one to the end
         stream.close()
     for number in (0, 1, 2):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from planted import plant
 
+from repro.claims import Link, Verdict
 from repro.records import Source
-from repro.site.content import Exhibit
+from repro.site.content import Exhibit, effect
 from repro.site.exhibits import parts
 from repro.site.load import load
 
@@ -70,3 +71,29 @@ def test_files_are_where_downloads_lead(exhibits: dict[str, Exhibit], root: Path
     ]
     assert len(files) > 60
     assert sorted(files) == sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+
+
+def verdict_on(*links: Link, turns: Link) -> Verdict:
+    texts = dict.fromkeys(("id", "section", "statement", "paper", "form", "caveats", "evidence", "source", "data"), "")
+    return Verdict(
+        **texts,
+        preset="",
+        verdict=turns.verdict,
+        effect=turns.effect,
+        interval=turns.interval,
+        unit="percentage points",
+        n=9,
+        runs=tuple(str(number) for number in range(9)),
+        links=links,
+        command=None,
+    )
+
+
+def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -> None:
+    weak = Link("a > b in error", "too close to call", "", -0.5, (-2.0, 1.0), ("1", "2", "3"))
+    strong = Link("b > c in error", "holds", "", 4.0, (3.0, 5.0), ("3",))
+    missing = Link("c > d in error", "not run", "")
+    alone = effect(verdict_on(strong, missing, turns=strong))
+    assert alone == "+4.00 points, 95 % interval +3.00 to +5.00, 9 runs"
+    chain = effect(verdict_on(strong, weak, turns=weak))
+    assert chain == "It turns on a > b in error: −0.50 points, 95 % interval −2.00 to +1.00, 3 runs"
