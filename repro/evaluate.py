@@ -16,7 +16,7 @@ from pathlib import Path
 from repro import names
 from repro.errors import RecordError, UserError, printable
 from repro.shell import Parser, command
-from repro.spec import Images, Run
+from repro.spec import Run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,8 +78,8 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         raise _about(arguments.checkpoint, error) from error
 
     dataset = images.load(arguments.data, images.data_folder(arguments.data_dir))
-    run = _run_beside(arguments.checkpoint)
-    subsample = run.model.subsample if run else "stride"
+    run = _run_beside(arguments.checkpoint) or Run(network=arguments.network)
+    subsample = run.model.subsample
     net = build(arguments.network, dataset.channels, len(dataset.classes), family="cifar", subsample=subsample)
     try:
         load_weights(net, weights, arguments.network)
@@ -87,7 +87,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         raise _about(arguments.checkpoint, error) from error
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    data = prepare(dataset, run.images if run else Images(), device)
+    data = prepare(dataset, run.images, device)
     if arguments.mean is not None:
         if len(arguments.mean) != dataset.channels or len(arguments.std) != dataset.channels:
             raise UserError(f"--mean and --std need {dataset.channels} numbers each for {dataset.name}")

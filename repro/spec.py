@@ -20,6 +20,7 @@ from repro.errors import UserError, shown, unknown
 
 #: JSON keeps whole numbers up to here exact in every reader.
 LARGEST = 2**53
+#: More than an epoch of CIFAR-10; batches far beyond that fill the memory before they fail.
 LARGEST_BATCH = 2**16
 
 
@@ -69,7 +70,6 @@ class Optimiser:
     decay: Literal["all", "weights"] = "all"
 
     def __post_init__(self) -> None:
-        # More than an epoch of CIFAR-10. Far more than that would fill the memory before it failed.
         if not 1 <= self.batch_size <= LARGEST_BATCH:
             raise UserError(f"optimiser.batch_size is {self.batch_size}: 1 to {LARGEST_BATCH:,} is needed")
         if not 0 <= self.momentum < 1:

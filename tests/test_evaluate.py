@@ -12,43 +12,45 @@ from repro.run import main as run
 NETWORK = ["--network", "resnet-8", "--data", "digits", "--device", "cpu"]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A run folder of ours, half trained."""
-    results = tmp_path_factory.mktemp("results")
-    study = results / "small.toml"
+def train(place, network, *settings):
+    """The folder of a short run of ours."""
+    study = place / "small.toml"
     study.write_text(
-        'title = "t"\nquestion = "q"\nexpected = "e"\npaper = "p"\nnetworks = ["resnet-8-B"]\n', encoding="utf-8"
+        f'title = "t"\nquestion = "q"\nexpected = "e"\npaper = "p"\nnetworks = ["{network}"]\n', encoding="utf-8"
     )
-    assert run([str(study), "--results", str(results), "--set", "schedule.iterations=60", "--precision", "fp32"]) == 0
-    (folder,) = results.glob("digits/demo/*/seed-0")
+    changes = [word for setting in settings for word in ("--set", setting)]
+    assert run([str(study), "--results", str(place), "--precision", "fp32", *changes]) == 0
+    (folder,) = place.glob("digits/demo/*/seed-0")
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("results"), "resnet-8-B", "schedule.iterations=60")
+
+
+def recorded(folder):
+    return json.loads((folder / "run.json").read_text())["final"]["test_error"]
+
+
+def evaluated(checkpoint, network, capsys):
+    capsys.readouterr()
+    assert main([str(checkpoint), "--network", network, "--data", "digits", "--device", "cpu"]) == 0
+    return float(re.search(r"test error ([\d.]+) %", capsys.readouterr().out)[1])
+
+
 def test_our_own_checkpoint_has_the_test_error_of_its_record(trained, capsys):
-    arguments = [str(trained / "checkpoint.pt"), "--network", "resnet-8-B", "--data", "digits", "--device", "cpu"]
-    assert main(arguments) == 0
-    found = float(re.search(r"test error ([\d.]+) %", capsys.readouterr().out)[1])
-    assert found == pytest.approx(json.loads((trained / "run.json").read_text())["final"]["test_error"], abs=0.01)
+    found = evaluated(trained / "checkpoint.pt", "resnet-8-B", capsys)
+    assert found == pytest.approx(recorded(trained), abs=0.01)
 
 
 def test_what_the_weights_do_not_tell_is_read_from_the_run_beside_them(tmp_path, capsys):
     """Option A has no parameters: nothing in a checkpoint says whether it averages."""
-    study = tmp_path / "small.toml"
-    study.write_text(
-        'title = "t"\nquestion = "q"\nexpected = "e"\npaper = "p"\nnetworks = ["resnet-8"]\n', encoding="utf-8"
-    )
-    settings = ["--set", "schedule.iterations=30", "--set", "model.subsample=average"]
-    assert run([str(study), "--results", str(tmp_path), "--precision", "fp32", *settings]) == 0
-    (folder,) = tmp_path.glob("digits/demo/*/seed-0")
-    capsys.readouterr()
-    assert main([str(folder / "checkpoint.pt"), *NETWORK]) == 0
-    found = float(re.search(r"test error ([\d.]+) %", capsys.readouterr().out)[1])
-    assert found == pytest.approx(json.loads((folder / "run.json").read_text())["final"]["test_error"], abs=0.01)
-    (tmp_path / "alone.pt").write_bytes((folder / "checkpoint.pt").read_bytes())
-    assert main([str(tmp_path / "alone.pt"), *NETWORK]) == 0
-    other = float(re.search(r"test error ([\d.]+) %", capsys.readouterr().out)[1])
-    assert abs(other - found) > 0.5, "it matters"
+    folder = train(tmp_path, "resnet-8", "schedule.iterations=30", "model.subsample=average")
+    found = evaluated(folder / "checkpoint.pt", "resnet-8", capsys)
+    assert found == pytest.approx(recorded(folder), abs=0.01)
+    alone = (folder / "checkpoint.pt").rename(tmp_path / "alone.pt")
+    assert abs(evaluated(alone, "resnet-8", capsys) - found) > 0.5, "it matters"
 
 
 def public(trained, rename=lambda key: key, wrap=lambda weights: weights):

@@ -100,6 +100,8 @@ class Begin:
 CHECKUPS = (0, 0.01, 0.1, 0.5, 1)
 #: Between rows, tell where a run is this often (seconds).
 TELL_EVERY = 0.5
+#: What tells that the terminal is lost; None on Windows.
+HANGUP: int | None = getattr(signal, "SIGHUP", None)
 
 
 class Stop:
@@ -116,7 +118,7 @@ class Stop:
     @property
     def hung_up(self) -> bool:
         """Whether it was the loss of the terminal."""
-        return self.signal is not None and self.signal == getattr(signal, "SIGHUP", None)
+        return self.signal is not None and self.signal == HANGUP
 
     def heeded(self) -> bool:
         """Whether to stop here, alike on all ranks, which must ask at the same point."""
@@ -127,10 +129,8 @@ class Stop:
     @contextmanager
     def listening(self, hangup: bool = True) -> Iterator[Stop]:
         """Take SIGINT, SIGTERM and, with `hangup`, SIGHUP for as long as this lasts."""
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if hangup and hasattr(signal, "SIGHUP"):  # Windows has none
-            numbers.append(signal.SIGHUP)
-        former = {number: signal.signal(number, self) for number in numbers}
+        numbers = (signal.SIGINT, signal.SIGTERM, HANGUP if hangup else None)
+        former = {number: signal.signal(number, self) for number in numbers if number}
         try:
             yield self
         finally:

@@ -23,10 +23,12 @@ class Elsewhere:
     Attributes:
         name: of the launcher.
         run_all: carries out a plan there; takes and gives what `repro.launch.local.run_all` does.
+        goes_on: without the one who gave the plan, whose loss of a terminal therefore stops nothing.
     """
 
     name: str
     run_all: Callable[..., list[Outcome]]
+    goes_on: bool = False
 
 
 def find(
@@ -75,7 +77,7 @@ def find(
         return Elsewhere(name, partial(run_all, address=address, gpus=gpus or 0.0))
     from repro.launch.slurm import check, submit_all
 
-    return Elsewhere(name, partial(submit_all, settings=check(slurm or {}), gpus=int(gpus or 0)))
+    return Elsewhere(name, partial(submit_all, settings=check(slurm or {}), gpus=int(gpus or 0)), goes_on=True)
 
 
 def _check_gpus(name: str, gpus: float | None) -> None:

@@ -15,7 +15,7 @@ from repro import names
 from repro.data import load
 from repro.data.dataset import Dataset
 from repro.errors import DataError, UserError
-from repro.launch.execute import Options, Outcome, Progress, Stop, attempt
+from repro.launch.execute import HANGUP, Options, Outcome, Progress, Stop, attempt
 from repro.launch.failure import reason
 from repro.launch.follow import follow
 from repro.spec import Run
@@ -210,9 +210,8 @@ class _Workers:
 def _worker(connection: Connection, options: Options, data: tuple[str, Path]) -> None:
     """Train the runs that come down the pipe, until None comes or the other end is gone."""
     # Ctrl-C and the loss of a terminal reach every process of it: the one who gave the work decides, and sends SIGTERM.
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):  # SIGHUP is not, on Windows
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in filter(None, (signal.SIGINT, HANGUP)):
+        signal.signal(number, signal.SIG_IGN)
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
 

@@ -18,7 +18,7 @@ from repro.errors import DataError, RecordError, printable
 from repro.launch import local
 from repro.launch.display import Display, duration, label
 from repro.launch.estimate import Cost, makespan, measure
-from repro.launch.execute import Options, Outcome, Progress, Stop
+from repro.launch.execute import HANGUP, Options, Outcome, Progress, Stop
 from repro.launch.failure import out_of_memory
 from repro.launch.launchers import Elsewhere
 from repro.launch.summary import finding, real_thing, results_table
@@ -138,9 +138,10 @@ def _start(study: Study, plan: Sequence[Run], request: Request, console: Console
 
 
 def _outlives_its_terminal(elsewhere: Elsewhere | None) -> bool:
-    """Whether training goes on when the terminal is lost: that of Slurm's jobs does, and that under nohup."""
-    by_slurm = elsewhere is not None and elsewhere.name == "slurm"
-    return by_slurm or (hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)
+    """Whether training goes on when the terminal is lost: as Slurm's jobs do, and all under nohup."""
+    if elsewhere and elsewhere.goes_on:
+        return True
+    return HANGUP is not None and signal.getsignal(HANGUP) == signal.SIG_IGN
 
 
 class _Teller:
@@ -163,7 +164,7 @@ class _Teller:
                 return
             self.lost = error
             if not self.stop.signal:
-                self.stop(signal.SIGHUP if hung_up and hasattr(signal, "SIGHUP") else signal.SIGTERM)
+                self.stop((hung_up and HANGUP) or signal.SIGTERM)
 
 
 def _fetch(name: str, folder: Path) -> None:

@@ -16,7 +16,7 @@ from repro.claims import Verdict
 from repro.figures.chart import Chart
 from repro.figures.groups import ENDED, Group, narrow, sources
 from repro.site import markdown, svg
-from repro.site.content import Part, Tabled, address, effect, slug
+from repro.site.content import Part, Tabled, address, counted, effect, slug
 from repro.site.exhibits import parts, tabled
 from repro.site.load import Evidence
 from repro.site.protocol import CHOICES, title_of
@@ -174,8 +174,7 @@ def _group(evidence: Evidence, group: Group, verdicts: Sequence[Verdict]) -> Gro
         (source, tuple(verdict for verdict in verdicts if _is(verdict, group, source) and verdict.id in HEADLINES))
         for source in dict.fromkeys(runs["source"])
     )
-    networks = runs["network"].nunique()
-    summary = f"{len(runs)} run{'s' * (len(runs) > 1)} of {networks} network{'s' * (networks > 1)} ({said})."
+    summary = f"{counted(len(runs), 'run')} of {counted(runs['network'].nunique(), 'network')} ({said})."
     if not group.comparable:
         summary += " Its errors are not comparable with the paper's numbers; orders and differences within it are."
     return GroupView(group, slug(group.data, group.preset), title_of(group), summary, headlines)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from repro.claims import Verdict
+from repro.claims.verdict import deciding
 from repro.figures.chart import Chart
 from repro.figures.groups import Group
 from repro.site import protocol
@@ -140,18 +141,18 @@ def protocol_of(runs: pd.DataFrame) -> tuple[Protocol, ...]:
 
 
 def effect(verdict: Verdict) -> str:
-    """The number on which a verdict turns."""
-    if verdict.effect is None or verdict.interval is None:
+    """The number on which a verdict turns, and of a chain of comparisons the one that it is of."""
+    turns = deciding(verdict.links, verdict.verdict)
+    if turns is None or turns.effect is None or turns.interval is None:
         return ""
     unit = {"percentage points": " points"}.get(verdict.unit, f" ({verdict.unit})" if verdict.unit else "")
-    low, high = verdict.interval
-    numbers = f"{verdict.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}".replace("-", "−")
-    measured = [link for link in verdict.links if link.interval is not None]
-    turns = [link for link in measured if (link.effect, link.interval) == (verdict.effect, verdict.interval)]
-    if len(measured) == 1 or not turns:
-        return f"{numbers}, {_many(verdict.n)}"
-    return f"It turns on {turns[0].statement}: {numbers}, {_many(len(turns[0].runs))}"
+    low, high = turns.interval
+    numbers = f"{turns.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}".replace("-", "−")
+    alone = sum(link.interval is not None for link in verdict.links) == 1
+    where = "" if alone else f"It turns on {turns.statement}: "
+    return f"{where}{numbers}, {counted(len(turns.runs), 'run')}"
 
 
-def _many(runs: int) -> str:
-    return f"{runs} run{'s' * (runs != 1)}"
+def counted(number: int, noun: str) -> str:
+    """As '1 run' or '2 runs'."""
+    return f"{number} {noun}{'s' * (number != 1)}"
