@@ -59,18 +59,25 @@ def family(pid):
     return found
 
 
-def trainers(pids, results, rows, least=0):
-    """Of these processes those that train a run of which this folder has a checkpoint and `least` to `rows` rows."""
+def under_way(pid, results):
+    """The folders in these results of the runs that this process trains, in whichever folder it does."""
+    try:
+        links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return []
+    # The last parts name the run.
+    return [results / Path(*link.parts[-5:-1]) for link in links if link.name == "run.lock"]
+
+
+def trainers(pids, results, rows, least=0, besides=()):
+    """Of these processes those that train a run of which this folder has a checkpoint and `least` to `rows` rows.
+
+    Runs whose folders are `besides` do not count.
+    """
     found = []
     for pid in pids:
-        try:
-            links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
-        except OSError:
-            continue
-        for lock in links:
-            # The last parts name the run, in whichever folder it trains.
-            run = results / Path(*lock.parts[-5:-1])
-            if lock.name == "run.lock" and (run / "checkpoint.pt").exists():
+        for run in under_way(pid, results):
+            if (run / "checkpoint.pt").exists() and run not in besides:
                 curve = run / "curve.csv"  # begun after the first rows, which the checkpoint may precede
                 lines = curve.read_text().splitlines() if curve.exists() else []
                 found += [pid] if least <= max(len(lines) - 1, 0) <= rows else []
