@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -25,6 +25,11 @@ ASSUMED = {"train_error": Spread(0.3, 0.05), "test_error": Spread(0.3, 0.05), "r
 #: How many times that is assumed away from the paper's own setting, of which alone it is known.
 ELSEWHERE = 2.0
 PAPER_SETTING = ("cifar10", "paper")
+#: The source whose runs tell how far the seed moves those of another that has too few to tell it itself.
+REFERENCE = "reference"
+#: So many runs of a network tell its own spread; with fewer, all nets of its kind that have some are taken together.
+ENOUGH = 3
+KINDS = {"plain": "plain nets", "resnet": "residual nets"}
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,11 @@ class Evidence:
 
     def __init__(self, records: Records, *, source: str, data: str, preset: str) -> None:
         self.source, self.data, self.preset = source, data, preset
-        self._all: list[dict[Any, Any]] = _of(records.runs, source, data, preset).to_dict("records")
+        self._all = _rows(records, source, data, preset)
         self.curves = _of(records.curves, source, data, preset)
         self.health = _of(records.health, source, data, preset)
-        responses = _of(records.responses, source, data, preset)
-        means = responses.groupby("folder")["std"].mean().to_dict() if len(responses) else {}
-        complete = [row for row in self._all if row["status"] == "complete"]
-        self._ended = [_ended(row, means.get(row["folder"], math.nan)) for row in complete]
+        self._ended = _complete(records, self._all)
+        self._reference = _complete(records, _rows(records, REFERENCE, data, preset)) if source != REFERENCE else []
 
     def runs(self, network: str, measure: Measure | None = None, variant: str = "") -> list[Ended]:
         """Complete runs of a network, if asked for only those that have a number."""
@@ -92,43 +95,69 @@ class Evidence:
         """
         if measure == "response":
             return []
-        return [row for row in self._rows(network, variant) if row["status"] == "diverged"]
+        return [row for row in self._of_network(network, variant) if row["status"] == "diverged"]
 
     def absence(self, network: str, variant: str = "") -> str:
         """Why there is no number of a network, in words."""
         name = f"{network} with {variant}" if variant else network
-        counts = Counter(row["status"] for row in self._rows(network, variant))
+        counts = Counter(row["status"] for row in self._of_network(network, variant))
         if counts.pop("complete", 0):
             return f"{name} is complete, but this was not measured"
         others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         return f"no complete run of {name}" + (f" ({others})" if others else "")
 
     def side(self, runs: Sequence[Ended], measure: Measure) -> Side:
-        """Runs of one network as a side of a comparison; their spread, if needed, is that of nets of the same kind."""
+        """Runs of one network as a side of a comparison; with their spread, if needed."""
         first = runs[0]
         return Side(
             name=first.network,
             values=tuple(run.value(measure) for run in runs),
-            spread=self._spread(first.kind, measure, first.variant),
-            kind=first.kind,
+            spread=self._spread(first.network, first.kind, measure, first.variant),
             images=first.images(measure),
         )
 
-    def _spread(self, kind: str, measure: Measure, variant: str) -> Spread:
-        groups: dict[str, list[float]] = {}
-        for run in self._ended:
-            if (run.kind, run.variant) == (kind, variant) and math.isfinite(run.value(measure)):
-                groups.setdefault(run.network, []).append(run.value(measure))
-        known = ASSUMED[measure]
+    def _spread(self, network: str, kind: str, measure: Measure, variant: str) -> Spread:
+        """As measured, of this variant before the usual runs, of this network before those of its kind, and in this
+        source before the reference; else assumed.
+        """
+        for near in (variant, ""):
+            here, reference = (_by_network(runs, kind, measure, near) for runs in (self._ended, self._reference))
+            for groups, whose in ((here, "here"), (reference, "of the reference")):
+                own = groups.get(network, [])
+                if len(own) >= ENOUGH and (found := pooled([own])):
+                    return replace(found, of=network, known=f"as its {len(own)} runs {whose} show")
+            for groups, whose in ((here, "run here"), (reference, "of the reference")):
+                if found := pooled(groups.values()):
+                    return replace(found, of=KINDS[kind], known=f"as those {whose} with several seeds show")
+        assumed = ASSUMED[measure]
         times = 1.0 if (self.data, self.preset) == PAPER_SETTING else ELSEWHERE
-        return pooled(groups.values()) or Spread(times * known.points, times * known.relative)
+        return Spread(times * assumed.points, times * assumed.relative, of=KINDS[kind])
 
-    def _rows(self, network: str, variant: str) -> list[dict[Any, Any]]:
+    def _of_network(self, network: str, variant: str) -> list[dict[Any, Any]]:
         return [row for row in self._all if (row["network"], row["variant"]) == (network, variant)]
 
 
 def _of(table: pd.DataFrame, source: str, data: str, preset: str) -> pd.DataFrame:
     return table[(table["source"] == source) & (table["data"] == data) & (table["preset"] == preset)]
+
+
+def _rows(records: Records, source: str, data: str, preset: str) -> list[dict[Any, Any]]:
+    return _of(records.runs, source, data, preset).to_dict("records")
+
+
+def _complete(records: Records, rows: Iterable[Mapping[Any, Any]]) -> list[Ended]:
+    responses = records.responses
+    means = responses.groupby(["source", "folder"])["std"].mean().to_dict() if len(responses) else {}
+    complete = [row for row in rows if row["status"] == "complete"]
+    return [_ended(row, means.get((row["source"], row["folder"]), math.nan)) for row in complete]
+
+
+def _by_network(runs: Iterable[Ended], kind: str, measure: Measure, variant: str) -> dict[str, list[float]]:
+    groups: dict[str, list[float]] = {}
+    for run in runs:
+        if (run.kind, run.variant) == (kind, variant) and math.isfinite(run.value(measure)):
+            groups.setdefault(run.network, []).append(run.value(measure))
+    return groups
 
 
 def _ended(row: Mapping[Any, Any], response: float) -> Ended:

@@ -28,16 +28,15 @@ class Spread:
         points: in the unit of what is measured.
         relative: as a fraction of the mean.
         df: degrees of freedom behind it; infinite where it is assumed.
+        of: what it is the spread of, in words.
+        known: how it is known, in words.
     """
 
     points: float
     relative: float
     df: float = math.inf
-
-    @property
-    def assumed(self) -> bool:
-        """Whether it was not measured."""
-        return math.isinf(self.df)
+    of: str = "networks"
+    known: str = "assumed"
 
     def std(self, mean: float) -> float:
         """The standard deviation of one run whose expected result is `mean`."""
@@ -68,14 +67,12 @@ class Side:
         values: one per run.
         spread: over seeds, for when a side has one run only.
         images: on which each value, an error in percent, was counted; None for what is no count.
-        kind: of the network, "plain" or "resnet": whose spread this is.
     """
 
     name: str
     values: tuple[float, ...]
     spread: Spread
     images: int | None = None
-    kind: str = "resnet"
 
     @property
     def mean(self) -> float:
@@ -174,10 +171,9 @@ def _words(sides: Sequence[Side], over_seeds: bool) -> tuple[str, ...]:
 
 
 def _seed_words(side: Side) -> str:
-    nets = "residual nets" if side.kind == "resnet" else "plain nets"
     unit = "" if side.images is None else " points"
     amounts = [f"{side.spread.points:.2g}{unit}"] if side.spread.points else []
     amounts += [f"{100 * side.spread.relative:.2g} % of the value"] if side.spread.relative else []
-    known = "assumed" if side.spread.assumed else "as those run here with several seeds show"
     most = f"{' or '.join(amounts) or '0'}{', whichever is more' if len(amounts) > 1 else ''}"
-    return f"Where one has a single run, the seed is taken to move {nets} by a standard deviation of {most} ({known})."
+    seed = f"the seed is taken to move {side.spread.of} by a standard deviation of {most} ({side.spread.known})"
+    return f"Where one has a single run, {seed}."

@@ -9,6 +9,7 @@ import sys
 import pytest
 from claim_cases import OFF, SEEDS, diverged, judged, runs
 from planted import plant
+from scipy import stats
 
 from repro import claims
 from repro.claims import Verdict
@@ -174,7 +175,60 @@ def test_the_spread_is_that_of_networks_of_the_same_kind_that_were_run_with_seve
     runs(test={"plain-32": 10.0}, seeds=(-3.0, 0.0, 3.0))(tmp_path)
     after = judged(tmp_path)["H2"]
     assert width(after) > 3 * width(before)
-    assert "several seeds show" in after.evidence
+    assert "plain nets by a standard deviation of" in after.evidence
+    assert "as those run here with several seeds show" in after.evidence
+
+
+def half_width(*runs: float, df: int, images: int = 10_000) -> float:
+    """Of the interval of two single runs, whose seeds move them by these standard deviations with as many df each."""
+    variances = [std**2 for std in runs]
+    total = sum(variances) + sum(100**2 * p * (1 - p) / images for p in (0.097, 0.133))
+    return float(stats.t.ppf(0.975, total**2 / sum(v**2 / df for v in variances))) * total**0.5
+
+
+def test_three_runs_of_a_network_tell_its_own_spread(tmp_path):
+    # In a variant, where there is one run of each, as in the usual runs.
+    short = {"preset": "short", "coarse": 1}
+    runs({"plain-20": 9.7, "plain-56": 13.3}, settings={"schedule.iterations": 24_000}, **short)(tmp_path)
+    runs({"plain-20": 20.0}, seeds=(-1.0, 0.0, 1.0), **short)(tmp_path)
+    runs({"plain-56": 20.0}, seeds=(-2.0, 0.0, 2.0), **short)(tmp_path)
+    found = judged(tmp_path, preset="short")["H15"]
+    assert width(found) == pytest.approx(2 * half_width(1.0, 2.0, df=2, images=64_000), rel=1e-3)
+    assert "plain-56 by a standard deviation of 2 points or 10 % of the value" in found.evidence
+    assert "as its 3 runs here show" in found.evidence
+
+
+def test_two_runs_of_a_network_are_taken_together_with_others_of_its_kind(tmp_path):
+    runs(test={"plain-20": 9.7, "plain-56": 13.3})(tmp_path)
+    runs(test={"plain-56": 13.3}, seeds=(0.0, 4.0))(tmp_path)
+    runs(test={"plain-32": 13.3}, seeds=(-1.0, 0.0, 1.0))(tmp_path)
+    assert "plain nets by a standard deviation of 1.8 points" in judged(tmp_path)["H2"].evidence
+
+
+def test_a_source_with_too_few_runs_takes_the_spread_from_the_reference_and_from_no_other(tmp_path):
+    few, several = runs(test=BOTH), runs(test=BOTH, seeds=(-2.0, 0.0, 2.0))
+
+    def h2(other: str, source: str) -> Verdict:
+        records = collect([Source("local", tmp_path / "few"), Source(other, tmp_path / "several")])
+        return {v.id: v for v in claims.judge(records, source=source, data="cifar10", preset="paper")}["H2"]
+
+    few(tmp_path / "few")
+    several(tmp_path / "several")
+    alone = judged(tmp_path / "few")["H2"]
+    assert h2("reference", "local").effect == alone.effect
+    assert width(h2("reference", "local")) == pytest.approx(2 * half_width(2.0, 2.0, df=2), rel=1e-3)
+    assert "as its 3 runs of the reference show" in h2("reference", "local").evidence
+    assert h2("others", "local") == alone
+    assert h2("reference", "reference").interval == judged(tmp_path / "several")["H2"].interval
+
+
+def test_a_source_with_several_runs_of_its_kind_does_not_ask_the_reference(tmp_path):
+    runs(test=BOTH, seeds=(0.0,))(tmp_path / "local")
+    runs(test={"plain-32": 10.0, "plain-44": 10.0}, seeds=(-1.0, 1.0))(tmp_path / "local")
+    runs(test={"plain-32": 10.0}, seeds=(-5.0, 0.0, 5.0))(tmp_path / "reference")
+    alone = judged(tmp_path / "local")["H2"]
+    records = collect([Source(name, tmp_path / name) for name in ("reference", "local")])
+    assert {v.id: v for v in claims.judge(records, source="local", data="cifar10", preset="paper")}["H2"] == alone
 
 
 # What is written.

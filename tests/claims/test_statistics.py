@@ -15,8 +15,8 @@ NONE = Spread(0.0, 0.0)
 values = st.lists(st.floats(0.5, 99.5), min_size=2, max_size=6)
 
 
-def side(*numbers: float, spread: Spread = NONE, images: int | None = None, kind: str = "resnet") -> Side:
-    return Side("net", tuple(numbers), spread, images, kind)
+def side(*numbers: float, spread: Spread = NONE, images: int | None = None) -> Side:
+    return Side("net", tuple(numbers), spread, images)
 
 
 @given(values, values)
@@ -101,7 +101,7 @@ def test_a_measured_spread_is_trusted_as_far_as_its_degrees_of_freedom():
 
 
 def test_spreads_of_two_sources_are_joined_by_welch_and_satterthwaite():
-    ours = difference(side(10.0, spread=Spread(0.4, 0.0, 2)), side(9.0, spread=Spread(0.3, 0.0, 4), kind="plain"))
+    ours = difference(side(10.0, spread=Spread(0.4, 0.0, 2)), side(9.0, spread=Spread(0.3, 0.0, 4)))
     v, w = 0.4**2, 0.3**2
     assert ours.df == pytest.approx((v + w) ** 2 / (v**2 / 2 + w**2 / 4))
 
@@ -138,8 +138,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     [
         (side(9.0, 9.1), "Welch's t interval over seeds"),
         (side(9.0, spread=Spread(0.3, 0.05), images=10_000), "10,000 images .* binomial"),
-        (side(9.0, spread=Spread(0.3, 0.05)), "residual nets by a standard deviation of 0.3 or 5 % .*\\(assumed\\)"),
-        (side(9.0, spread=Spread(0.3, 0.0, 4), kind="plain"), "plain nets .* several seeds show"),
+        (side(9.0, spread=Spread(0.3, 0.05)), "networks by a standard deviation of 0.3 or 5 % .*\\(assumed\\)"),
+        (
+            side(9.0, spread=Spread(0.3, 0.0, 4, "plain nets", "as two show")),
+            "plain nets by .* of 0.3 \\(as two show\\)",
+        ),
     ],
 )
 def test_how_it_was_found_is_said_in_words(one, words):
