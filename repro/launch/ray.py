@@ -19,7 +19,7 @@ from ray.exceptions import ActorUnavailableError, RayError
 
 from repro.data import load
 from repro.errors import UserError
-from repro.launch.execute import Options, Outcome, Progress, Stop
+from repro.launch.execute import HANGUP, Options, Outcome, Progress, Stop
 from repro.launch.failure import reason
 from repro.launch.local import ASK_AGAIN, Tell, longest_first, waiting
 from repro.launch.transfer import put, take
@@ -78,8 +78,11 @@ def _connected(address: str | None) -> Iterator[None]:
         _check_answers(address)
     # Ray reports usage to its makers unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    handler = signal.getsignal(signal.SIGTERM)
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, HANGUP) if number}
     try:
+        if HANGUP:
+            # The loss of a terminal reaches all that is started here: it must leave Ray there to write checkpoints.
+            signal.signal(HANGUP, signal.SIG_IGN)
         ray.init(
             address=address or "local",
             num_cpus=None if address else cores(),
@@ -92,7 +95,8 @@ def _connected(address: str | None) -> Iterator[None]:
         # Where no token was given to a cluster that wants one, only the cause says so.
         raise UserError(f"cannot use {where}: {_last_line(error.__cause__ or error)}") from error
     finally:
-        signal.signal(signal.SIGTERM, handler)  # Ray puts its own in the place of ours
+        for number, handler in former.items():
+            signal.signal(number, handler)  # of SIGTERM, Ray puts its own in the place of ours
     try:
         yield
     finally:

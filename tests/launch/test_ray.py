@@ -156,7 +156,8 @@ def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_a_cluster_started_here_and_the_runs_carry_on_without_it(here, tmp_path, short_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_or_a_lost_terminal_stops_a_cluster_started_here_and_runs_carry_on(number, here, tmp_path, short_path):
     study, expected = here
     results = tmp_path / "results"
     environment = {**ENVIRONMENT, "RAY_TMPDIR": str(short_path)}
@@ -164,11 +165,16 @@ def test_ctrl_c_stops_a_cluster_started_here_and_the_runs_carry_on_without_it(he
     try:
         wait_until(lambda: list(results.glob("**/curve.csv")), driver)
         processes = family(driver.pid)
-        os.killpg(driver.pid, signal.SIGINT)
+        if number == signal.SIGHUP:
+            for pid in processes[1:]:
+                os.kill(pid, number)
+            time.sleep(0.2)  # to die of it takes no longer
+            assert set(processes) <= set(family(driver.pid))
+        os.killpg(driver.pid, number)
         output, _ = driver.communicate(timeout=60)
     finally:
         kill(driver)
-    assert driver.returncode == 130, output
+    assert driver.returncode == 128 + number, output
     assert "stopped; the same command carries on" in output
     (record,) = records(results)
     assert record["status"] == "stopped"
