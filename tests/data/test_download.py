@@ -148,7 +148,7 @@ def test_a_silent_server_is_given_up(server: Server, tmp_path: Path, monkeypatch
         server.done.wait(20)
 
     server.answer = half
-    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    monkeypatch.setattr(download, "PATIENCE", 2)
     before = socket.getdefaulttimeout()
     assert "timed out" in refused(tmp_path)
     assert socket.getdefaulttimeout() == before and left_over(tmp_path) == []

@@ -103,16 +103,16 @@ class Command:
     def has_ended(self) -> bool:
         return self.process.exitcode is not None
 
-    def wait(self, timeout: float = 120) -> int:
+    def wait(self, timeout: float = 600) -> int:
         """Its exit status; below 0 the signal that ended it."""
         self.process.join(timeout)
         assert self.process.exitcode is not None, f"still running after {timeout} s: {self.text}"
         return self.process.exitcode
 
-    def wait_for(self, happened: Callable[[], bool], timeout: float = 120) -> None:
+    def wait_for(self, happened: Callable[[], bool], timeout: float = 600) -> None:
         deadline = time.monotonic() + timeout
         while not happened():
-            assert not self.has_ended(), f"ended too early: {self.text}"
+            assert not self.has_ended() or happened(), f"ended too early: {self.text}"
             assert time.monotonic() < deadline, self.text
             time.sleep(0.005)
 
@@ -125,7 +125,8 @@ def _run(words: list[str], log: Path, before: Callable[[], None] | None, main: C
     sys.stderr = os.fdopen(2, "w", buffering=1)
     if before:
         before()
-    sys.exit(main(words))
+    status = main(words)
+    os._exit(status)  # a Ctrl-C after its end is none of the command's
 
 
 def record(folder: RunFolder) -> dict[str, Any]:

@@ -25,6 +25,15 @@ def undisturbed(study: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
+@pytest.fixture(scope="session")
+def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A study that is still under way when a signal arrives, and its results if left alone."""
+    place = tmp_path_factory.mktemp("long")
+    study = commands.study(place, iterations=150)
+    assert main(commands.arguments(study, place / "undisturbed")) == 0
+    return study, place / "undisturbed"
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 4 MB of its own."""

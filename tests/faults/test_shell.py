@@ -92,8 +92,9 @@ def test_a_note_about_a_file_whose_name_is_no_text_spoils_no_page(undisturbed, s
 @pytest.mark.parametrize(("number", "status"), [(errno.EPIPE, 141), (errno.ENOSPC, 1)])
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_training_that_can_tell_no_more_stops_with_a_checkpoint(
-    number, status, jobs, undisturbed, study, tmp_path, output, capsys, monkeypatch
+    number, status, jobs, long, tmp_path, output, capsys, monkeypatch
 ):
+    study, undisturbed = long
     monkeypatch.setattr("repro.launch.display.LINE_EVERY", 0.0)
     output(Place(lines=4, number=number))
     words = [*commands.arguments(study, tmp_path, jobs=jobs), "--checkpoint-every", "1000"]

@@ -31,7 +31,7 @@ def begin(environment, *arguments):
     )
 
 
-def wait_until(condition, process, seconds=90):
+def wait_until(condition, process, seconds=600):
     """What the condition then is."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

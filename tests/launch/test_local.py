@@ -38,7 +38,7 @@ def test_two_commands_on_one_folder_train_each_run_once(tmp_path):
         *("--threads", "1", "--set", "schedule.iterations=40", "--results", str(tmp_path)),
     ]
     processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    outputs = [process.communicate(timeout=200)[0] for process in processes]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     for run in plan("plain-20", "resnet-20", iterations=40):
         assert len(record(tmp_path, run)["sessions"]) == 1

@@ -53,6 +53,8 @@ SelectTypeParameters=CR_CPU
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 KillWait=5
+# The node has two processors, however many this machine has.
+SlurmdParameters=config_overrides
 # Jobs are not queued again unless they ask for it.
 JobRequeue=0
 NodeName=here NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
@@ -111,7 +113,7 @@ class Slurm:
         for daemon in reversed(self.daemons):
             kill(daemon)
 
-    def wait_for(self, condition, seconds=60):
+    def wait_for(self, condition, seconds=600):
         deadline = time.monotonic() + seconds
         while not condition():
             logs = "\n".join(path.read_text() for path in self.folder.glob("*.out"))
@@ -133,7 +135,7 @@ class Slurm:
 
 @pytest.fixture(scope="module")
 def slurm():
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     made = Slurm(folder)
     try:
         made.start()
@@ -178,7 +180,7 @@ def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, 
         for worker in workers:
             wait_until(lambda worker=worker: has_coming(signal.SIGUSR2, worker), driver)
             let_go(worker)
-        output, _ = driver.communicate(timeout=150)
+        output, _ = driver.communicate(timeout=600)
     finally:
         kill(driver)
     assert driver.returncode == 0, output
@@ -201,7 +203,7 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
     try:
         worker = held_under_way(slurm, tmp_path, driver)
         os.kill(worker, signal.SIGKILL)
-        output, _ = driver.communicate(timeout=200)
+        output, _ = driver.communicate(timeout=600)
     finally:
         kill(driver)
     assert driver.returncode == 0, output
@@ -221,8 +223,9 @@ def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here,
         worker = held_under_way(slurm, tmp_path, driver)
         states = slurm.ask("squeue", "--noheader", "--array", "--format=%T").split()
         driver.send_signal(signal.SIGINT)
+        wait_until(lambda: has_coming(signal.SIGINT, worker), driver)
         let_go(worker)
-        output, _ = driver.communicate(timeout=60)
+        output, _ = driver.communicate(timeout=600)
     finally:
         kill(driver)
     assert sorted(states) == ["PENDING", "RUNNING"]

@@ -280,10 +280,10 @@ def test_once_stopped_jobs_are_called_off_until_none_is_left(watched):
     assert called[3] == ("scancel", "--state=RUNNING", "--signal=2", "7")
 
 
-def test_a_run_that_another_process_has_claimed_is_not_submitted(watched, job, run):
+def test_a_run_that_another_process_has_claimed_is_not_submitted(watched, job, run, monkeypatch):
     watch, told, called, stop = watched
     with RunFolder(job.options.results, run).claim():
-        threading.Timer(0.2, stop, [signal.SIGINT]).start()
+        monkeypatch.setattr(launcher.time, "sleep", lambda seconds: stop(signal.SIGINT))
         assert watch() == []
     assert [item.note for item in told] == ["another process is training it: waiting for it"]
     assert called == []
