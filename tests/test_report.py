@@ -202,6 +202,32 @@ def test_writing_again_gives_identical_files(folder: Path, tmp_path: Path) -> No
     assert again == {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+def opened(results: Path, out: Path) -> str:
+    """Title of the group with which the report of these results opens."""
+    assert report.main(["--results", str(results), "--out", str(out)]) == 0
+    option = re.search(r"<option value=\"[^\"]*\" selected>([^<]*)<", (out / "index.html").read_text(encoding="utf-8"))
+    assert option
+    return option[1]
+
+
+def test_it_opens_with_the_group_nearest_to_the_paper_of_which_most_headlines_are_judged(tmp_path: Path) -> None:
+    results, out = tmp_path / "results", tmp_path / "out"
+    for network in ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110"):
+        plant(results, network, data="digits", preset="demo", responses=1.0)
+    plant(results, "plain-20", data="cifar10-jpeg", responses=1.0)
+    plant(results, "plain-56", data="cifar10-jpeg", responses=1.0)
+    assert opened(results, out) == "8×8 digits · preset demo", "two headlines of five do not suffice"
+    plant(results, "resnet-56", data="cifar10-jpeg", responses=1.0)
+    assert opened(results, out) == "CIFAR-10, JPEG copy · preset short", "three do, though there are fewer networks"
+
+
+def test_it_opens_with_the_most_networks_where_hardly_a_headline_is_judged(tmp_path: Path) -> None:
+    plant(tmp_path / "results", "plain-20", data="cifar10-jpeg")
+    for network in ("plain-20", "plain-32"):
+        plant(tmp_path / "results", network, data="digits", preset="demo")
+    assert opened(tmp_path / "results", tmp_path / "out") == "8×8 digits · preset demo"
+
+
 def test_a_preset_alone(folder: Path, tmp_path: Path) -> None:
     status = report.main(["--results", str(folder.parent / "yours"), "--preset", "demo", "--out", str(tmp_path / "o")])
     assert status == 0

@@ -109,11 +109,12 @@ def build(evidence: Evidence, out: Path) -> tuple[Verdict, ...]:
     )
     order = ["data", "preset", "kind", "depth", "network", "variant", "seed", "source"]
     runs = evidence.of().runs.sort_values(order, kind="stable").reset_index(drop=True)
+    groups = tuple(_group(evidence, group, verdicts) for group in evidence.groups)
     report = Report(
         evidence=evidence,
         runs=runs,
-        groups=tuple(_group(evidence, group, verdicts) for group in evidence.groups),
-        first=_first(evidence),
+        groups=groups,
+        first=_first(evidence, groups),
         parts=parts(evidence, out),
         claims=tuple(_claims(evidence, verdicts)),
         verdicts=verdicts,
@@ -155,15 +156,23 @@ def _inline() -> Callable[[Chart], Markup]:
     return lambda chart: svg.chart(chart, f"chart-{next(numbers)}")
 
 
-def _first(evidence: Evidence) -> str:
-    """The group to open with: the one with the most complete networks, and of those the nearest to the paper."""
+def _first(evidence: Evidence, groups: Sequence[GroupView]) -> str:
+    """The group to open with: the nearest to the paper in which most headlines are judged.
 
-    def complete(group: Group) -> int:
-        runs = evidence.of(group).runs
+    Where there is none, the one with the most complete networks, and of those the nearest to the paper.
+    """
+
+    def tells(view: GroupView) -> bool:
+        return any(
+            2 * sum(verdict.verdict != "not run" for verdict in verdicts) > len(verdicts)
+            for _, verdicts in view.headlines
+        )
+
+    def complete(view: GroupView) -> int:
+        runs = evidence.of(view.group).runs
         return int(runs[(runs["variant"] == "") & runs["status"].isin(ENDED)]["network"].nunique())
 
-    best = max(evidence.groups, key=complete)
-    return slug(best.data, best.preset)
+    return next(filter(tells, groups), max(groups, key=complete)).key
 
 
 def _group(evidence: Evidence, group: Group, verdicts: Sequence[Verdict]) -> GroupView:
