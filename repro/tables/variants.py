@@ -84,8 +84,9 @@ def settings(
     if not len(runs):
         return None
     tidy, rows = [], []
+    of = {name: Evidence(records, source=name, data=group.data, preset=group.preset) for name in sources(records)}
     for (source, network, variant), mine in runs.groupby(["source", "network", "variant"]):
-        evidence = Evidence(records, source=str(source), data=group.data, preset=group.preset)
+        evidence = of[str(source)]
         changed, usual = (
             evidence.runs(str(network), "test_error", str(variant)),
             evidence.runs(str(network), "test_error"),
