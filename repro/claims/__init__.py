@@ -13,6 +13,7 @@ from repro.claims.claim import Claim, Plan, load
 from repro.claims.evidence import PAPER_SETTING, Evidence
 from repro.claims.exact import EXACT
 from repro.claims.rules import RULES, UNITS, Judgement
+from repro.claims.statistics import in_words
 from repro.claims.verdict import Link, Verdict, Word, contradicted, deciding, to_dict, write
 from repro.records import Records
 
@@ -59,7 +60,7 @@ def _counted(name: str) -> Judgement:
 def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
     turns = deciding(found.links, found.verdict)
     runs = tuple(dict.fromkeys(folder for link in found.links for folder in link.runs))
-    how = dict.fromkeys(sentence for link in found.links for sentence in link.how)
+    how = in_words(how for link in found.links for how in link.how)
     missing = found.verdict == "not run" or any(link.verdict == "not run" for link in found.links)
     return Verdict(
         id=claim.id,
@@ -69,7 +70,7 @@ def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
         form=claim.form,
         caveats=claim.caveats,
         verdict=found.verdict,
-        evidence=" ".join([*filter(None, [found.note]), *_sentences(found.links), *how]),
+        evidence=" ".join(filter(None, [found.note, *_sentences(found.links), how])),
         effect=turns.effect if turns else None,
         interval=turns.interval if turns else None,
         unit=UNITS.get(claim.id, "percentage points") if turns else "",

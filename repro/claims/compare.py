@@ -104,7 +104,7 @@ def against(
         network: of which network.
         limit: the given number, its name such as "FitNet's".
         claim: on which side of it.
-        assumed: spread over seeds instead of the usual, where only one run is there.
+        assumed: spread over seeds instead of the usual, where fewer than three runs are there.
 
     A network of which all runs diverged reached no low error, which contradicts the claim of one; it has no end point
     that a claim of a high error could rest on.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from repro.claims.statistics import Side, Spread, pooled
+from repro.claims.statistics import ENOUGH, Side, Spread, pooled
 from repro.records import Records
 from repro.spec import Run
 
@@ -27,8 +27,6 @@ ELSEWHERE = 2.0
 PAPER_SETTING = ("cifar10", "paper")
 #: The source whose runs tell how far the seed moves those of another that has too few to tell it itself.
 REFERENCE = "reference"
-#: So many runs of a network tell its own spread; with fewer, all nets of its kind that have some are taken together.
-ENOUGH = 3
 KINDS = {"plain": "plain nets", "resnet": "residual nets"}
 
 
@@ -107,7 +105,7 @@ class Evidence:
         return f"no complete run of {name}" + (f" ({others})" if others else "")
 
     def side(self, runs: Sequence[Ended], measure: Measure) -> Side:
-        """Runs of one network as a side of a comparison; with their spread, if needed."""
+        """Runs of one network as a side of a comparison, with their spread."""
         first = runs[0]
         return Side(
             name=first.network,
@@ -117,8 +115,8 @@ class Evidence:
         )
 
     def _spread(self, network: str, kind: str, measure: Measure, variant: str) -> Spread:
-        """As measured, of this variant before the usual runs, of this network before those of its kind, and in this
-        source before the reference; else assumed.
+        """As measured, of this variant before the usual runs, of this network (if enough) before those of its kind, and
+        in this source before the reference; else assumed.
         """
         for near in (variant, ""):
             here, reference = (_by_network(runs, kind, measure, near) for runs in (self._ended, self._reference))

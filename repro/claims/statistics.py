@@ -1,10 +1,12 @@
 """How far a difference between two networks could be chance: intervals, and how they were found in plain words.
 
 Two things move a measured error. The seed: the same network, begun and fed in another order, ends elsewhere. And, for a
-test error, the images: another test set of the same size would give another number. With several seeds on both sides
-the first is measured: Welch's t interval over seeds says how far the difference would move if both were trained again
-and tested on the same images. With a single run on a side nothing there tells luck from effect; both sources are then
-put in, the images by the binomial formula, the seed by what other runs show or, if there are none, by an assumption.
+test error, the images: another test set of the same size would give another number. With three seeds or more on both
+sides the first is measured: Welch's t interval over seeds says how far the difference would move if both were trained
+again and tested on the same images. With fewer on a side, too little there tells luck from effect; both sources are
+then put in, the images by the binomial formula, the seed by what runs of like networks show or, if there are none, by
+an assumption. Two runs count as too few, because Welch's interval of two is so wide that a second run would take back
+what a first one showed.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
+from typing import NamedTuple
 
 from scipy import stats
 
 #: Every interval is of this probability.
 CONFIDENCE = 0.95
+#: So many runs of a network tell its own spread over seeds.
+ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Side:
     Attributes:
         name: of the network.
         values: one per run.
-        spread: over seeds, for when a side has one run only.
+        spread: over seeds, for when a side has fewer than three runs.
         images: on which each value, an error in percent, was counted; None for what is no count.
     """
 
@@ -105,15 +110,30 @@ class Fixed:
     error: float = 0.0
 
 
+class How(NamedTuple):
+    """How an interval was found: of which comparisons, and what."""
+
+    where: str
+    what: str
+
+
+def in_words(how: Iterable[How]) -> str:
+    """What several comparisons say of their intervals, for a reader who knows what a standard deviation is."""
+    grouped: dict[str, dict[str, None]] = {}
+    for where, what in how:
+        grouped.setdefault(where, {})[what] = None
+    return " ".join(f"{where}, {'; '.join(found)}." for where, found in grouped.items())
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A difference, its interval, the degrees of freedom behind it, and in sentences how it was found."""
+    """A difference, its interval, the degrees of freedom behind it, and how it was found (`in_words`)."""
 
     effect: float
     low: float
     high: float
     df: float
-    how: tuple[str, ...]
+    how: tuple[How, ...]
 
 
 def difference(more: Side | Fixed, less: Side | Fixed) -> Estimate:
@@ -125,15 +145,15 @@ def difference(more: Side | Fixed, less: Side | Fixed) -> Estimate:
     sides = [side for side in (more, less) if isinstance(side, Side)]
     if not sides:
         raise ValueError("at least one side must have runs")
-    over_seeds = all(len(side.values) > 1 for side in sides)
+    over_seeds = all(len(side.values) >= ENOUGH for side in sides)
     parts = [(side.error**2, math.inf) for side in (more, less) if isinstance(side, Fixed)]
-    parts += [_seeds(side) for side in sides] if over_seeds else _single(sides)
+    parts += [_seeds(side) for side in sides] if over_seeds else _few(sides)
     total = math.fsum(v for v, _ in parts)
     shares = math.fsum(v**2 / df for v, df in parts)
     df = total**2 / shares if shares else math.inf
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, df)) * math.sqrt(total)
     effect = more.mean - less.mean
-    return Estimate(effect, effect - half, effect + half, df, _words(sides, over_seeds))
+    return Estimate(effect, effect - half, effect + half, df, _how(sides, over_seeds))
 
 
 def _seeds(side: Side) -> tuple[float, float]:
@@ -141,7 +161,7 @@ def _seeds(side: Side) -> tuple[float, float]:
     return max(variance(side.values), side.rounding) / n, n - 1
 
 
-def _single(sides: Sequence[Side]) -> list[tuple[float, float]]:
+def _few(sides: Sequence[Side]) -> list[tuple[float, float]]:
     """Variances by their source; two sides that share one measured spread share its degrees of freedom."""
     seeds: dict[Spread, float] = {}
     for side in sides:
@@ -154,26 +174,22 @@ def _single(sides: Sequence[Side]) -> list[tuple[float, float]]:
 SLIGHT = 0.1
 
 
-def _words(sides: Sequence[Side], over_seeds: bool) -> tuple[str, ...]:
-    """How the interval was found, for a reader who knows what a standard deviation is."""
+def _how(sides: Sequence[Side], over_seeds: bool) -> tuple[How, ...]:
     if over_seeds:
-        return (
-            "Where each network has several runs, the interval is Welch's t interval over seeds: how far the number "
-            "would move if the networks were trained again.",
-        )
+        what = "the interval is Welch's t interval over seeds: how far the number would move if they were trained again"
+        return (How("Where each network has three runs or more", what),)
     counted = [side for side in sides if math.sqrt(side.counting) >= SLIGHT]
     images = [
-        f"Where one has a single run, the interval allows for the choice of the {side.images:,} images that its error "
-        "was counted on, by the binomial formula."
+        f"the interval allows for the choice of the {side.images:,} images that its error was counted on, by the "
+        "binomial formula"
         for side in counted[:1]
     ]
-    return (*images, *dict.fromkeys(_seed_words(side) for side in sides))
+    return tuple(How("Where one has fewer than three runs", what) for what in (*images, *map(_seed, sides)))
 
 
-def _seed_words(side: Side) -> str:
+def _seed(side: Side) -> str:
     unit = "" if side.images is None else " points"
     amounts = [f"{side.spread.points:.2g}{unit}"] if side.spread.points else []
     amounts += [f"{100 * side.spread.relative:.2g} % of the value"] if side.spread.relative else []
     most = f"{' or '.join(amounts) or '0'}{', whichever is more' if len(amounts) > 1 else ''}"
-    seed = f"the seed is taken to move {side.spread.of} by a standard deviation of {most} ({side.spread.known})"
-    return f"Where one has a single run, {seed}."
+    return f"the seed is taken to move {side.spread.of} by a standard deviation of {most} ({side.spread.known})"

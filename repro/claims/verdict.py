@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from repro.claims.statistics import Estimate
+from repro.claims.statistics import Estimate, How, in_words
 from repro.records import write_json
 
 Word = Literal["holds", "contradicted", "too close to call", "not run"]
@@ -26,7 +26,7 @@ class Link:
         effect: the difference, positive in the direction of the claim; None where there is no number.
         interval: its 95 % interval.
         runs: folders of the runs behind it, below the source's results folder.
-        how: how the interval was found, in sentences.
+        how: how the interval was found (`repro.claims.statistics.in_words`).
     """
 
     statement: str
@@ -35,7 +35,7 @@ class Link:
     effect: float | None = None
     interval: tuple[float, float] | None = None
     runs: tuple[str, ...] = ()
-    how: tuple[str, ...] = ()
+    how: tuple[How, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,9 @@ def contradicted(verdicts: Iterable[Verdict]) -> bool:
 
 
 def to_dict(verdict: Verdict) -> dict[str, Any]:
-    """As JSON types."""
-    return asdict(verdict)
+    """As JSON types; how intervals were found in sentences."""
+    links = [{**asdict(link), "how": [in_words([how]) for how in link.how]} for link in verdict.links]
+    return {**asdict(verdict), "links": links}
 
 
 def write(path: Path, verdicts: Iterable[Verdict]) -> None:

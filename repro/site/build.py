@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from repro import claims
 from repro.claims import Verdict
+from repro.claims.statistics import in_words
 from repro.figures.chart import Chart
 from repro.figures.groups import ENDED, Group, narrow, sources
 from repro.site import markdown, svg
@@ -66,7 +67,7 @@ class JudgedView:
     @property
     def how(self) -> str:
         """How the intervals were found."""
-        return " ".join(dict.fromkeys(sentence for link in self.verdict.links for sentence in link.how))
+        return in_words(how for link in self.verdict.links for how in link.how)
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,17 @@ def test_two_runs_of_a_network_are_taken_together_with_others_of_its_kind(tmp_pa
     assert "plain nets by a standard deviation of 1.8 points" in judged(tmp_path)["H2"].evidence
 
 
+def test_a_second_seed_does_not_take_back_what_the_first_showed(tmp_path):
+    runs(test={"plain-20": 9.7, "plain-56": 13.3})(tmp_path)
+    runs(test={"plain-32": 10.0}, seeds=(-0.5, 0.0, 0.5))(tmp_path)
+    assert judged(tmp_path)["H2"].verdict == "holds"
+    runs(test={"plain-56": 13.3}, seeds=(0.0, 1.5))(tmp_path)
+    runs(test={"plain-20": 9.7}, seeds=(0.0, 0.0))(tmp_path)
+    after = judged(tmp_path)["H2"]
+    assert after.n == 4
+    assert after.verdict == "holds"
+
+
 def test_a_source_with_too_few_runs_takes_the_spread_from_the_reference_and_from_no_other(tmp_path):
     few, several = runs(test=BOTH), runs(test=BOTH, seeds=(-2.0, 0.0, 2.0))
 

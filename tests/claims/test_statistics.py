@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from repro.claims.statistics import Fixed, Side, Spread, difference, pooled
+from repro.claims.statistics import Fixed, How, Side, Spread, difference, in_words, pooled
 
 NONE = Spread(0.0, 0.0)
-values = st.lists(st.floats(0.5, 99.5), min_size=2, max_size=6)
+values = st.lists(st.floats(0.5, 99.5), min_size=3, max_size=6)
 
 
 def side(*numbers: float, spread: Spread = NONE, images: int | None = None) -> Side:
@@ -20,7 +20,7 @@ def side(*numbers: float, spread: Spread = NONE, images: int | None = None) -> S
 
 
 @given(values, values)
-def test_with_several_seeds_it_is_welch_s_interval(a, b):
+def test_with_three_seeds_or_more_it_is_welch_s_interval(a, b):
     if np.ptp(a) < 1e-3 or np.ptp(b) < 1e-3:
         return
     theirs = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
@@ -66,10 +66,19 @@ def test_several_runs_against_one_are_surer_than_one():
     assert ours.high - ours.effect == pytest.approx(1.96 * 0.3 * math.sqrt(1 / 3 + 1), rel=1e-3)
 
 
+def test_a_second_run_makes_surer_and_not_less_sure():
+    """Welch's interval of two runs against two is three times as wide as the spread of many like runs allows."""
+    spread = Spread(0.3, 0.0)
+    ours = difference(side(10.0, 10.5, spread=spread), side(9.0, 9.5, spread=spread))
+    assert ours.high - ours.effect == pytest.approx(1.96 * 0.3 * math.sqrt(1 / 2 + 1 / 2), rel=1e-3)
+    one = difference(side(10.0, spread=spread), side(9.0, spread=spread))
+    assert ours.high - ours.low < one.high - one.low
+
+
 def test_equal_seeds_are_not_certainty_where_errors_are_whole_images():
-    ours = difference(side(2.0, 2.0, images=360), side(2.1, 2.1, images=360))
+    ours = difference(side(2.0, 2.0, 2.0, images=360), side(2.1, 2.1, 2.1, images=360))
     assert ours.low < 0 < ours.high
-    assert difference(side(9.0, 9.0, images=360), side(2.1, 2.1, images=360)).low > 0
+    assert difference(side(9.0, 9.0, 9.0, images=360), side(2.1, 2.1, 2.1, images=360)).low > 0
 
 
 def test_pooled_spread_weights_groups_by_their_degrees_of_freedom():
@@ -136,7 +145,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 @pytest.mark.parametrize(
     ("one", "words"),
     [
-        (side(9.0, 9.1), "Welch's t interval over seeds"),
+        (side(9.0, 9.1, 9.2), "three runs or more, .*Welch's t interval over seeds"),
         (side(9.0, spread=Spread(0.3, 0.05), images=10_000), "10,000 images .* binomial"),
         (side(9.0, spread=Spread(0.3, 0.05)), "networks by a standard deviation of 0.3 or 5 % .*\\(assumed\\)"),
         (
@@ -146,4 +155,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     ],
 )
 def test_how_it_was_found_is_said_in_words(one, words):
-    assert re.search(words, " ".join(difference(one, one).how))
+    assert re.search(words, in_words(difference(one, one).how))
+
+
+def test_words_of_like_comparisons_are_said_once():
+    found = in_words([How("Here", "a"), How("There", "b"), How("Here", "c"), How("Here", "a")])
+    assert found == "Here, a; c. There, b."
