@@ -156,7 +156,7 @@ def alike(
     verdict: Word = "holds" if inside else "contradicted" if outside else "too close to call"
     text = (
         f"The {WORDS[measure]} of {network} is {number(changed_side, measure)} with {variants[1]} and "
-        f"{number(usual, measure)} without: {points(estimate, measure, 'more', 'less')}; "
+        f"{number(usual, measure)} as usual: {points(estimate, measure, 'more', 'less')}; "
         f"alike means within {margin:g}."
     )
     link = measured(statement, verdict, text, estimate, [run for runs in sides for run in runs])

@@ -38,7 +38,10 @@ class Judgement:
 def chain(links: Iterable[Link]) -> Judgement:
     """All links must hold."""
     links = tuple(links)
-    return Judgement(links, together(links))
+    verdict = together(links)
+    effects = [link.effect for link in links if link.effect is not None]
+    astray = verdict == "too close to call" and len(effects) > 1 and max(effects) < 0
+    return Judgement(links, verdict, "Each difference points the other way, none beyond chance." if astray else "")
 
 
 def h1(evidence: Evidence) -> Judgement:
@@ -62,7 +65,8 @@ def _course(evidence: Evidence, more: str, less: str) -> Link:
         start, since = max(known), f"from iteration {max(known):,}, when both are below {limit:g} %,"
     elif known:
         start = known[0]
-        since = f"from iteration {start:,}, when the first is below {limit:g} % (the other never is),"
+        one, other = (less, more) if pd.isna(first[more]) else (more, less)
+        since = f"from iteration {start:,}, when {one} is below {limit:g} % ({other} never is),"
     else:
         start = both.index.max() // 2
         since = f"over the second half (neither is ever below {limit:g} %)"
@@ -212,13 +216,15 @@ def _signals(evidence: Evidence, network: str) -> list[Link]:
         return [absent(f"the signals of {network} do not vanish", [reason])]
     # A look at which all are 0 gives no number, and must not be passed over as if it were healthy.
     backward = float((looks["gradient_norm"].min() / looks["gradient_norm"].last()).min(skipna=False))
+    strongest = float((looks["gradient_norm"].max() / looks["gradient_norm"].last()).max(skipna=False))
     forward = float((looks["conv_variance"].min() / looks["conv_variance"].median()).min(skipna=False))
     when = f"in {len(looks)} looks at {len(folders)} run{'s' if len(folders) > 1 else ''}"
     return [
         Link(
             f"gradients of {network} do not vanish",
             _healthy(backward),
-            f"The weakest gradient of a layer of {network} is {backward:.2g} times its last layer's, {when}.",
+            f"The weakest gradient of a layer of {network} is {backward:.2g} times its last layer's, the strongest "
+            f"{f'{strongest:.2g}' if strongest < 10 else f'{strongest:,.0f}'} times, {when}.",
             runs=folders,
         ),
         Link(

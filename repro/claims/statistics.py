@@ -180,8 +180,8 @@ def _how(sides: Sequence[Side], over_seeds: bool) -> tuple[How, ...]:
         return (How("Where each network has three runs or more", what),)
     counted = [side for side in sides if math.sqrt(side.counting) >= SLIGHT]
     images = [
-        f"the interval allows for the choice of the {side.images:,} images that its error was counted on, by the "
-        "binomial formula"
+        f"the interval allows for the choice of the {side.images:,} images or crops that its error was counted on, by "
+        "the binomial formula"
         for side in counted[:1]
     ]
     return tuple(How("Where one has fewer than three runs", what) for what in (*images, *map(_seed, sides)))

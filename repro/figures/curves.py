@@ -59,7 +59,7 @@ class NetworkCurve:
 def network_curves(runs: pd.DataFrame, curves: pd.DataFrame, networks: Iterable[str]) -> list[NetworkCurve]:
     """The curves of some networks, in their order; networks without a curve are left out.
 
-    The mean is over the runs that ended; where none has, it is the one run that came farthest.
+    The mean is over the runs that ended; where none has, over those that came farthest.
 
     Args:
         runs, curves: as of `repro.records.Records`, of one source, data set and preset.
@@ -83,8 +83,8 @@ def network_curves(runs: pd.DataFrame, curves: pd.DataFrame, networks: Iterable[
         ended = [index for index, status in enumerate(mine["status"]) if status in ENDED]
         note = ""
         if not ended:
-            farthest = max(range(len(mine)), key=lambda index: int(mine["iteration"].iloc[index]))
-            ended, note = [farthest], _why_short(mine.iloc[farthest])
+            ended = [index for index, at in enumerate(mine["iteration"]) if at == mine["iteration"].max()]
+            note = _why_short(mine.iloc[ended[0]])
         found.append(
             NetworkCurve(
                 network=network,

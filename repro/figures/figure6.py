@@ -66,7 +66,7 @@ def chart(records: Records, top: float | None = None) -> Chart:
     said = (
         "Dashed lines are training errors, bold lines test errors.",
         *notes(runs, list(curves.values()), top, bool(panels[0].marks)),
-        *([f"That of the right panel ends at {own:.0f} %."] if own != top else []),
+        *([f"That of the right panel ends at {own:.0f} %."] if panels[-1].series and own != top else []),
     )
     return Chart("figure-6", TITLE, _finding(curves), tuple(panels), said)
 

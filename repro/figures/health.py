@@ -21,6 +21,7 @@ NOTES = (
     "mode; the axes are powers of ten.",
     "Plain nets are dashed, ResNets solid.",
 )
+OVER_SEEDS = "Where there are several seeds, a value is their geometric mean."
 _QUANTITIES = {"gradient_norm": "gradient norm", "conv_variance": "signal variance"}
 
 
@@ -45,7 +46,8 @@ def chart(records: Records, top: float | None = None) -> Chart:
         for moment in ("before the first iteration", "after the last"):
             rows = table[(table["quantity"] == quantity) & (table["moment"] == moment)]
             panels.append(_panel(rows, quantity, f"{said} {moment}"))
-    return Chart("signal-health", TITLE, _finding(table), tuple(panels), NOTES, stacked=True)
+    notes = (*NOTES, *([OVER_SEEDS] if len(table) and table["seeds"].max() > 1 else []))
+    return Chart("signal-health", TITLE, _finding(table), tuple(panels), notes, stacked=True)
 
 
 def powers(records: Records) -> pd.DataFrame:

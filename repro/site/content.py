@@ -145,7 +145,7 @@ def effect(verdict: Verdict) -> str:
     turns = deciding(verdict.links, verdict.verdict)
     if turns is None or turns.effect is None or turns.interval is None:
         return ""
-    unit = {"percentage points": " points"}.get(verdict.unit, f" ({verdict.unit})" if verdict.unit else "")
+    unit = " points" if verdict.unit == "percentage points" else ""
     low, high = turns.interval
     numbers = f"{turns.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}".replace("-", "−")
     alone = sum(link.interval is not None for link in verdict.links) == 1

@@ -17,9 +17,10 @@ def render(report: Report) -> str:
     """The whole report as one page of Markdown."""
     parts = [
         "# Deep Residual Learning, rerun",
-        "Every figure and table of He, Zhang, Ren and Sun's *Deep Residual Learning for Image Recognition* "
-        f"(arXiv:1512.03385), beside what {len(report.runs)} training runs of this project found, and each of its "
-        "claims judged by them. As a page with curves that can be read and switched: [index.html](index.html).",
+        "Every table of He, Zhang, Ren and Sun's *Deep Residual Learning for Image Recognition* (arXiv:1512.03385) and "
+        f"every figure of its results, beside what {len(report.runs)} training runs of this project found. Each of its "
+        "claims is judged, or what that would take is said. As a page with curves that can be read and switched: "
+        "[index.html](index.html).",
         "## In short",
     ]
     for group in report.groups:
@@ -62,7 +63,7 @@ def _exhibit(exhibit: Exhibit) -> list[str]:
     if exhibit.command and not exhibit.blocks and not exhibit.missing:
         parts.append(f"Not run yet. To fill it: {code(exhibit.command)}")
     for table in exhibit.tables:
-        parts += [f"**{escaped(table.table.title)}**", *_table(table)]
+        parts += _table(table)
     return parts
 
 
@@ -92,7 +93,7 @@ def _picture(picture: Picture) -> list[str]:
 
 
 def _table(table: Tabled) -> list[str]:
-    return [markdown(table.table), _files(table.files)]
+    return [f"**{escaped(table.table.title)}**", markdown(table.table), _files(table.files)]
 
 
 def _claim(claim: ClaimView) -> list[str]:

@@ -18,8 +18,7 @@ DATA = {
     "digits": "8×8 digits",
 }
 _DATA_SAID = {
-    "cifar10-jpeg": "CIFAR-10 from JPEG copies of its images, not its original pixels: errors of every network are "
-    "higher than on these",
+    "cifar10-jpeg": "CIFAR-10 from JPEG copies of its images, not its original pixels",
     "digits": "8×8 grey scans of handwritten digits (scikit-learn), crops of 1 padded pixel and no flips, in place of "
     "CIFAR-10: a small demonstration",
 }

@@ -49,7 +49,9 @@ def table(records: Records, group: Group) -> Table:
         columns += [f"{said}: paper", *every] if len(every) else [f"{said}: paper"]
     early = [f"{source}, {shown(name)}: {c.note}." for source, cs in every.items() for name, c in cs.items() if c.note]
     notes = [
-        "Percent. Paper: read from its Figure 6 to about 0.1. Ours: where the drawn curves end, the mean over seeds.",
+        "Percent. Paper: read from its Figure 6 to about 0.1; bounds are from its text and captions, that of plain-110 "
+        "without saying of which error. Ours: the last drawn point, the mean over seeds. Claims and the table of runs "
+        "take the training error over a whole evaluation interval, which is longer.",
         *(["The paper's are of other images or another schedule: not comparable."] if not group.comparable else []),
         *(["… the curve ends early. " + " ".join(early)] if early else []),
     ]

@@ -10,7 +10,8 @@ import pandas as pd
 from repro.tables.table import Cell, Link, Table
 
 COLUMNS = (
-    "run", "data", "preset", "source", "status", "iterations", "training (%)", "test (%)", "clean (%)", "time",
+    "run", "data", "preset", "source", "status", "iterations", "training (%)", "test (%)", "clean (%)", "precision",
+    "time",
 )  # fmt: skip
 
 
@@ -30,6 +31,7 @@ def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
                 f"{run['iteration']:,}"
                 + ("" if run["iteration"] == run["iterations"] else f" of {run['iterations']:,}"),
                 *(percent(run[key]) for key in ("train_error", "test_error", "clean_train_error")),
+                str(run["precision"]),
                 duration(run["seconds"]),
             )
         )
@@ -39,7 +41,7 @@ def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
         frame=runs.drop(columns="record"),
         columns=COLUMNS,
         rows=tuple(rows),
-        numeric=frozenset(range(5, 10)),
+        numeric=frozenset({5, 6, 7, 8, 10}),
         notes=(
             "Training error: mean over the last evaluation interval, in training mode on augmented "
             "crops. Clean: of the final network in evaluation mode on the training images as they are. "

@@ -213,11 +213,12 @@ def _tidy(row: Row, source: str, ours: Ours, group: Group) -> dict[str, object]:
 
 def _notes(runs: pd.DataFrame, group: Group) -> list[str]:
     said = [
-        f"Paper: best of {RUNS} runs (mean ± standard deviation) for 110 layers, and compared with by the mean; of "
-        "how many for the others it does not say. † Read from its Figure 6 to about 0.1: it prints no error of a "
-        "plain net on CIFAR-10.",
-        "Others: lowest and highest of (how many) public reproductions, which have deviations of their own.",
-        "Ours: the final iterate, never the best on the test set; mean ± standard deviation over n seeds.",
+        f"Paper: for 110 layers the best of {RUNS} runs (mean ± standard deviation), of which ours is compared with "
+        "the mean; of how many runs the others are it does not say. † Read from its Figure 6 to about 0.1: it prints "
+        "no error of a plain net on CIFAR-10. Of plain-110 the caption says this much, and not of which error.",
+        "Others: lowest and highest (how many) of values by public reproductions, which have deviations of their own.",
+        "Ours: the final iterate, never the best on the test set; mean ± standard deviation over n seeds. Where there "
+        "are several of 110 layers, the seed with the least test error comes first, as in the paper.",
     ]
     if group.comparable:
         said.append(

@@ -130,8 +130,8 @@ def settings(
         name="settings",
         title=f"What a setting moves: test error (%), {group.data}, preset {group.preset}",
         frame=pd.DataFrame(tidy),
-        columns=("network", "what departs", "source", "with it", "without", "difference", "verdict", "runs"),
+        columns=("network", "what departs", "source", "changed", "usual", "difference", "verdict", "runs"),
         rows=tuple(rows),
         numeric=frozenset({3, 4, 5}),
-        notes=("In brackets after a difference: its 95 % interval.",),
+        notes=("In brackets after a difference: its 95 % interval. One in twenty of such misses the truth by chance.",),
     )

@@ -139,7 +139,10 @@ def test_a_net_that_never_comes_on_the_plot_is_counted_from_where_the_other_does
     redraw(shallow, lambda at, _: 50.0 if at < 9_000 else 2.0)
     found = judged(tmp_path)["H1"]
     assert found.verdict == "holds"
-    assert "56 of 56 logged points (100 %) from iteration 9,000, when the first is below 20 %" in found.evidence
+    assert (
+        "56 of 56 logged points (100 %) from iteration 9,000, when plain-20 is below 20 % (plain-56 never"
+        in found.evidence
+    )
 
 
 def test_a_curve_of_few_points_shows_no_course(tmp_path):
@@ -176,8 +179,32 @@ def test_the_weakest_layer_of_all_runs_and_looks_is_what_counts(tmp_path):
     plant(tmp_path, "plain-56", preset="paper", seed=2, status="stopped", coarse=10, health=(1e-9, 1e-9))
     found = judged(tmp_path)["H14"]
     assert found.verdict == "holds" and found.n == 3
-    assert "a layer of plain-56 is 0.05 times its last layer's, in 6 looks at 2 runs" in found.evidence
+    assert (
+        "a layer of plain-56 is 0.05 times its last layer's, the strongest 1 times, in 6 looks at 2 runs"
+        in found.evidence
+    )
     assert "output in plain-56 is 0.1 times the median layer's" in found.evidence
+
+
+def test_a_gradient_that_explodes_is_said_but_not_judged(tmp_path):
+    # The second layer's gradient at one of the looks; all others are 1.
+    plant(tmp_path, "plain-20", preset="paper", coarse=10, health=(2.34, 1.0))
+    plant(tmp_path, "plain-56", preset="paper", coarse=10, health=(1_510.0, 1.0))
+    found = judged(tmp_path)["H14"]
+    assert found.verdict == "holds"
+    assert "plain-20 is 1 times its last layer's, the strongest 2.3 times" in found.evidence
+    assert "plain-56 is 1 times its last layer's, the strongest 1,510 times" in found.evidence
+
+
+def test_differences_that_all_point_the_other_way_are_pointed_out(tmp_path):
+    errors = {"resnet-20": 7.0, "resnet-32": 7.1, "resnet-44": 7.2, "resnet-56": 7.2, "resnet-110": 7.3}
+    for network, error in errors.items():
+        plant(tmp_path, network, preset="paper", test_end=error, coarse=80)
+    found = judged(tmp_path)["H5"]
+    assert found.verdict == "too close to call"
+    assert found.evidence.startswith("Each difference points the other way")
+    plant(tmp_path, "resnet-20", preset="paper", test_end=7.2, coarse=80)
+    assert "points the other way" not in judged(tmp_path)["H5"].evidence
 
 
 def test_gradients_that_are_all_zero_are_not_healthy(tmp_path):

@@ -102,6 +102,17 @@ def test_incomplete_runs_are_drawn_and_marked(tmp_path: Path) -> None:
     assert "Not all runs are complete" in chart.finding
 
 
+def test_of_runs_of_which_none_ended_those_that_came_farthest_are_drawn(tmp_path: Path) -> None:
+    for seed, (end, iteration) in enumerate([(10, 6000), (90, 3000), (30, 6000)]):
+        plant(tmp_path, "plain-20", seed=seed, train_end=end, test_end=end, status="stopped", iteration=iteration)
+    records = collect([Source("ours", tmp_path)])
+    (mean,) = [line for line in figure1.chart(records).panels[1].series if line.width == "bold"]
+    last = records.curves[(records.curves["iteration"] == 6000)]["test_error"]
+    assert len(last) == 2 and last.iloc[0] != last.iloc[1]
+    assert (mean.x[-1], mean.y[-1]) == (6000, pytest.approx(last.mean()))
+    assert "mean of 2 seeds" in mean.of
+
+
 def test_an_incomplete_seed_does_not_enter_the_mean(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", seed=0, train_end=10, test_end=12)
     plant(tmp_path, "plain-20", seed=1, train_end=50, test_end=60, status="stopped", iteration=6000)

@@ -107,9 +107,9 @@ def test_what_a_setting_moves(tmp_path: Path) -> None:
     table = made()
     assert table is not None
     moved, lost = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
-    assert (moved["with it"], moved["without"], moved["verdict"]) == ("30.00 (n = 1)", "17.00 (n = 1)", "higher")
+    assert (moved["changed"], moved["usual"], moved["verdict"]) == ("30.00 (n = 1)", "17.00 (n = 1)", "higher")
     assert str(moved["difference"]).startswith("+13.00 (+")
-    assert (lost["with it"], lost["verdict"]) == ("", "diverged")
+    assert (lost["changed"], lost["verdict"]) == ("", "diverged")
     assert isinstance(moved["runs"], tuple)
     assert "optimiser.nesterov=true seed 0" in moved["runs"][0].name
 
@@ -120,7 +120,7 @@ def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
     table = runs.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
     done, stopped = table.rows
     assert done[0] == (Link("resnet-20, seed 0", "0.html"),)
-    assert done[1:] == ("cifar10", "short", "ours", "complete", "8,000", "15.00", "17.00", "12.00", "0:13:20")
+    assert done[1:] == ("cifar10", "short", "ours", "complete", "8,000", "15.00", "17.00", "12.00", "bf16", "0:13:20")
     assert stopped[4:9] == ("stopped", "3,000 of 8,000", "", "", "")
     assert "record" not in table.frame
 
