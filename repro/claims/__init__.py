@@ -1,8 +1,9 @@
 """The claims of the paper, H1 to H25, and what some runs say of each.
 
 `judge` looks at one source, data set and preset at a time: no verdict is across them. Only complete runs without
-variant speak for a network, but where a claim names a variant; of two runs that differ in more than network and seed
-none is compared with the other. What a run that diverged says is in `repro.claims.compare.above`.
+variant speak for a network, but where a claim names a variant; runs that differ in a setting, beside network and seed,
+or in their images are not compared with each other. Precision and machine are no settings: the report names them. What
+a run that diverged says is in `repro.claims.compare.above`.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def against(
         network: of which network.
         limit: the given number, its name such as "FitNet's".
         claim: on which side of it.
-        assumed: spread over seeds instead of the usual, where fewer than three runs are there.
+        assumed: spread over seeds instead of the usual assumption.
 
     A network of which all runs diverged reached no low error, which contradicts the claim of one; it has no end point
     that a claim of a high error could rest on.
@@ -120,9 +120,7 @@ def against(
         return Link(statement, word, text, runs=tuple(run["folder"] for run in lost))
     if not runs:
         return absent(statement, [evidence.absence(network)])
-    side = evidence.side(runs, measure)
-    if assumed:
-        side = replace(side, spread=assumed)
+    side = evidence.side(runs, measure, assumed)
     estimate = difference(limit, side) if claim == "below" else difference(side, limit)
     words = ("below", "above") if claim == "below" else ("above", "below")
     text = (
@@ -183,7 +181,9 @@ def number(side: Side | Fixed, measure: Measure) -> str:
 
 
 def points(estimate: Estimate, measure: Measure, more: str, less: str, than: str = "") -> str:
-    """An effect in words, with its interval."""
+    """An effect in words, with its interval, both positive in the direction of the word."""
     unit = "" if measure == "response" else " points"
-    word = more if estimate.effect >= 0 else less
-    return f"{abs(estimate.effect):.2f}{unit} {word}{than} (95 % interval {estimate.low:+.2f} to {estimate.high:+.2f})"
+    word, low, high = (more, estimate.low, estimate.high)
+    if estimate.effect < 0:
+        word, low, high = (less, -estimate.high, -estimate.low)
+    return f"{abs(estimate.effect):.2f}{unit} {word}{than} (95 % interval {low:+.2f} to {high:+.2f})"

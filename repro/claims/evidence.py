@@ -11,23 +11,29 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from repro.claims.statistics import ENOUGH, Side, Spread, pooled
+from repro.claims.statistics import Side, Spread, moderated
 from repro.records import Records
 from repro.spec import Run
 
 Measure = Literal["train_error", "test_error", "response"]
 WORDS = {"train_error": "training error", "test_error": "test error", "response": "mean response"}
 
-#: Standard deviation over seeds where nothing measures it: 0.3 points, or a twentieth of the error where that is more.
-#: The paper's five runs of ResNet-110 have 0.16 at an error of 6.61 (Table 6), reproductions by others 0.2 to 0.3;
-#: where errors are larger, seeds move them further. For responses no spread was ever published; the same twentieth.
-ASSUMED = {"train_error": Spread(0.3, 0.05), "test_error": Spread(0.3, 0.05), "response": Spread(0.0, 0.05)}
+#: So many degrees of freedom is an assumed spread worth: as many as five runs. Then the truth may be half as much again
+#: before intervals of one run on each side hold it less than nine times in ten.
+BELIEF = 4
+#: Standard deviation over seeds before there are runs that show it: 0.3 points, or a twentieth of the error where that
+#: is more. The paper's five runs of ResNet-110 have 0.16 at an error of 6.61 (Table 6), reproductions by others 0.2 to
+#: 0.3; where errors are larger, seeds move them further. For responses none was ever published; the same twentieth.
+ASSUMED = {
+    "train_error": Spread(0.3, 0.05, BELIEF),
+    "test_error": Spread(0.3, 0.05, BELIEF),
+    "response": Spread(0.0, 0.05, BELIEF),
+}
 #: How many times that is assumed away from the paper's own setting, of which alone it is known.
 ELSEWHERE = 2.0
 PAPER_SETTING = ("cifar10", "paper")
-#: The source whose runs tell how far the seed moves those of another that has too few to tell it itself.
+#: The source whose runs also tell how far the seed moves a network of another source.
 REFERENCE = "reference"
-KINDS = {"plain": "plain nets", "resnet": "residual nets"}
 
 
 @dataclass(frozen=True)
@@ -104,32 +110,38 @@ class Evidence:
         others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         return f"no complete run of {name}" + (f" ({others})" if others else "")
 
-    def side(self, runs: Sequence[Ended], measure: Measure) -> Side:
-        """Runs of one network as a side of a comparison, with their spread."""
+    def side(self, runs: Sequence[Ended], measure: Measure, assumed: Spread | None = None) -> Side:
+        """Runs of one network as a side of a comparison, with the spread that seeds give it.
+
+        Args:
+            runs: of one variant.
+            measure: which number.
+            assumed: spread instead of the usual assumption.
+        """
         first = runs[0]
         return Side(
             name=first.network,
             values=tuple(run.value(measure) for run in runs),
-            spread=self._spread(first.network, first.kind, measure, first.variant),
+            spread=self._spread(first, measure, assumed or self._assumed(measure)),
             images=first.images(measure),
         )
 
-    def _spread(self, network: str, kind: str, measure: Measure, variant: str) -> Spread:
-        """As measured, of this variant before the usual runs, of this network (if enough) before those of its kind, and
-        in this source before the reference; else assumed.
-        """
-        for near in (variant, ""):
-            here, reference = (_by_network(runs, kind, measure, near) for runs in (self._ended, self._reference))
-            for groups, whose in ((here, "here"), (reference, "of the reference")):
-                own = groups.get(network, [])
-                if len(own) >= ENOUGH and (found := pooled([own])):
-                    return replace(found, of=network, known=f"as its {len(own)} runs {whose} show")
-            for groups, whose in ((here, "run here"), (reference, "of the reference")):
-                if found := pooled(groups.values()):
-                    return replace(found, of=KINDS[kind], known=f"as those {whose} with several seeds show")
-        assumed = ASSUMED[measure]
+    def _assumed(self, measure: Measure) -> Spread:
         times = 1.0 if (self.data, self.preset) == PAPER_SETTING else ELSEWHERE
-        return Spread(times * assumed.points, times * assumed.relative, of=KINDS[kind])
+        usual = ASSUMED[measure]
+        return Spread(times * usual.points, times * usual.relative, usual.df)
+
+    def _spread(self, run: Ended, measure: Measure, assumed: Spread) -> Spread:
+        """As assumed, moderated by what runs of this network show, as usual or in this variant, here or in the
+        reference.
+        """
+        here, reference = (_repeated(runs, run, measure) for runs in (self._ended, self._reference))
+        counts = [(sum(map(len, groups)), where) for groups, where in ((here, "here"), (reference, "of the reference"))]
+        shown = " and ".join(f"{count} {where}" for count, where in counts if count)
+        if not shown:
+            return assumed
+        known = f"assumed with the weight of {assumed.df + 1:.0f} runs, and scaled to what runs of it show, {shown}"
+        return replace(moderated(assumed, [*here, *reference]), of=run.network, known=known)
 
     def _of_network(self, network: str, variant: str) -> list[dict[Any, Any]]:
         return [row for row in self._all if (row["network"], row["variant"]) == (network, variant)]
@@ -150,12 +162,13 @@ def _complete(records: Records, rows: Iterable[Mapping[Any, Any]]) -> list[Ended
     return [_ended(row, means.get((row["source"], row["folder"]), math.nan)) for row in complete]
 
 
-def _by_network(runs: Iterable[Ended], kind: str, measure: Measure, variant: str) -> dict[str, list[float]]:
-    groups: dict[str, list[float]] = {}
+def _repeated(runs: Iterable[Ended], of: Ended, measure: Measure) -> list[list[float]]:
+    """What runs of a network gave that differ in their seed alone, by protocol: as usual, and in its variant."""
+    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
     for run in runs:
-        if (run.kind, run.variant) == (kind, variant) and math.isfinite(run.value(measure)):
-            groups.setdefault(run.network, []).append(run.value(measure))
-    return groups
+        if run.network == of.network and run.variant in ("", of.variant) and math.isfinite(run.value(measure)):
+            groups.setdefault((run.variant, tuple(sorted(run.protocol.items()))), []).append(run.value(measure))
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _ended(row: Mapping[Any, Any], response: float) -> Ended:

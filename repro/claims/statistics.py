@@ -4,9 +4,10 @@ Two things move a measured error. The seed: the same network, begun and fed in a
 test error, the images: another test set of the same size would give another number. With three seeds or more on both
 sides the first is measured: Welch's t interval over seeds says how far the difference would move if both were trained
 again and tested on the same images. With fewer on a side, too little there tells luck from effect; both sources are
-then put in, the images by the binomial formula, the seed by what runs of like networks show or, if there are none, by
-an assumption. Two runs count as too few, because Welch's interval of two is so wide that a second run would take back
-what a first one showed.
+then put in, the images by the binomial formula, the seed by an assumption that counts as much as a few runs would and
+gives way to what runs of the same network show (`moderated`). Two runs alone are too few: Welch's interval of two is so
+wide that a second run would take back what a first one showed, or, where they happen to agree, so narrow that nothing
+is left to chance. Nor do other networks tell: seeds move a deep plain net many times as far as a shallow one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Spread:
     Attributes:
         points: in the unit of what is measured.
         relative: as a fraction of the mean.
-        df: degrees of freedom behind it; infinite where it is assumed.
+        df: degrees of freedom that it is worth.
         of: what it is the spread of, in words.
         known: how it is known, in words.
     """
@@ -48,19 +49,25 @@ class Spread:
         return max(self.points, self.relative * abs(mean))
 
 
-def pooled(groups: Iterable[Sequence[float]]) -> Spread | None:
-    """The common spread of groups of runs that differ in their seed alone; None where no group has two.
+def moderated(assumed: Spread, groups: Iterable[Sequence[float]]) -> Spread:
+    """An assumed spread, scaled to what runs show that differ in their seed alone.
 
-    The relative spread is the root of the summed variances over the summed squares of the means, so that a group whose
-    mean is near zero cannot blow it up.
+    Each group of runs has a variance in units of the assumed one at its mean. The mean of these, weighted by degrees of
+    freedom, with the assumption's own 1 among them, is the square of the scale. (Moderated variances as in Smyth 2004,
+    doi:10.2202/1544-6115.1027.)
+
+    Args:
+        assumed: its `df` says with how much weight.
+        groups: results of runs; those of a single run say nothing.
     """
-    groups = [group for group in groups if len(group) > 1]
-    df = sum(len(group) - 1 for group in groups)
-    if not df:
-        return None
-    squares = math.fsum((len(group) - 1) * variance(group) for group in groups)
-    means = math.fsum((len(group) - 1) * fmean(group) ** 2 for group in groups)
-    return Spread(math.sqrt(squares / df), math.sqrt(squares / means) if means else 0.0, df)
+    total, df = assumed.df, assumed.df
+    for group in groups:
+        unit = assumed.std(fmean(group))
+        if len(group) > 1 and unit:
+            total += (len(group) - 1) * variance(group) / unit**2
+            df += len(group) - 1
+    scale = math.sqrt(total / df)
+    return Spread(scale * assumed.points, scale * assumed.relative, df)
 
 
 @dataclass(frozen=True)
@@ -162,12 +169,9 @@ def _seeds(side: Side) -> tuple[float, float]:
 
 
 def _few(sides: Sequence[Side]) -> list[tuple[float, float]]:
-    """Variances by their source; two sides that share one measured spread share its degrees of freedom."""
-    seeds: dict[Spread, float] = {}
-    for side in sides:
-        own = max(side.spread.std(side.mean) ** 2, side.rounding) / len(side.values)
-        seeds[side.spread] = seeds.get(side.spread, 0.0) + own
-    return [(v, spread.df) for spread, v in seeds.items()] + [(side.counting, math.inf) for side in sides]
+    """Variances by their source. Spreads rest on one assumption: together they are worth no more than the lesser."""
+    seeds = math.fsum(max(side.spread.std(side.mean) ** 2, side.rounding) / len(side.values) for side in sides)
+    return [(seeds, min(side.spread.df for side in sides)), *((side.counting, math.inf) for side in sides)]
 
 
 #: A standard error in points that is too small to be worth a sentence.

@@ -123,6 +123,9 @@ def address(run: pd.Series) -> str:
     return f"runs/{slug(run['source'], run['folder'])}.html"
 
 
+PROTOCOL = "the paper's protocol as read here"
+
+
 def protocol_of(runs: pd.DataFrame) -> tuple[Protocol, ...]:
     """The protocol of some runs, by source."""
     found = []
@@ -130,9 +133,8 @@ def protocol_of(runs: pd.DataFrame) -> tuple[Protocol, ...]:
         mine = runs[runs["source"] == source]
         deviations = tuple(protocol.common(mine))
         made = dict(protocol.made_with(mine))
-        differs = f"{len(deviations)} difference{'' if len(deviations) == 1 else 's'} from the paper's protocol"
         parts = [
-            differs if deviations else "the paper's protocol as read here",
+            f"{counted(len(deviations), 'difference')} from {PROTOCOL}" if deviations else PROTOCOL,
             made.get("precision"),
             made.get("device"),
         ]

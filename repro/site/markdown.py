@@ -75,7 +75,7 @@ def _block(block: Block) -> list[str]:
     for table in block.tables:
         parts += _table(table)
     for item in block.protocols:
-        said = [f"Differs from the paper: {text}" for text in item.deviations]
+        said = [f"Differs from the paper as read here: {text}" for text in item.deviations]
         said += [f"{name}: {text}" for name, text in item.made_with]
         parts += [f"Protocol of **{escaped(item.source)}**:", _listed(said)]
     return parts

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from repro.claims.evidence import ASSUMED
-from repro.claims.statistics import Estimate, Fixed, Side, difference, pooled
+from repro.claims.statistics import Estimate, Fixed, Side, difference, moderated
 
 #: Test images of CIFAR-10.
 TEST_IMAGES = 10_000
@@ -35,7 +35,7 @@ class Printed:
 
 def against(values: tuple[float, ...], paper: Printed, images: int = TEST_IMAGES) -> Estimate:
     """Our test errors, percent, less the paper's, with a 95 % interval (`repro.claims.statistics`)."""
-    spread = pooled([values]) or ASSUMED["test_error"]
+    spread = moderated(ASSUMED["test_error"], [values])
     return difference(Side("ours", values, spread, images=images), paper.fixed)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from repro import names, paper
-from repro.claims.evidence import Evidence
+from repro.claims.evidence import Evidence, departures
 from repro.claims.statistics import difference
 from repro.figures.chart import shown
 from repro.figures.groups import Group, sources
@@ -92,11 +92,18 @@ def settings(
             evidence.runs(str(network), "test_error"),
         )
         apart, said = None, ", ".join(mine["status"].unique())
-        if changed and usual:
+        changes = [part.partition("=")[0] for part in str(variant).split(",")]
+        unlike = departures([*changed, *usual], changes)
+        lost = int((mine["status"] == "diverged").sum())
+        if changed and usual and unlike:
+            said = f"not comparable: they also differ in {', '.join(unlike)}"
+        elif changed and usual:
             apart = difference(evidence.side(changed, "test_error"), evidence.side(usual, "test_error"))
             said = {"agrees": "too close to call"}.get(compare.verdict(apart), compare.verdict(apart))
         elif changed:
             said = "nothing to compare with"
+        if changed and lost:
+            said += f"; {lost} diverged"
         ended = mine[mine["status"] == "complete"]
         rows.append(
             (

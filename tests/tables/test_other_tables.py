@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -110,8 +111,24 @@ def test_what_a_setting_moves(tmp_path: Path) -> None:
     assert (moved["changed"], moved["usual"], moved["verdict"]) == ("30.00 (n = 1)", "17.00 (n = 1)", "higher")
     assert str(moved["difference"]).startswith("+13.00 (+")
     assert (lost["changed"], lost["verdict"]) == ("", "diverged")
+    plant(tmp_path, "resnet-20", seed=1, settings={"optimiser.nesterov": True}, status="diverged")
+    again = made()
+    assert again is not None
+    assert dict(zip(again.columns, again.rows[0], strict=True))["verdict"] == "higher; 1 diverged"
     assert isinstance(moved["runs"], tuple)
     assert "optimiser.nesterov=true seed 0" in moved["runs"][0].name
+
+
+def test_a_setting_is_not_judged_by_runs_that_differ_in_another(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", test_end=17.0)
+    path = plant(tmp_path, "resnet-20", test_end=30.0, settings={"optimiser.nesterov": True}) / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["spec"]["schedule"]["lr"] = 0.3
+    path.write_text(json.dumps(record), encoding="utf-8")
+    table = variants.settings(found(tmp_path), SHORT, lambda run: "x.html", lambda run: "in words")
+    assert table is not None
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert row["verdict"] == "not comparable: they also differ in schedule.lr" and row["difference"] == ""
 
 
 def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
