@@ -186,7 +186,10 @@ def _group(evidence: Evidence, group: Group, verdicts: Sequence[Verdict]) -> Gro
     )
     summary = f"{counted(len(runs), 'run')} of {counted(runs['network'].nunique(), 'network')} ({said})."
     if not group.comparable:
-        summary += " Its errors are not comparable with the paper's numbers; orders and differences within it are."
+        summary += (
+            " Its errors and the sizes of their differences are not comparable with the paper's; "
+            "which net ends higher is."
+        )
     return GroupView(group, slug(group.data, group.preset), title_of(group), summary, headlines)
 
 
