@@ -44,6 +44,8 @@ def check(record: Any) -> Run:
     for key in ("data", "preset", "variant"):
         if not getattr(run, key).isprintable():
             raise UserError(f"spec.{key} is {shown(getattr(run, key))}: a text that can be shown is needed")
+    if record["status"] == "complete" and record["iteration"] != run.schedule.iterations:
+        raise UserError(f"status is 'complete', but iteration is {record['iteration']}, not {run.schedule.iterations}")
     return run
 
 

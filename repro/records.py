@@ -324,6 +324,10 @@ def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], dic
     rows = {}
     for table, (file, read) in _FILES.items():
         rows[table] = read(path / file) if (path / file).exists() else []
+    if rows["responses"] and len(rows["responses"]) != name.depth - 1:
+        # The mean over a part of the layers is not that over all.
+        layers = len(rows["responses"])
+        raise RecordError(f"{path / 'responses.csv'}: has {layers} layers, but {run.network} has {name.depth - 1}")
     numerics, final = record.get("numerics") or {}, record.get("final") or {}
     row = {
         "source": source,

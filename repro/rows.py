@@ -99,6 +99,8 @@ def read_responses(path: Path) -> list[tuple[int, str, float]]:
         try:
             layer, name, std = values
             found.append((_whole(layer), _name(name), _number(std)))
+            if found[-1][2] < 0:
+                raise ValueError(f"std is {std}")
         except ValueError as error:
             raise RecordError(f"{path}: line {number} is malformed: {error}") from error
     return found

@@ -300,6 +300,8 @@ def test_an_empty_curve_is_one_without_rows(tmp_path):
         ("health.csv", "iteration,layer\n", "line 1 is not the header"),
         ("health.csv", f"{','.join(HEALTH_COLUMNS)}\n0,1,conv1,1,2\n", "line 2 is malformed"),
         ("health.csv", b"\xff", "cannot be read as a table of signal health"),
+        ("responses.csv", "layer,name,std\n1,conv1,-1.0\n", "std is -1.0"),
+        ("responses.csv", "layer,name,std\n1,conv1,1.0\n", "has 1 layers, but resnet-20 has 19"),
         ("responses.csv", b"\xff", "cannot be read as a table of responses"),
         ("curve.csv", b"\xff", "cannot be read as a curve"),
         ("run.json", b"\xff", "cannot be read as a record"),
@@ -311,7 +313,7 @@ def test_an_empty_curve_is_one_without_rows(tmp_path):
         ("run.json", '{"a":' * 100_000, "cannot be read as a record"),
         ("run.json", '{"iteration": ' + "1" * 5000 + "}", "cannot be read as a record"),
     ],
-    ids=range(21),
+    ids=range(23),
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name(file, content, said, planted):
     (planted / file).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -332,6 +334,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(file, content, said, pl
         ("iteration", 1.0, "iteration is 1.0"),
         ("iteration", 10**30, "a whole number is needed"),
         ("iteration", None, "iteration is None"),
+        ("iteration", 599, "status is 'complete', but iteration is 599, not 600"),
         ("numerics", "bf16", "numerics is 'bf16': a table"),
         ("environment", [1], "environment is [1]: a table"),
         ("data", 5, "data is 5: a table"),
@@ -350,7 +353,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(file, content, said, pl
         ("spec", {"network": "plain-20", "schedul": {}}, "did you mean 'schedule"),
         ("spec", {"network": "plain-20", "seed": 10**400}, "seed is beyond"),
     ],
-    ids=range(26),
+    ids=range(27),
 )
 def test_what_is_wrong_with_a_record_is_said(key, value, said, planted):
     path = planted / "run.json"
