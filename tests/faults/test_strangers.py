@@ -90,7 +90,7 @@ def test_a_report_of_sixty_of_them(seed, good, tmp_path, capsys):
 def test_more_iterations_than_anyone_trains_need_no_more_memory_than_others(iterations, tmp_path):
     place = plant(tmp_path / "theirs", "plain-20", coarse=10)
     record = json.loads((place / "run.json").read_text())
-    record["spec"]["schedule"]["iterations"] = iterations
+    record["spec"]["schedule"]["iterations"] = record["iteration"] = iterations
     (place / "run.json").write_text(json.dumps(record))
     assert report.main(["--results", f"theirs={tmp_path / 'theirs'}", "--out", str(tmp_path / "out")]) == 0
     assert Path(tmp_path / "out" / "index.html").is_file()
