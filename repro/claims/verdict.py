@@ -51,7 +51,8 @@ class Verdict:
         caveats: what is known to make the verdict fragile; may be empty.
         verdict: holds, contradicted, too close to call, or not run.
         evidence: sentences with the numbers, and how the interval was found.
-        effect: the difference on which the verdict turns, in `unit`, positive in the direction of the claim.
+        effect: the difference on which the verdict turns, in `unit`, positive in the direction of the claim; where a
+            claim is that two numbers are alike, one less the other.
         interval: its 95 % interval (low, high), or None.
         unit: of effect and interval: "percentage points", "standard deviation", or "" where there is none.
         n: number of runs behind it.
