@@ -68,9 +68,9 @@ def good(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
-def test_a_report_of_sixty_of_them(seed, good, tmp_path, capsys):
+def test_a_report_of_a_hundred_of_them(seed, good, tmp_path, capsys):
     chance = random.Random(seed)
-    for number in range(60):
+    for number in range(100):
         source, folder = chance.choice(good), tmp_path / "theirs" / str(number)
         folder.mkdir(parents=True)
         record = json.loads((source / "run.json").read_text())
