@@ -46,6 +46,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def counted(number: int, noun: str) -> str:
+    """As '1 run' or '2 runs'."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def printable(text: str) -> str:
     """A text as one line without control characters, which could rewrite what a terminal shows."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -24,7 +24,7 @@ import pandas as pd
 
 from repro import names
 from repro.disk import leftovers, read_text, replacing, write_json, write_text
-from repro.errors import RecordError, UserError
+from repro.errors import RecordError, UserError, counted
 from repro.lock import Hold, hold
 from repro.record_check import FORMAT, STATUSES, check, check_for_resuming
 from repro.rows import (
@@ -326,8 +326,8 @@ def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], dic
         rows[table] = read(path / file) if (path / file).exists() else []
     if rows["responses"] and len(rows["responses"]) != name.depth - 1:
         # The mean over a part of the layers is not that over all.
-        layers = len(rows["responses"])
-        raise RecordError(f"{path / 'responses.csv'}: has {layers} layers, but {run.network} has {name.depth - 1}")
+        layers = counted(len(rows["responses"]), "layer")
+        raise RecordError(f"{path / 'responses.csv'}: has {layers}, but {run.network} has {name.depth - 1}")
     numerics, final = record.get("numerics") or {}, record.get("final") or {}
     row = {
         "source": source,

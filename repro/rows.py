@@ -98,9 +98,7 @@ def read_responses(path: Path) -> list[tuple[int, str, float]]:
     for number, values in _lines(path, read_text(path, "table of responses"), RESPONSE_COLUMNS):
         try:
             layer, name, std = values
-            found.append((_whole(layer), _name(name), _number(std)))
-            if found[-1][2] < 0:
-                raise ValueError(f"std is {std}")
+            found.append((_whole(layer), _name(name), _from_zero(std)))
         except ValueError as error:
             raise RecordError(f"{path}: line {number} is malformed: {error}") from error
     return found
@@ -162,6 +160,13 @@ def _number(text: str) -> float:
     except ValueError:
         pass
     raise ValueError(f"{shown(text)} is no number")
+
+
+def _from_zero(text: str) -> float:
+    value = _number(text)
+    if value < 0:
+        raise ValueError(f"{text} is below 0")
+    return value
 
 
 def _name(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from repro.claims.evidence import WORDS, Ended, Evidence, Measure, departures
+from repro.claims.evidence import WORDS, Ended, Evidence, Measure, changed, departures
 from repro.claims.statistics import Estimate, Fixed, Side, Spread, difference
 from repro.claims.verdict import Link, Word, by_interval
 
@@ -136,8 +136,8 @@ def alike(
 ) -> Link:
     """The claim that a network does the same in two variants: that the whole interval lies within a margin of 0."""
     sides = [evidence.runs(network, measure, variant) for variant in variants]
-    changed = [part.partition("=")[0] for variant in variants for part in variant.split(",")]
-    blocked = _incomparable(statement, measure, [run for runs in sides for run in runs], changed)
+    settings = [key for variant in variants for key in changed(variant)]
+    blocked = _incomparable(statement, measure, [run for runs in sides for run in runs], settings)
     if blocked:
         return blocked
     if not all(sides):

@@ -18,8 +18,8 @@ from repro.spec import Run
 Measure = Literal["train_error", "test_error", "response"]
 WORDS = {"train_error": "training error", "test_error": "test error", "response": "mean response"}
 
-#: So many degrees of freedom is an assumed spread worth: as many as five runs. Then the truth may be half as much again
-#: before intervals of one run on each side hold it less than nine times in ten.
+#: So many degrees of freedom is an assumed spread worth: as many as five runs. Then seeds may move networks two thirds
+#: further than assumed before intervals of one run on each side hold the truth less than nine times in ten.
 BELIEF = 4
 #: Standard deviation over seeds before there are runs that show it: 0.3 points, or a twentieth of the error where that
 #: is more. The paper's five runs of ResNet-110 have 0.16 at an error of 6.61 (Table 6), reproductions by others 0.2 to
@@ -52,7 +52,6 @@ class Ended:
 
     network: str
     variant: str
-    kind: str
     folder: str
     train_error: float
     test_error: float
@@ -178,7 +177,6 @@ def _ended(row: Mapping[Any, Any], response: float) -> Ended:
     return Ended(
         network=run.network,
         variant=run.variant,
-        kind=row["kind"],
         folder=row["folder"],
         train_error=row["train_error"],
         test_error=row["test_error"],
@@ -206,6 +204,11 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: json.dumps(value)}
         )
     return flat
+
+
+def changed(variant: str) -> list[str]:
+    """The settings, by dotted name, that a variant changes."""
+    return [part.partition("=")[0] for part in variant.split(",")]
 
 
 def departures(runs: Iterable[Ended], allowed: Iterable[str] = ()) -> list[str]:

@@ -12,6 +12,7 @@ from repro.claims.compare import above, absent, against, alike
 from repro.claims.evidence import ASSUMED, BELIEF, Evidence
 from repro.claims.statistics import Fixed, Spread
 from repro.claims.verdict import Link, Word, together
+from repro.errors import counted
 
 #: Share of the logged points in which an order must hold to be called lasting.
 LASTING = 0.95
@@ -129,15 +130,15 @@ def h5(evidence: Evidence) -> Judgement:
 def h6(evidence: Evidence) -> Judgement:
     """Training error of a plain net above that of the residual net of its depth."""
     links = {n: above(evidence, "train_error", f"plain-{n}", f"resnet-{n}") for n in (20, 32, 44, 56, 110)}
-    if links[110].verdict == "not run":
+    there = [n for n in links if _both_there(evidence, f"plain-{n}", f"resnet-{n}")]
+    if 110 not in there:
         # No study of the claim's own plans a plain net of 110 layers; where another has trained it, it counts.
         del links[110]
-    judged = [link for n, link in links.items() if _any_ended(evidence, f"plain-{n}", f"resnet-{n}")]
-    return Judgement(tuple(links.values()), together(judged) if judged else "not run")
+    return Judgement(tuple(links.values()), together([links[n] for n in there]) if there else "not run")
 
 
-def _any_ended(evidence: Evidence, *networks: str) -> bool:
-    """Whether there is something to compare, even if it turns out that it cannot be compared."""
+def _both_there(evidence: Evidence, *networks: str) -> bool:
+    """Whether both were run to an end, even if it turns out that they cannot be compared."""
     return all(evidence.runs(name, "train_error") or evidence.diverged(name, "train_error") for name in networks)
 
 
@@ -236,7 +237,7 @@ def _signals(evidence: Evidence, network: str) -> list[Link]:
     backward = float((looks["gradient_norm"].min() / looks["gradient_norm"].last()).min(skipna=False))
     strongest = float((looks["gradient_norm"].max() / looks["gradient_norm"].last()).max(skipna=False))
     forward = float((looks["conv_variance"].min() / looks["conv_variance"].median()).min(skipna=False))
-    when = f"in {_counted(len(looks), 'look')} at {_counted(len(folders), 'run')}"
+    when = f"in {counted(len(looks), 'look')} at {counted(len(folders), 'run')}"
     return [
         Link(
             f"gradients of {network} do not vanish",
@@ -252,10 +253,6 @@ def _signals(evidence: Evidence, network: str) -> list[Link]:
             runs=folders,
         ),
     ]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _healthy(ratio: float) -> Word:

@@ -83,7 +83,8 @@ def network_curves(runs: pd.DataFrame, curves: pd.DataFrame, networks: Iterable[
         ended = [index for index, status in enumerate(mine["status"]) if status in ENDED]
         note = ""
         if not ended:
-            ended = [index for index, at in enumerate(mine["iteration"]) if at == mine["iteration"].max()]
+            farthest = mine["iteration"].max()
+            ended = [index for index, at in enumerate(mine["iteration"]) if at == farthest]
             note = _why_short(mine.iloc[ended[0]])
         found.append(
             NetworkCurve(

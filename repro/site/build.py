@@ -14,10 +14,11 @@ from markupsafe import Markup
 from repro import claims
 from repro.claims import Verdict
 from repro.claims.statistics import in_words
+from repro.errors import counted
 from repro.figures.chart import Chart
 from repro.figures.groups import ENDED, Group, narrow, sources
 from repro.site import markdown, svg
-from repro.site.content import Part, Tabled, address, counted, effect, slug
+from repro.site.content import Part, Tabled, address, effect, slug
 from repro.site.exhibits import parts, tabled
 from repro.site.load import Evidence
 from repro.site.protocol import CHOICES, title_of

@@ -10,6 +10,7 @@ import pandas as pd
 
 from repro.claims import Verdict
 from repro.claims.verdict import deciding
+from repro.errors import counted
 from repro.figures.chart import Chart
 from repro.figures.groups import Group
 from repro.site import protocol
@@ -153,8 +154,3 @@ def effect(verdict: Verdict) -> str:
     alone = sum(link.interval is not None for link in verdict.links) == 1
     where = "" if alone else f"It turns on {turns.statement}: "
     return f"{where}{numbers}, {counted(len(turns.runs), 'run')}"
-
-
-def counted(number: int, noun: str) -> str:
-    """As '1 run' or '2 runs'."""
-    return f"{number} {noun}{'s' * (number != 1)}"

@@ -31,7 +31,7 @@ def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
                 f"{run['iteration']:,}"
                 + ("" if run["iteration"] == run["iterations"] else f" of {run['iterations']:,}"),
                 *(percent(run[key]) for key in ("train_error", "test_error", "clean_train_error")),
-                str(run["precision"]),
+                run["precision"] if isinstance(run["precision"], str) else "",  # None, or NaN, of foreign runs
                 duration(run["seconds"]),
             )
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from repro import names, paper
-from repro.claims.evidence import Evidence, departures
+from repro.claims.evidence import Evidence, changed, departures
 from repro.claims.statistics import difference
 from repro.figures.chart import shown
 from repro.figures.groups import Group, sources
@@ -87,22 +87,19 @@ def settings(
     of = {name: Evidence(records, source=name, data=group.data, preset=group.preset) for name in sources(records)}
     for (source, network, variant), mine in runs.groupby(["source", "network", "variant"]):
         evidence = of[str(source)]
-        changed, usual = (
-            evidence.runs(str(network), "test_error", str(variant)),
-            evidence.runs(str(network), "test_error"),
-        )
+        altered = evidence.runs(str(network), "test_error", str(variant))
+        usual = evidence.runs(str(network), "test_error")
         apart, said = None, ", ".join(mine["status"].unique())
-        changes = [part.partition("=")[0] for part in str(variant).split(",")]
-        unlike = departures([*changed, *usual], changes)
-        lost = int((mine["status"] == "diverged").sum())
-        if changed and usual and unlike:
+        unlike = departures([*altered, *usual], changed(str(variant)))
+        if altered and usual and unlike:
             said = f"not comparable: they also differ in {', '.join(unlike)}"
-        elif changed and usual:
-            apart = difference(evidence.side(changed, "test_error"), evidence.side(usual, "test_error"))
+        elif altered and usual:
+            apart = difference(evidence.side(altered, "test_error"), evidence.side(usual, "test_error"))
             said = {"agrees": "too close to call"}.get(compare.verdict(apart), compare.verdict(apart))
-        elif changed:
+        elif altered:
             said = "nothing to compare with"
-        if changed and lost:
+        lost = int((mine["status"] == "diverged").sum())
+        if altered and lost:
             said += f"; {lost} diverged"
         ended = mine[mine["status"] == "complete"]
         rows.append(

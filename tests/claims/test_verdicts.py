@@ -224,10 +224,8 @@ def test_only_runs_that_were_looked_at_are_counted(tmp_path):
         folder = plant(tmp_path, "plain-56", preset="paper", seed=seed, coarse=10, health=(1.0, 1.0))
     (folder / "health.csv").unlink()
     found = judged(tmp_path)["H14"]
-    assert (
-        found.n == 2
-        and "plain-56 is 1 times its last layer's, the strongest 1 times, in 3 looks at 1 run." in found.evidence
-    )
+    assert found.n == 2
+    assert "plain-56 is 1 times its last layer's, the strongest 1 times, in 3 looks at 1 run." in found.evidence
 
 
 def test_what_is_no_norm_is_not_judged(tmp_path):

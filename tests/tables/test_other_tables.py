@@ -142,6 +142,17 @@ def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
     assert "record" not in table.frame
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_precision_that_is_not_known_is_left_blank(alone: bool, tmp_path: Path) -> None:
+    path = plant(tmp_path, "resnet-20", train_end=15.0, test_end=17.0) / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(record | {"numerics": None}), encoding="utf-8")
+    if not alone:
+        plant(tmp_path, "resnet-20", seed=1)
+    table = runs.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
+    assert table.rows[0][table.columns.index("precision")] == ""
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0.0, "0:00:00"), (59.6, "0:01:00"), (3661.0, "1:01:01"), (360_000.0, "100:00:00"), (math.nan, "")],
