@@ -207,10 +207,13 @@ def error_ticks(top: float) -> tuple[float, ...]:
 def not_displayed(curves: Sequence[NetworkCurve], top: float) -> tuple[str, ...]:
     """The networks that never come below the top of the axis, in the words of the paper's caption."""
     return tuple(
-        f"{shown(curve.network)} is higher than {top:.0f} % and not displayed"
-        for curve in curves
-        if not (curve.mean[list(ERRORS)] <= top).any(axis=None)
+        f"{shown(curve.network)} is higher than {top:.0f} % and not displayed" for curve in curves if hidden(curve, top)
     )
+
+
+def hidden(curve: NetworkCurve, top: float) -> bool:
+    """Whether a curve never comes below the top of the axis."""
+    return not (curve.mean[list(ERRORS)] <= top).any(axis=None)
 
 
 def iteration_axis(iterations: int) -> tuple[float, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,9 +11,12 @@ from matplotlib.figure import Figure
 
 from repro.figures.chart import Chart, Mark, Panel, shown
 from repro.figures.curves import (
+    ERRORS,
     NetworkCurve,
     error_limit,
+    error_limit_of,
     error_ticks,
+    hidden,
     iteration_axis,
     network_curves,
     not_displayed,
@@ -59,8 +63,7 @@ def chart(records: Records, top: float | None = None) -> Chart:
     panels = []
     for title, networks in PANELS.items():
         mine = [curves[name] for name in networks if name in curves]
-        # The two deepest nets lie close together: beyond the paper's 20 % they have a scale of their own.
-        own = min(top, error_limit(mine)) if title == DEEPEST and top > PAPER_TOP else top
+        own = _top_of_deepest(mine, top) if title == DEEPEST else top
         marks = paper_marks(runs, networks, ("train_error", "test_error"), own)
         panels.append(_panel(title, mine, iterations, own, marks))
     said = (
@@ -69,6 +72,17 @@ def chart(records: Records, top: float | None = None) -> Chart:
         *([f"That of the right panel ends at {own:.0f} %."] if panels[-1].series and own != top else []),
     )
     return Chart("figure-6", TITLE, _finding(curves), tuple(panels), said)
+
+
+def _top_of_deepest(curves: Sequence[NetworkCurve], top: float) -> float:
+    """Where the right panel's axis ends, percent.
+
+    The two deepest nets lie close together: beyond the paper's 20 % they have a scale of their own. A net whose
+    training has only begun is shown at any error, as its beginning is all there is to see.
+    """
+    own = min(top, error_limit(curves)) if top > PAPER_TOP else top
+    begun = [curve.end(column) for curve in curves if curve.note and hidden(curve, own) for column in ERRORS]
+    return max(own, error_limit_of(begun)) if begun else own
 
 
 def _panel(title: str, curves: Sequence[NetworkCurve], iterations: int, top: float, marks: tuple[Mark, ...]) -> Panel:
@@ -101,12 +115,14 @@ def _finding(curves: dict[str, NetworkCurve]) -> str:
         return "Nothing was run yet."
     said = []
     for title, networks in PANELS.items():
-        ends = [
-            f"{shown(name)} {curves[name].end('train_error'):.1f} / {curves[name].end('test_error'):.1f}"
-            f"{' (incomplete)' if curves[name].note else ''}"
-            for name in networks
-            if name in curves
-        ]
+        ends = [_end(curves[name]) for name in networks if name in curves]
         if (ends and title != DEEPEST) or "resnet-1202" in curves:
             said.append(f"{title}: {', '.join(ends)}")
     return f"Training / test error at the end of the curves, in percent. {'; '.join(said)}."
+
+
+def _end(curve: NetworkCurve) -> str:
+    """Where a curve ends, in words: training and test error."""
+    errors = [curve.end(column) for column in ERRORS]
+    said = " / ".join("none yet" if math.isnan(error) else f"{error:.1f}" for error in errors)
+    return f"{shown(curve.network)} {said}{' (incomplete)' if curve.note else ''}"

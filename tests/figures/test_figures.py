@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,6 +267,26 @@ def test_the_deepest_nets_have_a_scale_of_their_own_beyond_the_papers(tmp_path: 
     chart = figure6.chart(collect([Source("ours", tmp_path)]))
     assert [panel.y_limits[1] for panel in chart.panels] == [60, 60, 5]
     assert "That of the right panel ends at 5 %." in chart.notes
+
+
+def test_a_deepest_net_that_has_only_begun_is_shown(tmp_path: Path) -> None:
+    """Its beginning is all there is to see; complete, it may lie above the axis."""
+    plant(tmp_path, "plain-56", train_end=40, test_end=42)
+    plant(tmp_path, "resnet-110", train_end=1, test_end=3)
+    plant(tmp_path, "resnet-1202", train_end=88, test_end=89)
+    *_, complete = figure6.chart(collect([Source("ours", tmp_path)])).panels
+    assert complete.y_limits == (0.0, 5.0)
+    assert complete.remarks == ("ResNet-1202 is higher than 5 % and not displayed",)
+
+    plant(tmp_path, "resnet-1202", train_end=88, test_end=89, status="stopped", iteration=200)
+    chart = figure6.chart(collect([Source("ours", tmp_path)]))
+    *_, begun = chart.panels
+    (points,) = (line.y for line in begun.series if line.label == "ResNet-1202 (incomplete)")
+    assert len(points) == 2
+    assert all(60 < point < begun.y_limits[1] for point in points)
+    assert begun.remarks == ()
+    assert "That of the right panel ends at 100 %." in chart.notes
+    assert re.search(r"ResNet-1202 \d\d\.\d / none yet \(incomplete\)", chart.finding)
 
 
 def test_a_net_that_was_never_evaluated_is_in_the_legend_by_its_training_error(tmp_path: Path) -> None:
