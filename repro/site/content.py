@@ -89,6 +89,7 @@ class Exhibit:
         blocks: by data set and preset.
         pictures, tables: what needs no runs.
         missing: groups that show nothing of it, as empty blocks, and the command that would change that.
+        label: its name in the contents, where it has no number.
     """
 
     anchor: str
@@ -100,6 +101,7 @@ class Exhibit:
     pictures: tuple[Picture, ...] = ()
     tables: tuple[Tabled, ...] = ()
     missing: tuple[tuple[Block, str], ...] = ()
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,20 @@ def test_each_comparison_has_its_protocol(exhibits: dict[str, Exhibit]) -> None:
 
 
 def test_shortcut_options_are_shown_where_they_were_run(exhibits: dict[str, Exhibit]) -> None:
-    (block,) = exhibits["beyond"].blocks
+    (block,) = exhibits["shortcuts"].blocks
     assert block.key == "digits--demo"
     assert [table.table.name for table in block.tables] == ["shortcuts"]
+    assert [lacking.key for lacking, _ in exhibits["shortcuts"].missing] == ["cifar10--short"]
+
+
+def test_settings_that_nobody_changed_say_how_to(exhibits: dict[str, Exhibit]) -> None:
+    assert not exhibits["settings"].blocks
+    commands = {block.key: command for block, command in exhibits["settings"].missing}
+    assert list(commands) == ["cifar10--short", "digits--demo"]
+    assert commands["digits--demo"] == (
+        "python -m repro.run ambiguities --preset demo && python -m repro.run longer --preset demo && "
+        "python -m repro.run warm-up --preset demo"
+    )
 
 
 def test_files_are_where_downloads_lead(exhibits: dict[str, Exhibit], root: Path) -> None:
