@@ -245,7 +245,9 @@ class Records:
             evaluation interval of training; test_error is of the final iterate, NaN before the run is complete.
             `record` is the whole run.json.
         curves: a row per row of each curve.csv: the columns that name the run, and `COLUMNS`.
-        responses: a row per layer of each responses.csv: the columns that name the run, and layer, name, std.
+        responses: a row per layer of each responses.csv: the columns that name the run, and layer, name, std,
+            and std_training, which is the same in training mode: of health.csv, after the last iteration (NaN where it
+            was not looked at).
         health: a row per layer and iteration of each health.csv: the columns that name the run, and `HEALTH_COLUMNS`.
         damaged: folders that were passed over.
     """
@@ -302,7 +304,7 @@ def _name_of(folder: Path, source: Source) -> str:
 
 
 #: The tables of `Records` that have many rows a run, and their columns besides those that name the run.
-_TABLES = {"curves": COLUMNS, "responses": RESPONSE_COLUMNS, "health": HEALTH_COLUMNS}
+_TABLES = {"curves": COLUMNS, "responses": (*RESPONSE_COLUMNS, "std_training"), "health": HEALTH_COLUMNS}
 #: Where those tables come from.
 _FILES: dict[str, tuple[str, Callable[[Path], Sequence[Any]]]] = {
     "curves": ("curve.csv", read_curve),
@@ -328,6 +330,7 @@ def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], dic
         # The mean over a part of the layers is not that over all.
         layers = counted(len(rows["responses"]), "layer")
         raise RecordError(f"{path / 'responses.csv'}: has {layers}, but {run.network} has {name.depth - 1}")
+    rows["responses"] = _in_both_modes(rows["responses"], rows["health"], run.schedule.iterations)
     numerics, final = record.get("numerics") or {}, record.get("final") or {}
     row = {
         "source": source,
@@ -353,6 +356,18 @@ def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], dic
         "record": record,
     }
     return row, rows
+
+
+def _in_both_modes(
+    responses: Sequence[tuple[int, str, float]], health: Sequence[HealthRow], last: int
+) -> list[tuple[int, str, float, float]]:
+    """Each layer's response in evaluation mode, and in training mode as seen in the look after the last iteration."""
+    looked = {row.layer: row.activation_variance for row in health if row.iteration == last}
+    variances = [looked.get(layer, math.nan) for layer, _, _ in responses]
+    return [
+        (*row, math.sqrt(variance) if variance >= 0 else math.nan)
+        for row, variance in zip(responses, variances, strict=True)
+    ]
 
 
 def _number(value: Any) -> float:

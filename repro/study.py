@@ -119,6 +119,16 @@ def _text(value: Any) -> str:
 
 
 @cache
+def data_words(preset: str, data: str) -> list[str]:
+    """What has `repro.run` train on a data set, after its --preset; CIFAR-10 lies in DIR.
+
+    Raises:
+        UserError: an unknown preset.
+    """
+    words = [] if data == preset_run(preset, "resnet-20").data else ["--data", data]
+    return words + ([] if data == "digits" else ["--data-dir", "DIR"])
+
+
 def presets() -> dict[str, dict[str, Any]]:
     """All presets by name, their settings flattened to dotted names; 'summary' describes each."""
     table = _read_toml(EXPERIMENTS / "presets.toml")

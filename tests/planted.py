@@ -68,6 +68,7 @@ def plant(
     status: str = "complete",
     iteration: int | None = None,
     responses: Sequence[float] | float | None = None,
+    responses_training: float | None = None,
     health: tuple[float, float] | None = None,
     settings: Mapping[str, Any] | None = None,
     warm_up_ended: int | None = None,
@@ -84,6 +85,8 @@ def plant(
             end, all others are cut off at `iteration`.
         iteration: how far the run came; by default all of its schedule if complete or foreign, and else half.
         responses: a standard deviation per layer (6n + 1 of them), or their mean.
+        responses_training: how many times that they are in training mode, by the last look of health.csv (by default 1,
+            where there is one).
         health: of the second layer, its gradient norm and the variance of its output, halfway; all others, and at any
             other time, are 1.
         settings: what departs from the preset, as in `--set`; names the variant.
@@ -135,8 +138,9 @@ def plant(
     folder.write(record)
     if responses is not None:
         write_responses(folder.responses_path, _layers(network, responses))
-    if health is not None:
-        write_health(folder.health_path, _health(network, reached, *health))
+    if health is not None or responses_training is not None:
+        stds = [(responses_training or 1.0) * std for _, std in _layers(network, responses or 1.0)]
+        write_health(folder.health_path, _health(network, reached, stds, *(health or (1.0, 1.0))))
     return folder.path
 
 
@@ -197,12 +201,13 @@ def _layers(network: str, responses: Sequence[float] | float) -> list[tuple[str,
     return list(zip(layers, responses, strict=True))
 
 
-def _health(network: str, reached: int, gradient: float, variance: float) -> list[HealthRow]:
+def _health(network: str, reached: int, stds: Sequence[float], gradient: float, variance: float) -> list[HealthRow]:
     rows = []
     for iteration in (1, reached // 2, reached):
-        for layer, (name, _) in enumerate(_layers(network, 1.0), start=1):
+        for layer, ((name, _), std) in enumerate(zip(_layers(network, 1.0), stds, strict=True), start=1):
             weak = layer == 2 and iteration == reached // 2
-            rows.append(HealthRow(iteration, layer, name, 1.0, gradient if weak else 1.0, variance if weak else 1.0))
+            active = std**2 if iteration == reached else 1.0
+            rows.append(HealthRow(iteration, layer, name, active, gradient if weak else 1.0, variance if weak else 1.0))
     return rows
 
 

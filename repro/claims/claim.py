@@ -29,12 +29,7 @@ class Plan:
         """
         if set(self.only) & set(study.load(self.study).for_preset(preset).stop_at):
             return None
-        words = ["python", "-m", "repro.run", self.study, "--preset", preset]
-        usual = study.preset_run(preset, self.only[0]).data
-        if data not in (usual, f"{usual}-jpeg"):
-            words += ["--data", data]
-        if data != "digits":
-            words += ["--data-dir", "DIR"]
+        words = ["python", "-m", "repro.run", self.study, "--preset", preset, *study.data_words(preset, data)]
         return shlex.join([*words, "--only", ",".join(self.only)])
 
 

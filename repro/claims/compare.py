@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from repro.claims.evidence import WORDS, Ended, Evidence, Measure, changed, departures
+from repro.claims.evidence import RESPONSES, WORDS, Ended, Evidence, Measure, changed, departures
 from repro.claims.statistics import Estimate, Fixed, Side, Spread, difference
 from repro.claims.verdict import Link, Word, by_interval
 
@@ -176,13 +176,13 @@ def absent(statement: str, reasons: Iterable[str]) -> Link:
 def number(side: Side | Fixed, measure: Measure) -> str:
     """A mean with its unit, and over how many runs it is."""
     runs = len(side.values) if isinstance(side, Side) else 1
-    text = f"{side.mean:.2f}" if measure == "response" else f"{side.mean:.2f} %"
+    text = f"{side.mean:.2f}" if measure in RESPONSES else f"{side.mean:.2f} %"
     return f"{text} (mean of {runs} runs)" if runs > 1 else text
 
 
 def points(estimate: Estimate, measure: Measure, more: str, less: str, than: str = "") -> str:
     """An effect in words, with its interval, both positive in the direction of the word."""
-    unit = "" if measure == "response" else " points"
+    unit = "" if measure in RESPONSES else " points"
     word, low, high = (more, estimate.low, estimate.high)
     if estimate.effect < 0:
         word, low, high = (less, -estimate.high, -estimate.low)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from repro import paper, study
 from repro.claims.compare import above, absent, against, alike
-from repro.claims.evidence import ASSUMED, BELIEF, Evidence
+from repro.claims.evidence import ASSUMED, BELIEF, RESPONSES, Evidence
 from repro.claims.statistics import Fixed, Spread
 from repro.claims.verdict import Link, Word, together
 from repro.errors import counted
@@ -39,7 +39,7 @@ class Judgement:
 def chain(links: Iterable[Link]) -> Judgement:
     """All links must hold."""
     links = tuple(links)
-    verdict = together(links)
+    verdict = together(link.verdict for link in links)
     effects = [link.effect for link in links if link.effect is not None]
     astray = verdict == "too close to call" and len(effects) > 1 and max(effects) < 0
     return Judgement(links, verdict, "Each difference points the other way, none beyond chance." if astray else "")
@@ -134,7 +134,7 @@ def h6(evidence: Evidence) -> Judgement:
     if 110 not in there:
         # No study of the claim's own plans a plain net of 110 layers; where another has trained it, it counts.
         del links[110]
-    return Judgement(tuple(links.values()), together([links[n] for n in there]) if there else "not run")
+    return Judgement(tuple(links.values()), together(links[n].verdict for n in there) if there else "not run")
 
 
 def _both_there(evidence: Evidence, *networks: str) -> bool:
@@ -191,12 +191,35 @@ def h9(evidence: Evidence) -> Judgement:
 
 def h10(evidence: Evidence) -> Judgement:
     """Mean response of plain nets above that of residual ones."""
-    return chain(above(evidence, "response", f"plain-{n}", f"resnet-{n}") for n in (20, 56))
+    return responding(evidence, [(f"plain-{n}", f"resnet-{n}") for n in (20, 56)])
 
 
 def h11(evidence: Evidence) -> Judgement:
     """Mean response of residual nets: 20 > 56 > 110."""
-    return chain(above(evidence, "response", f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 56), (56, 110)))
+    return responding(evidence, [(f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 56), (56, 110))])
+
+
+def responding(evidence: Evidence, pairs: Iterable[tuple[str, str]]) -> Judgement:
+    """Mean response of the first of each pair above that of the second, in both readings of what the paper measured.
+
+    What one reading shows and the other does not is too close to call: the paper does not say which is its own.
+    """
+    links, words, torn = [], [], []
+    for more, less in pairs:
+        both = [above(evidence, measure, more, less) for measure in RESPONSES]
+        found = {link.verdict for link in both}
+        links += both
+        words.append(found.pop() if len(found) == 1 else _of_two(found))
+        if {"holds", "contradicted"} <= {link.verdict for link in both}:
+            torn.append(f"{more} > {less}")
+    note = f"The two modes in which responses can be measured disagree on {' and '.join(torn)}." if torn else ""
+    return Judgement(tuple(links), together(words), note)
+
+
+def _of_two(found: set[Word]) -> Word:
+    """What two readings that differ say together; one that was not measured says nothing."""
+    measured = found - {"not run"}
+    return measured.pop() if len(measured) == 1 else "too close to call"
 
 
 def h13(evidence: Evidence) -> Judgement:

@@ -90,9 +90,9 @@ def by_interval(estimate: Estimate) -> Word:
     return "holds" if estimate.low > 0 else "contradicted" if estimate.high < 0 else "too close to call"
 
 
-def together(links: Sequence[Link]) -> Word:
+def together(words: Iterable[Word]) -> Word:
     """A chain holds if each link does, and is contradicted if any is, even where others were not run."""
-    words = {link.verdict for link in links}
+    words = set(words)
     order: tuple[Word, ...] = ("contradicted", "not run", "too close to call")
     return next((word for word in order if word in words), "holds")
 

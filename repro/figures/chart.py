@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,7 +71,7 @@ class Mark:
 @dataclass(frozen=True)
 class Panel:
     """One pair of axes. x values are divided by `x_unit` where they are labelled; `ends`: lines are named
-    there.
+    there; `log`: y is on a logarithmic axis, whose limits and ticks `log_axis` gives.
     """
 
     title: str
@@ -84,6 +85,23 @@ class Panel:
     marks: tuple[Mark, ...] = ()
     remarks: tuple[str, ...] = ()
     ends: bool = True
+    log: bool = False
+
+
+def log_axis(low: float, high: float) -> tuple[tuple[float, float], tuple[float, ...]]:
+    """Limits and ticks of a logarithmic axis for values from `low` to `high`, both above 0.
+
+    Both are powers of ten, or over two decades or less also 2 and 5 times these; there are twelve ticks at most.
+    """
+    first, last = (min(max(math.log10(value), -300.0), 300.0) for value in (low, high))
+    factors = (1, 2, 5) if last - first <= 2 else (1,)
+    # A hair's breadth of room, so that a limit that is a tick itself stays one.
+    powers = range(math.floor(first + 1e-9), math.ceil(last - 1e-9) + 2)
+    marks = [(power + math.log10(factor), factor * 10.0**power) for power in powers for factor in factors]
+    bottom = max(index for index, (at, _) in enumerate(marks) if at <= first + 1e-9)
+    top = max(next(index for index, (at, _) in enumerate(marks) if at >= last - 1e-9), bottom + 1)
+    ticks = [tick for _, tick in marks[bottom : top + 1]]
+    return (ticks[0], ticks[-1]), tuple(ticks[:: -(-len(ticks) // 12)])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
 
 from repro.figures.chart import COLOURS, Chart, Panel, Series
 
@@ -67,8 +67,11 @@ def save(chart: Chart, folder: Path) -> list[Path]:
 def _panel(axis: Axes, panel: Panel) -> None:
     for series in panel.series:
         _line(axis, series, panel.x_unit)
+    named = {series.label for series in panel.series}
     for mark in panel.marks:
         colour = COLOURS[mark.colour]
+        label = None if mark.label in named else plain(mark.label)
+        named.add(mark.label)
         axis.plot(
             [mark.x / panel.x_unit],
             [mark.y],
@@ -77,10 +80,15 @@ def _panel(axis: Axes, panel: Panel) -> None:
             color=colour,
             markerfacecolor=colour if mark.filled else "white",
             linestyle="none",
+            label=label,
             clip_on=False,
             zorder=5,
         )
     axis.set_xlim(panel.x_limits[0] / panel.x_unit, panel.x_limits[1] / panel.x_unit)
+    if panel.log:
+        axis.set_yscale("log")
+        axis.yaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_ylim(*panel.y_limits)
     if panel.x_unit > 1 and panel.x_limits[1] - panel.x_limits[0] <= _MOST_TICKS * panel.x_unit:
         axis.xaxis.set_major_locator(MultipleLocator(1))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from repro import names, paper
-from repro.figures.chart import Chart, Mark, Panel, Series, colour_of, shown
+from repro.figures.chart import Chart, Mark, Panel, Series, colour_of, log_axis, shown
 from repro.figures.draw import drawn
 from repro.figures.groups import Group, require_one
 from repro.records import Records
@@ -19,6 +21,15 @@ NOTES = (
     "the first layer is included.",
     "Plain nets are dashed, ResNets solid.",
 )
+#: What the paper does not say: how batch normalisation worked when it measured.
+MODES = {"std": "evaluation mode", "std_training": "training mode"}
+ABOUT_MODES = (
+    "The paper does not say in which mode it measured. In evaluation mode batch normalisation uses its running "
+    "statistics, and few images far from the others can carry most of a standard deviation; in training mode it uses "
+    "each batch's own, which bounds them."
+)
+#: The paper's axis is linear. Beyond this a linear one would press all lines but one onto its floor.
+LINEAR_TO = 5.0
 
 
 def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
@@ -27,52 +38,67 @@ def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
 
 
 def chart(records: Records, top: float | None = None) -> Chart:
-    """Figure 7 of one source, data set and preset; a line is the mean over a net's seeds.
+    """Figure 7 of one source, data set and preset, in each mode measured; a line is the mean over a net's seeds.
 
     Args:
         records: of that source, data set and preset.
-        top: where the axis ends; by default where these lines want it.
+        top: at least how far the axes go.
 
     Raises:
         ValueError: the records are of several.
     """
     table = mean_responses(records)
-    layers = int(table["layer"].max()) if len(table) else 109
-    highest = [float(table["std"].max()) if len(table) else 3.5, *(mark.y for mark in _marks(records, False))]
-    top = top or 1.08 * max(highest)
+    drawn = [mode for mode in MODES if np.isfinite(table[mode]).any()]
+    values = table[drawn].to_numpy(dtype=float).ravel()
+    values = np.concatenate([values[np.isfinite(values)], [mark.y for mark in _marks(records, False)]])
+    limits, ticks = _axis(values if len(values) else np.array([0.0, 3.5]), top)
     panels = []
-    for title, x_label in (
-        ("original order", "layer index (original)"),
-        ("ranked", "layer index (sorted by magnitude)"),
-    ):
-        lines = []
-        for network, rows in table.groupby("network", sort=False):
-            values = rows["std"].sort_values(ascending=False) if title == "ranked" else rows["std"]
-            lines.append(
-                Series(
-                    label=shown(str(network)),
-                    of=f"standard deviation of responses, {_said(int(rows['seeds'].iloc[0]))}",
-                    column="std",
-                    colour=colour_of(int(rows["depth"].iloc[0])),
-                    x=tuple(float(layer) for layer in rows["layer"]),
-                    y=tuple(float(value) for value in values),
-                    dashed=rows["kind"].iloc[0] == "plain",
+    for mode in drawn or ["std"]:
+        for order, x_label in (
+            ("original order", "layer index (original)"),
+            ("ranked", "layer index (sorted by magnitude)"),
+        ):
+            panels.append(
+                Panel(
+                    title=f"{order}, {MODES[mode]}",
+                    x_label=x_label,
+                    y_label="std",
+                    x_limits=(0.0, (int(table["layer"].max()) if len(table) else 109) + 1.0),
+                    y_limits=limits,
+                    series=tuple(_lines(table, mode, order == "ranked", above=limits[0])),
+                    y_ticks=ticks,
+                    marks=_marks(records, order == "ranked"),
+                    ends=False,
+                    log=bool(ticks),
                 )
             )
-        panels.append(
-            Panel(
-                title=title,
-                x_label=x_label,
-                y_label="std",
-                x_limits=(0.0, layers + 1.0),
-                y_limits=(0.0, top),
-                series=tuple(lines),
-                marks=_marks(records, title == "ranked"),
-                ends=False,
-            )
-        )
-    said = (*NOTES, "Diamonds: read from the paper's figure.") if panels[0].marks else NOTES
+    said = (*NOTES, *([ABOUT_MODES] if len(drawn) > 1 else []))
+    said += ("Diamonds: read from the paper's figure.",) if panels[0].marks else ()
     return Chart("figure-7", TITLE, _finding(table), tuple(panels), said, stacked=True)
+
+
+def _axis(values: np.ndarray, top: float | None) -> tuple[tuple[float, float], tuple[float, ...]]:
+    """Limits, and ticks where the axis is logarithmic."""
+    highest = max(float(values.max()), (top or 0.0) / 1.08)
+    if highest <= LINEAR_TO:
+        return (0.0, 1.08 * highest), ()
+    return log_axis(float(values[values > 0].min()), top if top and top > LINEAR_TO else highest)
+
+
+def _lines(table: pd.DataFrame, mode: str, ranked: bool, above: float) -> Iterator[Series]:
+    """A line for each net; what a logarithmic axis cannot show is left out."""
+    for network, rows in table[np.isfinite(table[mode])].groupby("network", sort=False):
+        values = rows[mode].sort_values(ascending=False) if ranked else rows[mode]
+        points = [(float(x), float(y)) for x, y in zip(rows["layer"], values, strict=True) if y >= above]
+        yield Series(
+            label=shown(str(network)),
+            of=f"standard deviation of responses in {MODES[mode]}, {_said(int(rows[f'n_{mode}'].iloc[0]))}",
+            column=mode,
+            colour=colour_of(int(rows["depth"].iloc[0])),
+            x=tuple(x for x, _ in points),
+            y=tuple(y for _, y in points),
+            dashed=rows["kind"].iloc[0] == "plain",
+        )
 
 
 def _marks(records: Records, ranked: bool) -> tuple[Mark, ...]:
@@ -96,7 +122,9 @@ def _marks(records: Records, ranked: bool) -> tuple[Mark, ...]:
 
 
 def mean_responses(records: Records) -> pd.DataFrame:
-    """Network, kind, depth, layer, std (mean over seeds) and seeds (their number), in the order of the figure.
+    """Network, kind, depth, layer, and in each mode the mean over seeds and their number, in the order of the figure.
+
+    The columns: network, kind, depth, layer, std, n_std, std_training, n_std_training.
 
     Raises:
         ValueError: the records are of several sources, data sets or presets.
@@ -105,8 +133,12 @@ def mean_responses(records: Records) -> pd.DataFrame:
     table = records.responses
     table = table[table["network"].isin(NETWORKS) & (table["variant"] == "") & np.isfinite(table["std"].astype(float))]
     order = pd.Categorical(table["network"], NETWORKS, ordered=True)
-    grouped = table.assign(network=order).groupby(["network", "kind", "depth", "layer"], observed=True, sort=True)
-    return grouped["std"].agg(std="mean", seeds="size").reset_index().astype({"network": str})
+    grouped = table.assign(network=order, **{mode: table[mode].astype(float) for mode in MODES}).groupby(
+        ["network", "kind", "depth", "layer"], observed=True, sort=True
+    )
+    wanted = {mode: (mode, "mean") for mode in MODES} | {f"n_{mode}": (mode, "count") for mode in MODES}
+    means = grouped.agg(**wanted)
+    return means.reset_index().astype({"network": str})
 
 
 def _said(seeds: int) -> str:
@@ -114,8 +146,11 @@ def _said(seeds: int) -> str:
 
 
 def _finding(table: pd.DataFrame) -> str:
-    means = table.groupby("network", sort=False)["std"].mean()
-    if not len(means):
+    if not len(table):
         return "No responses were measured yet."
-    said = ", ".join(f"{shown(str(network))} {value:.2f}" for network, value in means.items())
-    return f"Mean over layers: {said}."
+    said = []
+    for mode, words in MODES.items():
+        means = table.groupby("network", sort=False)[mode].mean().dropna()
+        values = ", ".join(f"{shown(str(network))} {value:.2f}" for network, value in means.items())
+        said += [f"in {words}: {values}"] if values else []
+    return f"Mean over layers {'; '.join(said)}."

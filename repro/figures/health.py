@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.figures.chart import Chart, Panel, Series, colour_of, shown
+from repro.figures.chart import Chart, Panel, Series, colour_of, log_axis, shown
 from repro.figures.draw import drawn
 from repro.figures.groups import require_one
 from repro.records import Records
@@ -18,10 +18,11 @@ TITLE = "Whether signals vanish, layer by layer"
 NOTES = (
     "Gradient: Euclidean norm of the loss's gradient with respect to a layer's weights. Signal: variance of a "
     "convolution's output within its channels, before batch normalisation sets it. Both are of one batch, in training "
-    "mode; the axes are powers of ten.",
+    "mode.",
     "Plain nets are dashed, ResNets solid.",
 )
 OVER_SEEDS = "Where there are several seeds, a value is their geometric mean."
+MOMENTS = ("before the first iteration", "after the last iteration")
 _QUANTITIES = {"gradient_norm": "gradient norm", "conv_variance": "signal variance"}
 
 
@@ -40,18 +41,18 @@ def chart(records: Records, top: float | None = None) -> Chart:
     Raises:
         ValueError: the records are of several sources, data sets or presets.
     """
-    table = powers(records)
+    table = strengths(records)
     panels = []
     for quantity, said in _QUANTITIES.items():
-        for moment in ("before the first iteration", "after the last"):
+        for moment in MOMENTS:
             rows = table[(table["quantity"] == quantity) & (table["moment"] == moment)]
             panels.append(_panel(rows, quantity, f"{said} {moment}"))
     notes = (*NOTES, *([OVER_SEEDS] if len(table) and table["seeds"].max() > 1 else []))
     return Chart("signal-health", TITLE, _finding(table), tuple(panels), notes, stacked=True)
 
 
-def powers(records: Records) -> pd.DataFrame:
-    """Network, kind, depth, quantity, moment, layer, power (decimal logarithm, mean over seeds), seeds (their number).
+def strengths(records: Records) -> pd.DataFrame:
+    """Network, kind, depth, quantity, moment, layer, value (geometric mean over seeds) and seeds (their number).
 
     A value of 0 has no logarithm and is left out; no net of the paper's gives one.
 
@@ -64,29 +65,29 @@ def powers(records: Records) -> pd.DataFrame:
     ends = records.runs.set_index("folder")["iterations"]
     pieces = []
     for quantity in _QUANTITIES:
-        rows = table[table[quantity].astype(float) > 0]
-        first = rows[rows["iteration"] == 0].assign(moment="before the first iteration")
-        last = rows[rows["iteration"] == rows["folder"].map(ends)].assign(moment="after the last")
+        rows = table[(table[quantity].astype(float) > 0) & np.isfinite(table[quantity].astype(float))]
+        first = rows[rows["iteration"] == 0].assign(moment=MOMENTS[0])
+        last = rows[rows["iteration"] == rows["folder"].map(ends)].assign(moment=MOMENTS[1])
         for found in (first, last):
-            pieces.append(found.assign(quantity=quantity, power=np.log10(found[quantity].astype(float))))
+            pieces.append(found.assign(quantity=quantity, value=np.log(found[quantity].astype(float))))
     rows = pd.concat(pieces)
     rows = rows.assign(network=pd.Categorical(rows["network"], NETWORKS, ordered=True))
     keys = ["network", "kind", "depth", "quantity", "moment", "layer"]
-    grouped = rows.groupby(keys, observed=True, sort=True)["power"].agg(power="mean", seeds="size")
-    return grouped.reset_index().astype({"network": str})
+    grouped = rows.groupby(keys, observed=True, sort=True)["value"].agg(value="mean", seeds="size").reset_index()
+    return grouped.assign(value=np.exp(grouped["value"].astype(float))).astype({"network": str})
 
 
 def _panel(rows: pd.DataFrame, quantity: str, title: str) -> Panel:
-    low, high = (float(rows["power"].min()), float(rows["power"].max())) if len(rows) else (-3.0, 1.0)
-    margin = 0.08 * max(high - low, 1.0)
+    low, high = (float(rows["value"].min()), float(rows["value"].max())) if len(rows) else (0.001, 10.0)
+    limits, ticks = log_axis(low, high)
     lines = tuple(
         Series(
             label=shown(str(network)),
-            of=f"{title}, power of ten",
+            of=title,
             column=quantity,
             colour=colour_of(int(of["depth"].iloc[0])),
             x=tuple(float(layer) for layer in of["layer"]),
-            y=tuple(float(power) for power in of["power"]),
+            y=tuple(float(value) for value in of["value"]),
             dashed=of["kind"].iloc[0] == "plain",
         )
         for network, of in rows.groupby("network", sort=False)
@@ -94,21 +95,23 @@ def _panel(rows: pd.DataFrame, quantity: str, title: str) -> Panel:
     return Panel(
         title=title,
         x_label="layer index",
-        y_label=f"{_QUANTITIES[quantity]}, 10 to the",
+        y_label=_QUANTITIES[quantity],
         x_limits=(0.0, float(rows["layer"].max()) + 1.0 if len(rows) else 56.0),
-        y_limits=(low - margin, high + margin),
+        y_limits=limits,
         series=lines,
+        y_ticks=ticks,
         ends=False,
+        log=True,
     )
 
 
 def _finding(table: pd.DataFrame) -> str:
     if not len(table):
         return "The health of the signals was not measured yet."
-    smallest = table.groupby(["quantity", "network"], sort=False)["power"].min()
+    smallest = table.groupby(["quantity", "network"], sort=False)["value"].min()
     said = []
     for quantity, name in _QUANTITIES.items():
         if quantity in smallest.index.get_level_values(0):
-            values = ", ".join(f"{shown(str(net))} {10**power:.1g}" for net, power in smallest[quantity].items())
+            values = ", ".join(f"{shown(str(net))} {value:.1g}" for net, value in smallest[quantity].items())
             said.append(f"Smallest {name} of any layer, before or after training: {values}.")
     return " ".join(said)

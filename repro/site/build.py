@@ -88,6 +88,13 @@ class Report:
     choices: tuple[str, ...] = CHOICES
 
     @property
+    def counted(self) -> str:
+        """How many runs there are, and whose."""
+        foreign = int((self.runs["status"] == "foreign").sum())
+        own = f"{counted(len(self.runs) - foreign, 'training run')} of this project"
+        return f"{own} and {foreign} of other programs" if foreign else own
+
+    @property
     def trouble(self) -> str:
         """What is not well, in a few words, or nothing."""
         counts = (
@@ -188,8 +195,8 @@ def _group(evidence: Evidence, group: Group, verdicts: Sequence[Verdict]) -> Gro
     summary = f"{counted(len(runs), 'run')} of {counted(runs['network'].nunique(), 'network')} ({said})."
     if not group.comparable:
         summary += (
-            " Its errors and the sizes of their differences are not comparable with the paper's; "
-            "which net ends higher is."
+            " Its errors and the sizes of their differences are not comparable with the paper's. Which net ends higher "
+            "is judged, though other images or another schedule may change that as well."
         )
     return GroupView(group, slug(group.data, group.preset), title_of(group), summary, headlines)
 

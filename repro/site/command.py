@@ -32,10 +32,7 @@ def repeat(run: Run, numerics: Mapping[str, Any]) -> str | None:
     together = isinstance(ranks, int) and ranks > 1
     words = ["torchrun", "--nproc-per-node", str(ranks)] if together else ["python"]
     words += ["-m", "repro.run", name, "--preset", run.preset]
-    if run.data not in (usual := studies.preset_run(run.preset, run.network).data, f"{usual}-jpeg"):
-        words += ["--data", run.data]
-    if run.data != "digits":
-        words += ["--data-dir", "DIR"]
+    words += studies.data_words(run.preset, run.data)
     words += ["--only", run.network, "--seeds", str(run.seed)]
     for key, value in _changes(run).items():
         words += ["--set", f"{key}={_text(value)}"]

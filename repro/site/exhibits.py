@@ -108,8 +108,8 @@ def _command(study: str, group: Group | None = None) -> str:
     """What would fill an exhibit, by default with the paper's own setting; empty if the preset is not known here."""
     if group is not None and group.preset not in studies.presets():
         return ""
-    data = " --data-dir DIR" if group is None or group.data != "digits" else ""
-    return f"python -m repro.run {study} --preset {group.preset if group else 'paper'}{data}"
+    preset, data = (group.preset, group.data) if group else ("paper", "cifar10")
+    return " ".join(["python -m repro.run", study, "--preset", preset, *studies.data_words(preset, data)])
 
 
 def _commands(named: Iterable[str], group: Group | None = None) -> str:

@@ -18,8 +18,8 @@ def render(report: Report) -> str:
     parts = [
         "# Deep Residual Learning, rerun",
         "Every table of He, Zhang, Ren and Sun's *Deep Residual Learning for Image Recognition* (arXiv:1512.03385) and "
-        f"every figure of its results, beside what {len(report.runs)} training runs of this project found. Each of its "
-        "claims is judged, or what that would take is said. As a page with curves that can be read and switched: "
+        f"every figure of its results, beside what {report.counted} found. For each of its claims there is a verdict, "
+        "or what one would take. As a page with curves that can be read and switched: "
         "[index.html](index.html).",
         "## In short",
     ]

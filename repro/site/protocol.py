@@ -116,6 +116,9 @@ CHOICES = (
     "110 layers and more warm up at 0.01 until training error is below 80 %; the paper says so of 110 and is silent on "
     "1202.",
     "The error reported is that of the final iterate, never the best on the test set.",
+    "Responses are measured twice, of the test images in evaluation mode and of one training batch in training mode, "
+    "each pooled over all units of a layer; the paper does not say which images, in which mode or over what.",
+    "Test-time batch normalisation uses running means with a momentum of 0.1; the paper does not say what it used.",
     "Training error is the running one, of augmented crops in training mode; the clean one is reported beside it.",
 )
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from repro.figures.chart import Chart, Panel, Series, colour_of
 from repro.figures.curves import error_limit_of, error_ticks, iteration_axis
+from repro.figures.figure7 import MODES
 from repro.site import command, protocol
 from repro.tables.runs import duration, name_of, percent
 
@@ -92,7 +93,7 @@ def _results(run: pd.Series, record: Mapping[str, Any]) -> list[tuple[str, str]]
         ("training error, last evaluation interval", _percent(run["train_error"])),
         ("test error, final iterate", _percent(run["test_error"])),
         ("training error in evaluation mode, without augmentation", _percent(run["clean_train_error"])),
-        ("warm-up ended at iteration", _text(record.get("warm_up_ended"))),
+        ("warm-up ended after iteration", _text(record.get("warm_up_ended") or None)),
         ("time in training", duration(run["seconds"])),
     ]
     return [(name, said) for name, said in rows if said]
@@ -154,7 +155,8 @@ def _curves(run: pd.Series, curve: pd.DataFrame) -> Chart:
         )
     rates = curve[curve["lr"].notna()]
     drops = rates[rates["lr"].diff().fillna(0) != 0]
-    said = [f"{lr:g} by iteration {at:,}" for at, lr in zip(drops["iteration"], drops["lr"], strict=True)]
+    before = rates["iteration"].shift(fill_value=0)[drops.index]
+    said = [f"{lr:g} after iteration {at:,.0f}" for at, lr in zip(before, drops["lr"], strict=True)]
     notes = [f"Learning rate {', then '.join([f'{rates.lr.iloc[0]:g}', *said])}."] if len(rates) else []
     finding = "Training error, dashed: running, on augmented crops. Test error, bold."
     return Chart("curves", "Curves", finding, tuple(panels), tuple(notes))
@@ -176,24 +178,29 @@ def _line(curve: pd.DataFrame, column: str, said: str, colour: str) -> Series:
 
 
 def _responses(run: pd.Series, responses: pd.DataFrame) -> Chart:
-    rows = responses[np.isfinite(responses["std"].astype(float))]
-    line = Series(
-        label=str(run["network"]),
-        of="standard deviation",
-        column="std",
-        colour=colour_of(int(run["depth"])),
-        x=tuple(rows["layer"].astype(float)),
-        y=tuple(rows["std"].astype(float)),
-        dashed=run["kind"] == "plain",
-    )
+    lines = [line for line in (_response(run, responses, mode) for mode in MODES) if line.x]
     panel = Panel(
         title="standard deviation of the layers' responses",
         x_label="layer",
         y_label="std",
-        x_limits=(0.0, max((*line.x, 1.0)) + 1.0),
-        y_limits=(0.0, 1.08 * max((*line.y, 0.1))),
-        series=(line,),
+        x_limits=(0.0, max(x for line in lines for x in (*line.x, 1.0)) + 1.0 if lines else 2.0),
+        y_limits=(0.0, 1.08 * max(y for line in lines for y in (*line.y, 0.1)) if lines else 1.0),
+        series=tuple(lines),
         ends=False,
     )
-    mean = f"Mean over layers: {sum(line.y) / len(line.y):.2f}." if line.y else "No finite value."
-    return Chart("responses", "Responses", mean, (panel,), stacked=True)
+    means = [f"{line.label} {sum(line.y) / len(line.y):.2f}" for line in lines]
+    finding = f"Mean over layers: {', '.join(means)}." if means else "No finite value."
+    return Chart("responses", "Responses", finding, (panel,), stacked=True)
+
+
+def _response(run: pd.Series, responses: pd.DataFrame, mode: str) -> Series:
+    rows = responses[np.isfinite(responses[mode].astype(float))]
+    return Series(
+        label=MODES[mode],
+        of="standard deviation",
+        column=mode,
+        colour=colour_of(int(run["depth"])) if mode == "std" else "grey",
+        x=tuple(rows["layer"].astype(float)),
+        y=tuple(rows[mode].astype(float)),
+        dashed=run["kind"] == "plain",
+    )

@@ -18,6 +18,9 @@
     for (const panel of chart.querySelectorAll(".panel")) readValues(panel, hidden);
   }
 
+  // A value with two decimals, or two digits where these would be nought.
+  const short = (value) => value !== 0 && Math.abs(value) < 0.1 ? value.toPrecision(2) : value.toFixed(2);
+
   // Values under the pointer, or at the place that the arrow keys moved to.
   function readValues(panel, hidden) {
     const svg = panel.querySelector("svg");
@@ -46,7 +49,7 @@
         const i = nearest(line.x, x);
         if (Math.abs(line.x[i] - x) > near) continue;
         if (!rows.has(line.label)) rows.set(line.label, [line.y[i], line.colour, []]);
-        rows.get(line.label)[2].push(`${line.of} ${line.y[i].toFixed(2)}`);
+        rows.get(line.label)[2].push(`${line.of} ${short(line.y[i])}`);
       }
       box.replaceChildren();
       const head = document.createElement("div");

@@ -48,6 +48,8 @@ class _Scale:
 
     def y(self, value: float) -> float:
         low, high = self.panel.y_limits
+        if self.panel.log:
+            low, high, value = (math.log10(number) for number in (low, high, value))
         return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
 
 

@@ -42,7 +42,7 @@ def against(values: tuple[float, ...], paper: Printed, images: int = TEST_IMAGES
 def verdict(estimate: Estimate) -> str:
     """What a difference says, in a word."""
     if estimate.low <= 0 <= estimate.high:
-        return "agrees"
+        return "no difference shown"
     return "higher" if estimate.low > 0 else "lower"
 
 

@@ -15,7 +15,7 @@ from repro.tables.table import Cell, Table
 
 
 def table(records: Records, group: Group) -> Table:
-    """The paper's readings and the means of each source, over layers and seeds.
+    """The paper's readings and the means of each source, over layers and seeds, in each mode.
 
     Args:
         records: of the group.
@@ -28,18 +28,22 @@ def table(records: Records, group: Group) -> Table:
         cells: list[Cell] = [shown(network), f"{read} †"]
         for source in every:
             mine = means[source][means[source]["network"] == network]
-            value, seeds = (float(mine["std"].mean()), int(mine["seeds"].max())) if len(mine) else (math.nan, 0)
-            cells.append(f"{value:.2f} (n = {seeds})" if seeds else "not run")
-            tidy.append({"network": network, "paper": read, "source": source, "mean": value, "n": seeds})
+            for mode, words in figure7.MODES.items():
+                seeds = int(mine[f"n_{mode}"].max()) if len(mine) else 0
+                value = float(mine[mode].mean()) if seeds else math.nan
+                cells.append(f"{value:.2f} (n = {seeds})" if seeds else "not run" if not len(mine) else "not measured")
+                tidy.append(
+                    {"network": network, "paper": read, "source": source, "mode": words, "mean": value, "n": seeds}
+                )
         rows.append(tuple(cells))
     return Table(
         name="mean-responses",
         title="Mean over layers of the standard deviation of responses",
-        frame=pd.DataFrame(tidy, columns=["network", "paper", "source", "mean", "n"]),
-        columns=("network", "paper", *every),
+        frame=pd.DataFrame(tidy, columns=["network", "paper", "source", "mode", "mean", "n"]),
+        columns=("network", "paper", *(f"{source}, {mode}" for source in every for mode in figure7.MODES.values())),
         rows=tuple(rows),
-        numeric=frozenset(range(1, 2 + len(every))),
-        notes=("† Read from the paper's Figure 7, to about 0.1.",)
+        numeric=frozenset(range(1, 2 + 2 * len(every))),
+        notes=("† Read from the paper's Figure 7, to about 0.1. The paper does not say in which mode it measured.",)
         + (() if group.comparable else ("Other data or another schedule than the paper's: not comparable.",)),
     )
 

@@ -95,7 +95,7 @@ def settings(
             said = f"not comparable: they also differ in {', '.join(unlike)}"
         elif altered and usual:
             apart = difference(evidence.side(altered, "test_error"), evidence.side(usual, "test_error"))
-            said = {"agrees": "too close to call"}.get(compare.verdict(apart), compare.verdict(apart))
+            said = compare.verdict(apart)
         elif altered:
             said = "nothing to compare with"
         lost = int((mine["status"] == "diverged").sum())

@@ -31,9 +31,13 @@ def runs(
     response: dict[str, float] | None = None,
     *,
     seeds: Iterable[float] = (0.0,),
+    training: float | None = 1.0,
     **more: object,
 ) -> Planter:
-    """Plant networks with these end errors and mean responses; each seed adds its offset to all three."""
+    """Plant networks with these end errors and mean responses; each seed adds its offset to all three.
+
+    In training mode responses are `training` times as strong; None: that was not looked at.
+    """
     given = (train or {}, test or {}, response or {})
 
     def planter(results: Path) -> None:
@@ -47,6 +51,7 @@ def runs(
                     train_end=given[0].get(network, 5.0) + offset,
                     test_end=given[1].get(network, 10.0) + offset,
                     responses=None if mean is None else mean + offset / 10,
+                    responses_training=None if mean is None else training,
                     **{"preset": "paper", "coarse": 10, **more},
                 )
 
@@ -87,6 +92,7 @@ TRAIN = {network: errors[0] for network, errors in PAPER.items()}
 TEST = {network: errors[1] for network, errors in PAPER.items()}
 RESNETS = {f"resnet-{depth}": TEST[f"resnet-{depth}"] for depth in (20, 32, 44, 56, 110)}
 ALL_PLAIN = {f"plain-{depth}": TRAIN[f"plain-{depth}"] for depth in (20, 32, 44, 56)}
+SHALLOWER = runs(response={"resnet-20": 1.6, "resnet-56": 1.15}, seeds=SEEDS)
 
 CASES: list[tuple[str, str, list[Planter]]] = [
     ("H1", "holds", [runs({"plain-20": 1.4, "plain-56": 5.9})]),
@@ -144,13 +150,16 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H9", "too close to call", [both(0.05, 7.0)]),
     ("H9", "too close to call", [both(5.0, 9.0)]),
     ("H9", "not run", [runs({"resnet-110": 0.1})]),
-    ("H10", "holds", [runs(response={**RESPONSES, "plain-20": 2.2})]),
-    ("H10", "contradicted", [runs(response={**RESPONSES, "plain-20": 1.2})]),
+    ("H10", "holds", [runs(response={**RESPONSES, "plain-20": 2.2}, seeds=SEEDS)]),
+    ("H10", "holds", [runs(response={**RESPONSES, "plain-20": 2.2}, seeds=SEEDS, training=None)]),
+    ("H10", "contradicted", [runs(response={**RESPONSES, "plain-20": 1.2}, seeds=SEEDS)]),
     ("H10", "too close to call", [runs(response=RESPONSES)]),
     ("H10", "not run", [runs(dict.fromkeys(("plain-20", "resnet-20", "plain-56", "resnet-56"), 5.0))]),
-    ("H11", "holds", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15, "resnet-110": 0.9})]),
-    ("H11", "contradicted", [runs(response={"resnet-20": 1.1, "resnet-56": 1.6, "resnet-110": 1.0})]),
+    ("H11", "holds", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15, "resnet-110": 0.9}, seeds=SEEDS)]),
+    ("H11", "contradicted", [runs(response={"resnet-20": 1.1, "resnet-56": 1.6, "resnet-110": 1.0}, seeds=SEEDS)]),
     ("H11", "too close to call", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15, "resnet-110": 1.1})]),
+    ("H11", "too close to call", [SHALLOWER, runs(response={"resnet-110": 3.0}, seeds=SEEDS, training=0.3)]),
+    ("H11", "contradicted", [SHALLOWER, runs(response={"resnet-110": 3.0}, seeds=SEEDS)]),
     ("H11", "not run", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15})]),
     ("H13", "holds", [runs(test={"resnet-110": 6.61}, seeds=SEEDS)]),
     ("H13", "contradicted", [runs(test={"resnet-110": 9.9})]),

@@ -107,9 +107,10 @@ def test_its_commands_give_the_runs_that_its_rule_looks_for(claim, preset, tmp_p
     assert verdict.verdict != "not run", verdict.evidence
 
 
-def test_data_are_named_only_where_the_program_would_not_find_them_by_itself():
+def test_data_are_named_where_they_are_not_those_of_the_preset():
     assert CLAIMS["H1"].command("demo", "digits").endswith("--preset demo --only plain-20,plain-56")
-    assert "--data " not in CLAIMS["H1"].command("short", "cifar10-jpeg")
+    assert "--data " not in CLAIMS["H1"].command("short", "cifar10")
+    assert "--preset short --data cifar10-jpeg --data-dir DIR" in CLAIMS["H1"].command("short", "cifar10-jpeg")
     assert "--data-dir DIR" in CLAIMS["H1"].command("short", "cifar10-jpeg")
     assert "--data digits" in CLAIMS["H1"].command("short", "digits")
 

@@ -133,6 +133,21 @@ def test_a_diverged_net_says_nothing_of_responses(tmp_path):
     assert judged(tmp_path)["H10"].verdict == "not run"
 
 
+def test_the_modes_of_responses_that_disagree_are_named(tmp_path):
+    """The paper does not say in which it measured: what one shows and the other denies is neither shown nor denied."""
+    runs(response={"resnet-20": 1.6, "resnet-56": 1.15}, seeds=SEEDS)(tmp_path)
+    runs(response={"resnet-110": 3.0}, seeds=SEEDS, training=0.3)(tmp_path)
+    found = judged(tmp_path)["H11"]
+    assert [link.verdict for link in found.links] == ["holds", "holds", "contradicted", "holds"]
+    assert found.verdict == "too close to call"
+    assert found.evidence.startswith(
+        "The two modes in which responses can be measured disagree on resnet-56 > resnet-110."
+    )
+    assert "The mean response in training mode of resnet-56 is 1.15 (mean of 3 runs) and that of resnet-110 0.90" in (
+        found.evidence
+    )
+
+
 def test_a_net_that_diverges_at_times_without_warm_up_is_not_as_good(tmp_path):
     runs({"resnet-110": 0.1}, {"resnet-110": 6.6}, seeds=SEEDS)(tmp_path)
     runs({"resnet-110": 0.1}, {"resnet-110": 6.6}, seeds=SEEDS, settings=OFF)(tmp_path)

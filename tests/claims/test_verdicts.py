@@ -88,9 +88,9 @@ def test_a_project_that_found_what_the_paper_did(paper_like):
     assert not claims.contradicted(found.values())
     for name in ("H1", "H2", "H3", "H4", "H8", "H9", "H12", "H13", "H14", "H23", "H24"):
         assert found[name].verdict == "holds", found[name].evidence
-    # 1.4 against 0.65 at 20 layers, 1.2 against 0.25 at 32; a mean response of 1.15 against 1.0.
+    # 1.4 against 0.65 at 20 layers, 1.2 against 0.25 at 32; a mean response of 1.6 against 1.15, of 1.15 against 1.0.
     assert [link.verdict for link in found["H6"].links] == ["too close to call"] * 2 + ["holds"] * 3
-    assert [link.verdict for link in found["H11"].links] == ["holds", "too close to call"]
+    assert [link.verdict for link in found["H11"].links] == ["too close to call"] * 4
     # 8.75, 7.51, 7.17, 6.97, 6.61: each step is within what one run can tell.
     assert [link.verdict for link in found["H5"].links] == ["too close to call"] * 5
     assert found["H5"].effect == pytest.approx(7.51 - 7.17)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from planted import plant
 
 from repro.figures import draw, figure1, figure4, figure6, figure7
-from repro.figures.chart import COLOURS, Panel
+from repro.figures.chart import COLOURS, Panel, log_axis
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
 
@@ -161,6 +162,59 @@ def test_figure_7_is_in_original_order_and_ranked(tmp_path: Path) -> None:
     assert "plain-20 1.80, ResNet-20 0.74" in chart.finding
 
 
+def test_figure_7_has_both_modes_where_both_were_measured(tmp_path: Path) -> None:
+    """The paper does not say in which it measured; of the second the last look at the signals knows."""
+    plant(tmp_path, "resnet-20", responses=[1.0] * 19, responses_training=0.5)
+    plant(tmp_path, "plain-20", responses=[2.0] * 19)
+    chart = figure7.chart(collect([Source("ours", tmp_path)]))
+    assert [panel.title for panel in chart.panels] == [
+        "original order, evaluation mode", "ranked, evaluation mode",
+        "original order, training mode", "ranked, training mode",
+    ]  # fmt: skip
+    evaluation, training = chart.panels[0].series, chart.panels[2].series
+    assert [(line.label, line.y[0], line.column) for line in evaluation] == [
+        ("plain-20", 2.0, "std"), ("ResNet-20", 1.0, "std")
+    ]  # fmt: skip
+    assert [(line.label, line.y[0], line.column) for line in training] == [("ResNet-20", 0.5, "std_training")]
+    assert chart.finding == (
+        "Mean over layers in evaluation mode: plain-20 2.00, ResNet-20 1.00; in training mode: ResNet-20 0.50."
+    )
+
+
+def test_figure_7_turns_to_a_logarithmic_axis_where_one_line_would_press_the_others_flat(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", responses=[0.0, *[0.6] * 18])
+    records = collect([Source("ours", tmp_path)])
+    panel = figure7.chart(records).panels[0]
+    assert (panel.log, panel.y_limits[0], len(panel.series[0].y)) == (False, 0.0, 19)
+    assert figure7.chart(records, 20.0).panels[0].y_limits == (0.5, 20.0), "the scale of another source"
+    plant(tmp_path, "plain-20", responses=[14.0, *[0.9] * 18])
+    panel = figure7.chart(collect([Source("ours", tmp_path)])).panels[0]
+    assert (panel.log, panel.y_limits, panel.y_ticks) == (True, (0.5, 20.0), (0.5, 1, 2, 5, 10, 20))
+    assert [(line.label, line.x[0]) for line in panel.series] == [("plain-20", 1), ("ResNet-20", 2)]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "limits", "ticks"),
+    [
+        (0.38, 14.3, (0.2, 20), (0.2, 0.5, 1, 2, 5, 10, 20)),
+        (1.0, 100.0, (1, 100), (1, 2, 5, 10, 20, 50, 100)),
+        (0.003, 42.0, (0.001, 100), (0.001, 0.01, 0.1, 1, 10, 100)),
+        (2.0, 2.0, (2, 5), (2, 5)),
+    ],
+)
+def test_a_logarithmic_axis_has_round_limits_and_ticks(low, high, limits, ticks):
+    found = log_axis(low, high)
+    assert found[0] == pytest.approx(limits)
+    assert found[1] == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(("low", "high"), [(5e-324, 1.7e308), (1e-9, 1e9), (1e300, 1.7e308)])
+def test_a_logarithmic_axis_of_whatever_a_record_may_say(low, high):
+    (bottom, top), ticks = log_axis(low, high)
+    assert 0 < bottom < top < math.inf
+    assert 2 <= len(ticks) <= 12
+
+
 def test_figure_7_is_the_mean_over_seeds(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", seed=0, responses=[1.0] * 19)
     plant(tmp_path, "resnet-20", seed=1, responses=[2.0] * 19)
@@ -222,7 +276,7 @@ def test_the_papers_end_points_are_marked_where_they_compare(paper_like: Records
 
 
 def test_figure_7_marks_the_papers_layers(paper_like: Records, tmp_path: Path) -> None:
-    original, ranked = figure7.chart(paper_like).panels
+    original, ranked, *_ = figure7.chart(paper_like).panels
     assert {(mark.label, mark.x, mark.y) for mark in original.marks} == {
         ("plain-56", 1, 3.0), ("ResNet-56", 1, 3.0), ("ResNet-110", 1, 3.4), ("ResNet-56", 37, 2.0),
     }  # fmt: skip

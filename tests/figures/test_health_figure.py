@@ -1,5 +1,3 @@
-import math
-
 import pytest
 from planted import plant
 
@@ -21,30 +19,32 @@ def collected(tmp_path, **gradients):
     return collect([Source("planted", tmp_path)])
 
 
-def test_it_draws_the_first_and_the_last_checkup_as_powers_of_ten(tmp_path):
+def test_it_draws_the_first_and_the_last_checkup_on_logarithmic_axes(tmp_path):
     chart = health.chart(collected(tmp_path, plain_56_0=1000.0, resnet_56_0=10.0))
     titles = [panel.title for panel in chart.panels]
-    assert titles[:2] == ["gradient norm before the first iteration", "gradient norm after the last"]
+    assert titles[:2] == ["gradient norm before the first iteration", "gradient norm after the last iteration"]
     lines = {(panel.title, line.label): line for panel in chart.panels for line in panel.series}
     assert len(lines) == 8
-    assert lines[titles[0], "plain-56"].y == pytest.approx([3.0] * 3)
-    assert lines[titles[1], "plain-56"].y == pytest.approx([2.0] * 3)
-    assert lines[titles[1], "ResNet-56"].y == pytest.approx([0.0] * 3)
-    assert lines[titles[2], "plain-56"].y == pytest.approx([math.log10(0.5 * layer) for layer in (1, 2, 3)])
+    assert lines[titles[0], "plain-56"].y == pytest.approx([1000.0] * 3)
+    assert lines[titles[1], "plain-56"].y == pytest.approx([100.0] * 3)
+    assert lines[titles[1], "ResNet-56"].y == pytest.approx([1.0] * 3)
+    assert lines[titles[2], "plain-56"].y == pytest.approx([0.5 * layer for layer in (1, 2, 3)])
+    assert all(panel.log for panel in chart.panels)
+    assert chart.panels[0].y_limits == pytest.approx((10.0, 1000.0))
     assert lines[titles[0], "plain-56"].dashed
     assert not lines[titles[0], "ResNet-56"].dashed
     assert "plain-56 1e+02, ResNet-56 1" in chart.finding
 
 
-def test_a_line_is_the_mean_of_the_powers_over_seeds(tmp_path):
-    table = health.powers(collected(tmp_path, plain_20_0=100.0, plain_20_1=10_000.0))
+def test_a_line_is_the_geometric_mean_over_seeds(tmp_path):
+    table = health.strengths(collected(tmp_path, plain_20_0=100.0, plain_20_1=10_000.0))
     first = table[(table["quantity"] == "gradient_norm") & (table["moment"] == "before the first iteration")]
-    assert first["power"].tolist() == pytest.approx([3.0] * 3)
+    assert first["value"].tolist() == pytest.approx([1000.0] * 3)
     assert set(first["seeds"]) == {2}
 
 
-def test_a_vanished_signal_has_no_power_and_nothing_measured_gives_an_empty_figure(tmp_path):
+def test_a_vanished_signal_is_not_drawn_and_nothing_measured_gives_an_empty_figure(tmp_path):
     records = collected(tmp_path / "zero", plain_20_0=0.0)
-    assert set(health.powers(records)["quantity"]) == {"conv_variance"}
+    assert set(health.strengths(records)["quantity"]) == {"conv_variance"}
     plant(tmp_path / "none", "plain-20", preset="demo", data="digits")
     assert health.chart(collect([Source("planted", tmp_path / "none")])).empty

@@ -79,11 +79,23 @@ def test_a_curve_that_ends_early_is_marked(tmp_path: Path) -> None:
 
 
 def test_mean_responses_beside_the_papers_readings(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20", seed=0, responses=[1.0] * 19)
+    plant(tmp_path, "resnet-20", seed=0, responses=[1.0] * 19, responses_training=0.5)
     plant(tmp_path, "resnet-20", seed=1, responses=[2.0] * 19)
+    plant(tmp_path, "plain-20", responses=[2.0] * 19)
     table = responses.table(found(tmp_path), SHORT)
-    assert cells(table, "ResNet-20") == {"network": "ResNet-20", "paper": "1.6 †", "ours": "1.50 (n = 2)"}
-    assert cells(table, "ResNet-110") == {"network": "ResNet-110", "paper": "1.0 †", "ours": "not run"}
+    assert cells(table, "ResNet-20") == {
+        "network": "ResNet-20",
+        "paper": "1.6 †",
+        "ours, evaluation mode": "1.50 (n = 2)",
+        "ours, training mode": "0.50 (n = 1)",
+    }
+    assert cells(table, "plain-20")["ours, training mode"] == "not measured"
+    assert cells(table, "ResNet-110") == {
+        "network": "ResNet-110",
+        "paper": "1.0 †",
+        "ours, evaluation mode": "not run",
+        "ours, training mode": "not run",
+    }
 
 
 def test_shortcut_options_by_depth(tmp_path: Path) -> None:

@@ -45,17 +45,17 @@ def test_five_seeds_are_reported_as_the_paper_does(paper_like: Records) -> None:
     row = cells(made(paper_like, PAPER), "ResNet-110")
     assert row["planted"] == "6.43 (6.61 ± 0.16, n = 5)"
     assert str(row["planted − paper"]).startswith("0.00 (−0.")
-    assert row["verdict"] == "agrees"
+    assert row["verdict"] == "no difference shown"
     assert isinstance(row["runs"], tuple)
     assert [link.text for link in row["runs"]] == list("01234")
     assert row["runs"][2] == Link("2", "runs/cifar10/paper/resnet-110/seed-2.html", "resnet-110 seed 2, planted")
 
 
-def test_equal_numbers_agree_and_others_are_higher_or_lower(tmp_path: Path) -> None:
+def test_equal_numbers_show_no_difference_and_others_are_higher_or_lower(tmp_path: Path) -> None:
     for network, error in (("resnet-20", 8.75), ("resnet-56", 9.5), ("resnet-32", 5.0)):
         plant(tmp_path, network, preset="paper", test_end=error)
     table = made(collect([Source("ours", tmp_path)]), PAPER)
-    assert cells(table, "ResNet-20")["verdict"] == "agrees"
+    assert cells(table, "ResNet-20")["verdict"] == "no difference shown"
     assert cells(table, "ResNet-56")["verdict"] == "higher"
     assert cells(table, "ResNet-32")["verdict"] == "lower"
     assert str(cells(table, "ResNet-32")["ours − paper"]).startswith("−2.51 (")
