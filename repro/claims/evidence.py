@@ -19,7 +19,7 @@ Measure = Literal["train_error", "test_error", "response", "response_training"]
 WORDS = {
     "train_error": "training error",
     "test_error": "test error",
-    "response": "mean response",
+    "response": "mean response in evaluation mode",
     "response_training": "mean response in training mode",
 }
 #: The two readings of Figure 7, of which the paper does not say which is its own: with batch normalisation by running
