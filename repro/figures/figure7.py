@@ -51,7 +51,7 @@ def chart(records: Records, top: float | None = None) -> Chart:
     drawn = [mode for mode in MODES if np.isfinite(table[mode]).any()]
     values = table[drawn].to_numpy(dtype=float).ravel()
     values = np.concatenate([values[np.isfinite(values)], [mark.y for mark in _marks(records, False)]])
-    limits, ticks = _axis(values if len(values) else np.array([0.0, 3.5]), top)
+    limits, ticks = _axis(values[values > 0], top)
     panels = []
     for mode in drawn or ["std"]:
         for order, x_label in (
@@ -78,11 +78,11 @@ def chart(records: Records, top: float | None = None) -> Chart:
 
 
 def _axis(values: np.ndarray, top: float | None) -> tuple[tuple[float, float], tuple[float, ...]]:
-    """Limits, and ticks where the axis is logarithmic."""
-    highest = max(float(values.max()), (top or 0.0) / 1.08)
+    """Limits for values above 0, and ticks where the axis is logarithmic."""
+    highest = max([*values.tolist(), (top or 0.0) / 1.08]) or 3.5
     if highest <= LINEAR_TO:
         return (0.0, 1.08 * highest), ()
-    return log_axis(float(values[values > 0].min()), top if top and top > LINEAR_TO else highest)
+    return log_axis(min([*values.tolist(), highest]), top if top and top > LINEAR_TO else highest)
 
 
 def _lines(table: pd.DataFrame, mode: str, ranked: bool, above: float) -> Iterator[Series]:
@@ -90,6 +90,8 @@ def _lines(table: pd.DataFrame, mode: str, ranked: bool, above: float) -> Iterat
     for network, rows in table[np.isfinite(table[mode])].groupby("network", sort=False):
         values = rows[mode].sort_values(ascending=False) if ranked else rows[mode]
         points = [(float(x), float(y)) for x, y in zip(rows["layer"], values, strict=True) if y >= above]
+        if not points:
+            continue
         yield Series(
             label=shown(str(network)),
             of=f"standard deviation of responses in {MODES[mode]}, {_said(int(rows[f'n_{mode}'].iloc[0]))}",

@@ -15,6 +15,7 @@ from repro.figures import draw, figure1, figure4, figure6, figure7
 from repro.figures.chart import COLOURS, Panel, log_axis
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
+from repro.site import svg
 
 PAPER_GROUP = Group("cifar10", "paper")
 
@@ -191,6 +192,16 @@ def test_figure_7_turns_to_a_logarithmic_axis_where_one_line_would_press_the_oth
     panel = figure7.chart(collect([Source("ours", tmp_path)])).panels[0]
     assert (panel.log, panel.y_limits, panel.y_ticks) == (True, (0.5, 20.0), (0.5, 1, 2, 5, 10, 20))
     assert [(line.label, line.x[0]) for line in panel.series] == [("plain-20", 1), ("ResNet-20", 2)]
+
+
+@pytest.mark.parametrize("top", [None, 20.0])
+def test_figure_7_of_a_net_that_does_not_respond_at_all(tmp_path: Path, top: float | None) -> None:
+    plant(tmp_path, "resnet-20", responses=[0.0] * 19)
+    chart = figure7.chart(collect([Source("ours", tmp_path)]), top)
+    low, high = chart.panels[0].y_limits
+    assert low < high
+    svg.chart(chart, "x")
+    draw.drawn(chart)
 
 
 @pytest.mark.parametrize(
