@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from repro.data import load
 from repro.data.augment import Prepared, prepare
 from repro.data.dataset import Dataset
 from repro.models import build
@@ -137,6 +138,39 @@ def test_bf16_follows_fp32_within_its_rounding(dataset):
     assert curves["bf16"] != curves["fp32"]
 
 
+@pytest.fixture
+def fresh_memory_is_nan(monkeypatch):
+    """Whatever reads memory that nobody wrote gets NaN."""
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+def test_fp16_that_skips_its_first_step_follows_fp32_from_the_second(fresh_memory_is_nan):
+    """The loss scale to begin with is too large for these nets, so the first gradient overflows."""
+    settings = {"schedule.iterations": 8, "schedule.lr": 0.01, "log_every": 1, "evaluate_every": 8}
+    run = override(Run("resnet-20", data="digits"), settings)
+    digits = load("digits")
+    fp16 = Numerics("cpu", "fp16", 1)
+    training, data = begin(run, digits, fp16)
+    before = [p.clone() for p in training.net.parameters()]
+    steps = train(training, data, run, fp16)
+    losses = [next(steps).train_loss]
+    assert next(steps) is None
+    assert training.scaler.get_scale() < 2**16, "it was skipped"
+    assert all(map(torch.equal, training.net.parameters(), before))
+    held = (training.optimiser.state[p].get("momentum_buffer") for p in training.net.parameters())
+    assert all(buffer is None or not buffer.any() for buffer in held)
+    losses += [row.train_loss for row in steps if row]
+
+    twin, data = begin(run, digits)
+    twin.state.iteration = 1
+    expected = [row.train_loss for row in train(twin, data, run, FP32) if row]
+    assert losses[1:] == pytest.approx(expected, rel=0.01)
+
+
 @pytest.mark.parametrize("form", ["caffe", "torch"])
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_momentum_across_a_change_of_rate(form, nesterov):
@@ -145,7 +179,7 @@ def test_momentum_across_a_change_of_rate(form, nesterov):
     net = torch.nn.Linear(1, 1, bias=False).double()
     with torch.no_grad():
         net.weight.fill_(1.0)
-    optimiser = make_optimiser(net, choice)
+    optimiser = make_optimiser(net, choice, "fp32")
     w, v = 1.0, 0.0
     for rate in (0.1, 0.1, 0.1, 0.01, 0.01, 0.01):
         set_rate(optimiser, rate, choice)
@@ -165,7 +199,7 @@ def test_weight_decay_on_all_or_on_weights_alone():
     net = build("resnet-8")
     norms = {id(p) for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()}
     for choice, decayed in (("all", True), ("weights", False)):
-        groups = make_optimiser(net, Optimiser(decay=choice)).param_groups
+        groups = make_optimiser(net, Optimiser(decay=choice), "fp32").param_groups
         rates = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
         assert len(rates) == len(list(net.parameters()))
         assert all((rates[p] == 1e-4) is decayed for p in norms)
