@@ -151,4 +151,19 @@ def settle(numerics: Numerics) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Filling new memory makes only code that reads it unwritten repeatable, and costs a pass over each activation.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    without_tf32(torch.backends)
     return torch.device(numerics.device)
+
+
+def without_tf32(backends: Any) -> None:
+    """Have "fp32" be fp32 on GPUs too: by default, torch lets convolutions there round to TF32's 10 bits.
+
+    Args:
+        backends: torch.backends. From torch 2.9 on, the flags of old warn, and may not be mixed with those that say it
+            by operator.
+    """
+    if hasattr(backends.cudnn, "conv"):
+        for operator in (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul):
+            operator.fp32_precision = "ieee"
+    else:
+        backends.cudnn.allow_tf32 = backends.cuda.matmul.allow_tf32 = False

@@ -1,11 +1,13 @@
+import warnings
 from pathlib import Path
+from types import SimpleNamespace as Fake
 
 import pytest
 import torch
 
 from repro.errors import RecordError, UserError
 from repro.train import precision
-from repro.train.precision import Numerics, best_precision, fallback, resolve
+from repro.train.precision import Numerics, best_precision, fallback, resolve, settle, without_tf32
 
 
 @pytest.fixture
@@ -106,3 +108,33 @@ def test_autocast_is_what_the_name_says():
         assert (product @ product).dtype == torch.bfloat16
     with Numerics("cpu", "fp32", 1).autocast():
         assert (product @ product).dtype == torch.float32
+
+
+def test_tf32_is_off_by_the_flags_that_this_torch_has():
+    old = Fake(cudnn=Fake(allow_tf32=True), cuda=Fake(matmul=Fake(allow_tf32=True)))
+    without_tf32(old)
+    assert old == Fake(cudnn=Fake(allow_tf32=False), cuda=Fake(matmul=Fake(allow_tf32=False)))
+
+    def flags(precision, **also):
+        return Fake(fp32_precision=precision, **also)
+
+    new = Fake(
+        cudnn=Fake(allow_tf32=True, conv=flags("tf32"), rnn=flags("tf32")),
+        cuda=Fake(matmul=flags("none", allow_tf32=False)),
+    )
+    without_tf32(new)
+    assert new.cudnn == Fake(allow_tf32=True, conv=flags("ieee"), rnn=flags("ieee")), "the old flags untouched"
+    assert new.cuda.matmul == flags("ieee", allow_tf32=False)
+
+
+def test_what_settles_the_numerics_turns_tf32_off_without_a_warning():
+    backends = torch.backends
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        settle(Numerics("cpu", "fp32", torch.get_num_threads()))
+    if hasattr(backends.cudnn, "conv"):
+        operators = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
+        assert [operator.fp32_precision for operator in operators] == ["ieee"] * 3
+    else:
+        assert not backends.cudnn.allow_tf32
+        assert not backends.cuda.matmul.allow_tf32
