@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
-    names.parse(arguments.network, "cifar")
+    if arguments.network is not None:
+        names.parse(arguments.network, "cifar")
     if (arguments.mean is None) != (arguments.std is None):
         raise UserError("--mean and --std go together: give both, one number per channel")
     print(printable(_evaluate(arguments)))
@@ -37,8 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m repro.evaluate", description="Test error of a checkpoint.")
     add = parser.add_argument
     add("checkpoint", type=Path, help="a run's checkpoint.pt, or a public state_dict (or a dict holding one)")
-    add("--network", required=True, help="what it is a checkpoint of, e.g. resnet-56")
-    add("--data", default="cifar10", metavar="NAME", help="digits or cifar10 (default)")
+    add("--network", help="what it is a checkpoint of, e.g. resnet-56 (default: as run.json beside it says)")
+    add("--data", metavar="NAME", help="digits, cifar10 or cifar10-jpeg (default: as run.json says, else cifar10)")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
     add("--mean", type=_numbers, metavar="R,G,B", help="of its own normalisation, for pixels in [0, 1]")
     add("--std", type=_numbers, metavar="R,G,B", help="likewise (default: this project's per-pixel mean, no division)")
@@ -77,12 +78,15 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     except RecordError as error:
         raise _about(arguments.checkpoint, error) from error
 
-    dataset = images.load(arguments.data, images.data_folder(arguments.data_dir))
-    run = _run_beside(arguments.checkpoint) or Run(network=arguments.network)
+    beside = _run_beside(arguments.checkpoint, arguments.network)
+    if beside is None and arguments.network is None:
+        raise UserError(f"--network is needed: no run.json beside {arguments.checkpoint} says what it is")
+    run = beside or Run(network=arguments.network)
+    dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
     subsample = run.model.subsample
-    net = build(arguments.network, dataset.channels, len(dataset.classes), family="cifar", subsample=subsample)
+    net = build(run.network, dataset.channels, len(dataset.classes), family="cifar", subsample=subsample)
     try:
-        load_weights(net, weights, arguments.network)
+        load_weights(net, weights, run.network)
     except RecordError as error:
         raise _about(arguments.checkpoint, error) from error
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -99,9 +103,13 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     count = len(data.test_images)
     spread = 100 * (percent / 100 * (1 - percent / 100) / count) ** 0.5
     wrong = round(percent * count / 100)
+    held_out = run.images.evaluate_on == "held-out"
+    kind, whose = ("", " on held-out images") if held_out else ("test ", "")
+    # On other images, such as the original pixels, the error is worth knowing, but it is not that of the record.
+    trained = f" (trained on {beside.data})" if beside and beside.data != dataset.name else ""
     return (
-        f"{arguments.network} on {dataset.name}: test error {percent:.2f} % ({wrong:,} of {count:,} wrong, "
-        f"standard error {spread:.2f}), test loss {test_loss:.4f}"
+        f"{run.network} on {dataset.name}{trained}: {kind}error{whose} {percent:.2f} % ({wrong:,} of {count:,} wrong, "
+        f"standard error {spread:.2f}), {kind}loss {test_loss:.4f}"
     )
 
 
@@ -121,15 +129,24 @@ def _about(path: Path, error: RecordError) -> RecordError:
     return RecordError(text if text.startswith(str(path)) else f"{path}: {text}")
 
 
-def _run_beside(path: Path) -> Run | None:
+def _run_beside(path: Path, network: str | None) -> Run | None:
     """The run that this checkpoint is of, or None where it is none of ours.
 
-    What the weights do not tell is known from it: how images were prepared, and how option A takes a stride of 2.
+    What the weights do not tell is known from it: how images were prepared, how option A takes a stride of 2, and
+    whether there are shortcuts at all, as option A's have no parameters.
+
+    Raises:
+        RecordError: it is of another network than is asked for.
     """
     from repro.records import read_record
 
     record = path.parent / "run.json"
-    return Run.from_dict(read_record(record)["spec"]) if record.exists() else None
+    if not record.exists():
+        return None
+    run = Run.from_dict(read_record(record)["spec"])
+    if network is not None and names.parse(network, "cifar") != names.parse(run.network, "cifar"):
+        raise RecordError(f"{path}: is of {run.network}, not {network}, by the run.json beside it: leave --network out")
+    return run
 
 
 if __name__ == "__main__":

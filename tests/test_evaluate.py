@@ -1,5 +1,8 @@
+import argparse
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,6 +56,43 @@ def test_what_the_weights_do_not_tell_is_read_from_the_run_beside_them(tmp_path,
     assert abs(evaluated(alone, "resnet-8", capsys) - found) > 0.5, "it matters"
 
 
+@pytest.mark.parametrize(("trained_as", "asked"), [("resnet-8", "plain-8"), ("plain-8", "resnet-8-A")])
+def test_a_twin_has_the_same_weights_and_is_another_network(tmp_path, capsys, trained_as, asked):
+    folder = train(tmp_path, trained_as, "schedule.iterations=2")
+    checkpoint = folder / "checkpoint.pt"
+    text = problem(capsys, [checkpoint, "--network", asked, "--data", "digits", "--device", "cpu"], 1)
+    assert f"checkpoint.pt: is of {trained_as}, not {asked}" in text
+    alone = checkpoint.rename(tmp_path / "alone.pt")
+    assert evaluated(alone, asked, capsys), "alone, nothing tells them apart"
+
+
+def test_network_and_data_are_those_of_the_run_beside_it(trained, tmp_path, capsys):
+    assert main([str(trained / "checkpoint.pt"), "--device", "cpu"]) == 0
+    assert f"resnet-8-B on digits: test error {recorded(trained):.2f} %" in capsys.readouterr().out
+    alone = Path(shutil.copy(trained / "checkpoint.pt", tmp_path))
+    assert "--network is needed" in problem(capsys, [alone, "--data", "digits"], 2)
+
+
+def test_other_images_than_those_of_the_training_are_told(trained, tmp_path, capsys):
+    record = json.loads((trained / "run.json").read_text())
+    record["spec"]["data"] = "cifar10"
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    copy = shutil.copy(trained / "checkpoint.pt", tmp_path)
+    assert main([copy, "--data", "digits", "--device", "cpu"]) == 0
+    assert "resnet-8-B on digits (trained on cifar10): test error" in capsys.readouterr().out
+
+
+def test_held_out_images_are_not_called_the_test_set(tmp_path, capsys):
+    settings = ("schedule.iterations=2", "images.held_out=100", "images.evaluate_on=held-out")
+    folder = train(tmp_path, "resnet-8", *settings)
+    capsys.readouterr()
+    assert main([str(folder / "checkpoint.pt"), "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert f"resnet-8 on digits: error on held-out images {recorded(folder):.2f} %" in said
+    assert "of 100 wrong" in said
+    assert "test" not in said
+
+
 def public(trained, rename=lambda key: key, wrap=lambda weights: weights):
     weights = torch.load(trained / "checkpoint.pt", weights_only=True)["model"]
     return wrap({rename(key): value for key, value in weights.items()})
@@ -98,13 +138,14 @@ def problem(capsys, arguments, status):
 
 
 def test_what_is_no_checkpoint_of_that_network_is_told_by_names_and_shapes(trained, tmp_path, capsys):
-    checkpoint = trained / "checkpoint.pt"
-    text = problem(capsys, [checkpoint, *NETWORK], 1)
+    weights = public(trained)
+    alone = tmp_path / "alone.pt"
+    torch.save(weights, alone)
+    text = problem(capsys, [alone, *NETWORK], 1)
     assert "not the weights of a resnet-8" in text
     assert "names too many (layer2.0.downsample" in text
-    text = problem(capsys, [checkpoint, "--network", "resnet-14-B", "--data", "digits"], 1)
+    text = problem(capsys, [alone, "--network", "resnet-14-B", "--data", "digits"], 1)
     assert "names missing (layer1.1.conv1.weight" in text
-    weights = public(trained)
     weights["fc.weight"] = torch.zeros(100, 64)
     torch.save(weights, tmp_path / "hundred.pt")
     text = problem(capsys, [tmp_path / "hundred.pt", "--network", "resnet-8-B", "--data", "digits"], 1)
@@ -115,7 +156,13 @@ def test_files_that_hold_no_weights(tmp_path, capsys):
     (tmp_path / "text.pt").write_text("not a checkpoint")
     torch.save({"epoch": 3, "history": [1, 2]}, tmp_path / "empty.pt")
     assert "no such file" in problem(capsys, [tmp_path / "absent.pt", *NETWORK], 1)
-    assert "cannot be read as a checkpoint" in problem(capsys, [tmp_path / "text.pt", *NETWORK], 1)
+    shutil.copy("README.md", tmp_path)
+    for name in ("text.pt", "README.md"):
+        assert problem(capsys, [tmp_path / name, *NETWORK], 1).endswith(f"{name}: is no PyTorch checkpoint")
+    torch.save({"model": {"w": torch.zeros(1)}, "args": argparse.Namespace(lr=0.1)}, tmp_path / "args.pt")
+    text = problem(capsys, [tmp_path / "args.pt", *NETWORK], 1)
+    assert "it holds argparse.Namespace" in text
+    assert "weights_only" not in text
     assert "no network's weights found among epoch, history" in problem(capsys, [tmp_path / "empty.pt", *NETWORK], 1)
 
 
@@ -125,5 +172,5 @@ def test_bad_usage(trained, tmp_path, capsys):
     assert "go together" in problem(capsys, [checkpoint, *NETWORK, "--mean", "0.5"], 2)
     wrong = [checkpoint, "--network", "resnet-8-B", "--data", "digits", "--mean", "1,2,3", "--std", "1,2,3"]
     assert "need 1 numbers each" in problem(capsys, wrong, 2)
-    empty = [checkpoint, "--network", "resnet-8-B", "--data-dir", tmp_path]
+    empty = [checkpoint, "--data", "cifar10", "--data-dir", tmp_path]
     assert str(tmp_path) in problem(capsys, empty, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,7 +124,17 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
     except RecordError:
         raise
     except Exception as error:  # torch.load documents no exceptions of its own: any of them means unreadable here
-        raise RecordError(f"{path}: cannot be read as a checkpoint: {_first_line(error)}") from error
+        raise RecordError(f"{path}: {_unreadable(error)}") from error
+
+
+def _unreadable(error: Exception) -> str:
+    """What is wrong with a file, without torch's advice to execute what it holds."""
+    text = str(error)
+    if found := re.search(r"GLOBAL (\S+) was not an allowed global", text):
+        return f"is not read: it holds {found[1]}, which loading would execute; tensors and plain containers are needed"
+    if "weights_only" in text or isinstance(error, EOFError):
+        return "is no PyTorch checkpoint"
+    return f"cannot be read as a checkpoint: {_first_line(error)}"
 
 
 def _read_own(path: Path, run_hash: str, device: torch.device | str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def test_curves_that_find_no_place_to_be_written_to(place, capsys):
         (["loop"], 1, "loop: cannot be read: Too many levels of symbolic links"),
         (["file/below"], 1, "file/below: cannot be read: Not a directory"),
         ([LONG], 1, "cannot be read: File name too long"),
-        (["file"], 1, "file: cannot be read as a checkpoint"),
+        (["file"], 1, "file: is no PyTorch checkpoint"),
         (["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
         (["file", "--mean", "0", "--std", "1e999"], 2, "'1e999': numbers such as"),
         (["file", "--mean", ",", "--std", "1"], 2, "',': numbers such as"),
