@@ -112,7 +112,7 @@ def train(
         scaler.update()
         optimiser.zero_grad(set_to_none=True)
 
-        # Training error as the paper's curves have it: of augmented images, in training mode, before the update.
+        # Of augmented images, in training mode, before the update; the paper does not say what its curves are of.
         state.loss_sum += mean_loss
         state.wrong += wrong
         state.since += 1
