@@ -23,6 +23,9 @@ LARGEST = 2**53
 #: More than an epoch of CIFAR-10; batches far beyond that fill the memory before they fail.
 LARGEST_BATCH = 2**16
 
+#: Rates below it change no weight, and momentum in Caffe's form, which is scaled by old rate / new rate, overflows.
+LOWEST_RATE = 1e-12
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -51,6 +54,15 @@ class Schedule:
             raise UserError(
                 f"schedule.lr is {self.lr}, warm_up_lr {self.warm_up_lr}, factor {self.factor}: none may be below 0, "
                 "and the last not 0"
+            )
+        try:
+            last = self.lr * self.factor ** len(self.milestones)
+        except OverflowError:
+            last = math.inf
+        if self.lr and not LOWEST_RATE <= last < math.inf:
+            raise UserError(
+                f"schedule.lr {self.lr} with factor {self.factor} at {len(self.milestones)} milestones comes to a rate "
+                f"of {last}: a number from {LOWEST_RATE} is needed"
             )
 
 
