@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from repro.data import load
-from repro.data.augment import Prepared, prepare
+from repro.data.augment import Crops, Prepared, prepare
 from repro.data.dataset import Dataset
 from repro.models import build
 from repro.spec import Images, Optimiser, Run, Schedule, override
@@ -94,12 +94,44 @@ def test_the_training_error_is_of_the_images_that_were_trained_on(dataset):
         assert row.train_error == pytest.approx(100 * wrong / 16)
 
 
+def test_each_iteration_trains_on_crops_and_flips_of_its_own(dataset):
+    """Learning rate 0: the losses are those of the untouched network, fed with crops cut by hand."""
+    run = run_of(**{"log_every": 1, "schedule.lr": 0.0, "optimiser.weight_decay": 0.0})
+    training, data = begin(run, dataclasses.replace(dataset, flip=True))
+    twin = build(run.network, channels=1, generator=generator("init", 0)).train()
+    mean = dataset.train_images.double().div(255).mean(0)
+    rows = [row for row in train(training, data, run, FP32) if row]
+    assert len(rows) == 8
+    for i, row in enumerate(rows):
+        crops = Crops.draw(16, 1, True, generator("augment", run.seed, i))
+        index = order(0, 200)(i, 16)
+        x = torch.zeros(16, 1, 8, 8)
+        for k, (top, left, flip) in enumerate(zip(crops.top, crops.left, crops.flip, strict=True)):
+            canvas = torch.zeros(1, 10, 10)
+            canvas[:, 1:9, 1:9] = dataset.train_images[index[k]].double() / 255 - mean
+            x[k] = canvas[:, top : top + 8, left : left + 8]
+            x[k] = x[k].flip(2) if flip else x[k]
+        logits, y = twin(x), dataset.train_labels[index]
+        assert row.train_loss == pytest.approx(F.cross_entropy(logits, y).item(), rel=1e-4)
+        assert row.train_error == pytest.approx(100 * (logits.argmax(1) != y).float().mean().item())
+
+
 def test_warm_up_ends_when_the_logged_training_error_allows_it(dataset):
-    run = run_of(**{"schedule.warm_up": "on", "schedule.warm_up_until": 99.0, "schedule.milestones": []})
+    until = 83.0
+    warm_up = {"schedule.warm_up": "on", "schedule.warm_up_until": until, "schedule.milestones": []}
+    run = run_of(**warm_up, **{"schedule.iterations": 24})
     rows = [row for row in train(*begin(run, dataset), run, FP32) if row]
-    first_below = next(i for i, row in enumerate(rows) if row.train_error < 99.0)
+    first_below = next(i for i, row in enumerate(rows) if row.train_error < until)
+    assert 0 < first_below < len(rows) - 1
     expected = [0.01 if i <= first_below else 0.1 for i in range(len(rows))]
     assert [row.lr for row in rows] == pytest.approx(expected)
+
+
+def test_warm_up_lasts_as_long_as_the_training_error_does_not_fall_below(dataset):
+    run = run_of(**{"schedule.warm_up": "on", "schedule.warm_up_until": 0.0, "schedule.milestones": []})
+    training, data = begin(run, dataset)
+    assert [row.lr for row in train(training, data, run, FP32) if row] == [0.01] * 4
+    assert training.state.warm_until is None
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_after_its_row(dataset):
