@@ -139,12 +139,13 @@ def prepare(dataset: Dataset, choice: Images, device: torch.device) -> Prepared:
         images, labels = images[~held], labels[~held]
     # Sums of 8-bit pixels are exact in int64, so the mean does not depend on how the sum is split: among threads, and
     # into parts, without which the sum would hold all images in int64.
-    sums = torch.stack([part.sum(0, dtype=torch.int64) for part in torch.split(images, 1000)])
+    parts = torch.split(images, 1000)
+    sums = torch.stack([part.sum(0, dtype=torch.int64) for part in parts])
     mean = sums.sum(0).double() / len(images) / 255
     std = None
     if choice.normalise == "pixel-mean-std":
-        pixels = images.double().div_(255)
-        std = pixels.sub_(mean).square_().mean((0, 2, 3)).sqrt()[:, None, None].float().to(device)
+        squares = torch.stack([part.double().div_(255).sub_(mean).square_().sum((0, 2, 3)) for part in parts])
+        std = squares.sum(0).div_(images[:, 0].numel()).sqrt()[:, None, None].float().to(device)
     return Prepared(
         images=images.to(device),
         labels=labels.to(device),

@@ -83,13 +83,16 @@ def test_batches_are_channels_last_in_memory(dataset):
     assert x.dtype == torch.float32
 
 
-def test_the_mean_is_that_of_all_images_however_many_parts_they_are_summed_in():
+def test_mean_and_spread_are_those_of_all_images_however_many_parts_they_are_summed_in():
     g = torch.Generator().manual_seed(2)
     images = torch.randint(0, 256, (2_345, 1, 4, 4), generator=g, dtype=torch.uint8)
     labels = torch.arange(2_345) % 10
     many = Dataset("digits", images, labels, images[:20], labels[:20], tuple("0123456789"), 1, False, "made up")
-    expected = images.numpy().astype("float64").mean(0) / 255
-    torch.testing.assert_close(prepare(many, Images(), CPU).mean, torch.from_numpy(expected).float(), atol=0, rtol=1e-7)
+    pixels = images.numpy().astype("float64") / 255
+    data = prepare(many, Images(normalise="pixel-mean-std"), CPU)
+    torch.testing.assert_close(data.mean, torch.from_numpy(pixels.mean(0)).float(), atol=0, rtol=1e-7)
+    assert data.std.shape == (1, 1, 1)
+    assert data.std.item() == pytest.approx(((pixels - pixels.mean(0)) ** 2).mean() ** 0.5, rel=1e-7)
 
 
 class Copied:
