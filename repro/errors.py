@@ -29,6 +29,10 @@ class DataError(UserError):
     status = 1
 
 
+class OtherDataError(DataError):
+    """Images of another data set than is looked for."""
+
+
 def unknown(kind: str, word: str, choices: Iterable[str]) -> UserError:
     """Say that `word` is no `kind`, and name the choice nearest to it."""
     choices = list(choices)

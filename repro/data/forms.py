@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from repro.data import image_folder, parquet_files, python_batches
 from repro.data.pixels import is_jpeg, reason
-from repro.errors import DataError
+from repro.errors import DataError, OtherDataError
 
 #: In the order in which they are preferred.
 Kind = Literal["python batches", "python archive", "parquet files", "image folders"]
@@ -47,20 +47,30 @@ def choose(name: str, folder: Path) -> Choice:
     """Decide which form in a folder to read.
 
     Original pixels come before JPEG images, unless "cifar10-jpeg" is what is asked for; among equals the order is
-    batches, archive, parquet files, image folders; and the folder itself comes before those in it.
+    batches, archive, parquet files, image folders; and the folder itself comes before those in it. Images of other data
+    sets, which may lie in the same form beside them, are passed over.
 
     Raises:
-        DataError: there is none, or only original pixels where "cifar10-jpeg" is asked for.
+        DataError: there is none, or only original pixels where "cifar10-jpeg" is asked for, or one that comes before
+            the one to take is damaged.
     """
     found = find(folder)
     wants_jpeg = name == "cifar10-jpeg"
     if not found:
         remedy = _JPEG_CHOICES if wants_jpeg else f"fetch the archive with --download, or {CHOICES}"
         raise DataError(f"{folder}: {_contents(folder)}: {remedy}")
-    for form in found:
-        choice = Choice(form, _is_jpeg(form), tuple(found))
-        if choice.jpeg == wants_jpeg:
-            return choice
+    other: OtherDataError | None = None
+    for form in list(found):
+        try:
+            jpeg = _is_jpeg(form)
+        except OtherDataError as error:
+            other = other or error
+            found.remove(form)
+            continue
+        if jpeg == wants_jpeg:
+            return Choice(form, jpeg, tuple(found))
+    if other and not found:
+        raise other
     if wants_jpeg:
         raise DataError(
             f"{folder}: cifar10-jpeg is asked for, but the {found[0].kind} there hold the original pixels: "

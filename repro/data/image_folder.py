@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from repro.data.pixels import CLASSES, Split, decode, reason
-from repro.errors import DataError
+from repro.errors import DataError, OtherDataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -51,7 +51,7 @@ def _check_classes(folder: Path) -> None:
     missing, others = [name for name in CLASSES if name not in found], sorted(found - set(CLASSES))
     if missing or others:
         words = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"also holds {', '.join(others[:5])}"] * bool(others)
-        raise DataError(f"{folder}: {' and '.join(words)}: {_EXPECTED}")
+        raise (OtherDataError if others else DataError)(f"{folder}: {' and '.join(words)}: {_EXPECTED}")
 
 
 def _images(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from repro.data.pixels import Split, decode, reason
-from repro.errors import DataError
+from repro.errors import DataError, OtherDataError
 
 #: In rows; a file with more is refused unread.
 LARGEST_FILE = 60_000
@@ -92,7 +92,7 @@ def _open(path: Path) -> Any:
     if not holds_bytes or "label" not in schema.names or not pa.types.is_integer(schema.field("label").type):
         file.close()
         found = ", ".join(f"{field.name}: {field.type}" for field in schema)
-        raise DataError(
+        raise OtherDataError(
             f"{path}: its columns are {found or 'none'}, where CIFAR-10 on the Hugging Face hub (uoft-cs/cifar10) has "
             "img: struct<bytes, path> and label: int64"
         )

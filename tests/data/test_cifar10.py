@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -145,6 +148,42 @@ def test_original_pixels_are_not_the_jpeg_ones(call: Callable, tmp_path: Path) -
     write_parquet(tmp_path)
     with pytest.raises(DataError, match="cifar10-jpeg is asked for, but the parquet files there hold the original"):
         call("cifar10-jpeg", tmp_path)
+
+
+def write_imagenet(folder: Path) -> None:
+    for split in ("train", "test"):
+        place = folder / split / "n01440764"
+        place.mkdir(parents=True)
+        (place / "0.png").write_bytes(encoded(images("test")[0]))
+
+
+def write_mnist(folder: Path) -> None:
+    folder.mkdir()
+    table = pa.table({"image": pa.array([b""]), "label": pa.array([0])})
+    for split in ("train", "test"):
+        pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize(("write", "said"), [(write_imagenet, "n01440764"), (write_mnist, "image: binary")])
+def test_another_data_set_beside_it_is_passed_over(write: Callable, said: str, tmp_path: Path) -> None:
+    write(tmp_path / "another")
+    assert said in refused(tmp_path)
+    write_images(tmp_path / "small", "jpeg", ".jpg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = data.load("cifar10", tmp_path)
+    assert (found.name, found.source) == ("cifar10-jpeg", "image folders")
+    assert data.identify("cifar10", tmp_path) == "cifar10-jpeg"
+    write(tmp_path / "zz")
+    write_images(tmp_path / "test-first")
+    assert data.identify("cifar10", tmp_path) == "cifar10"
+
+
+def test_a_damaged_one_is_not_passed_over(tmp_path: Path) -> None:
+    write_images(tmp_path / "a")
+    shutil.rmtree(tmp_path / "a" / "train" / "truck")
+    write_images(tmp_path / "b", "jpeg", ".jpg")
+    assert "lacks truck" in refused(tmp_path)
 
 
 class TestNothingThere:
