@@ -32,7 +32,8 @@ class Study:
     #: Settings of every run, and alternatives of them: each run is repeated once per variant.
     settings: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[Mapping[str, Any], ...] = ({},)
-    #: Networks that stop after an iteration of their unchanged schedule, to be carried on by whoever has the time.
+    #: Networks that stop after an iteration of their unchanged schedule, to be carried on by whoever has the time:
+    #: --stop-at takes the place of these, and one at the end of the schedule lifts them.
     stop_at: Mapping[str, int] = field(default_factory=dict)
     #: What a preset changes of this study: its networks, seeds, settings, variants or stop_at.
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -48,7 +48,7 @@ class Options:
         device, precision, threads: asked for, or None to take what the run began with, or else this machine's best.
         default_threads: where none are asked for and the run has not begun.
         stop_at: end each run after this iteration of its unchanged schedule, to be carried on later.
-        stops: likewise for single networks, by name.
+        stops: likewise for single networks, by name, where `stop_at` is None.
         checkpoint_every: seconds between checkpoints.
     """
 
@@ -63,8 +63,8 @@ class Options:
 
     def last(self, run: Run) -> int:
         """The iteration after which a run ends here."""
-        stops = (self.stop_at, self.stops.get(run.network))
-        return min([run.schedule.iterations, *(stop for stop in stops if stop)])
+        stop = self.stop_at or self.stops.get(run.network)
+        return min(run.schedule.iterations, stop or run.schedule.iterations)
 
 
 @dataclass(frozen=True)
