@@ -1,6 +1,7 @@
 """python -m repro.evaluate CHECKPOINT: test error of a checkpoint, ours or a public one.
 
-Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C.
+Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C,
+141 what reads its output is gone.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m repro.evaluate", description="Test error of a checkpoint.")
+    parser = Parser(
+        prog="python -m repro.evaluate",
+        description="Test error of a checkpoint. Exit status: 0 evaluated, 1 the checkpoint or the images cannot be "
+        "used, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
+    )
     add = parser.add_argument
     add("checkpoint", type=Path, help="a run's checkpoint.pt, or a public state_dict (or a dict holding one)")
     add("--network", help="what it is a checkpoint of, e.g. resnet-56 (default: as run.json beside it says)")

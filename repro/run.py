@@ -1,14 +1,15 @@
 """python -m repro.run STUDY: train the runs of a study.
 
-Exit status: 0 all complete (or stopped where --stop-at says), 1 some failed or diverged, 2 bad usage; 129, 130 or 143
-ended by SIGHUP (a lost terminal), Ctrl-C or SIGTERM, after a checkpoint; 141 likewise, because what read its output is
-gone.
+Exit status: 0 all complete (or stopped where --stop-at or the study says), 1 some failed or diverged, or images or
+records cannot be read, 2 bad usage; 129, 130 or 143 ended by SIGHUP (a lost terminal), Ctrl-C or SIGTERM, after a
+checkpoint; 141 likewise, because what read its output is gone.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -56,23 +57,34 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m repro.run", description="Train the runs of a study.")
+    parser = Parser(
+        prog="python -m repro.run",
+        description="Train the runs of a study. Exit status: 0 all complete, or stopped where --stop-at or the study "
+        "says, 1 some failed or diverged, or images or records cannot be read, 2 bad usage; stopped with a checkpoint: "
+        "129 its terminal is lost, 130 by Ctrl-C, 143 by SIGTERM, 141 what reads its output is gone.",
+    )
     add = parser.add_argument
     add("study", nargs="?", help="name of a study (see --list), or an experiment file of your own (*.toml)")
     add("--preset", default="demo", help="how much of the paper's protocol: demo (default), short or paper")
-    add("--data", metavar="NAME", help="data set instead of the preset's: digits, cifar10")
+    add("--data", metavar="NAME", help="data set instead of the preset's: digits, cifar10, cifar10-jpeg")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
     add("--download", action="store_true", help="fetch CIFAR-10 into --data-dir if it is not there")
-    add("--results", type=Path, default=LOCAL, metavar="DIR", help=f"results folder (default: {LOCAL})")
+    add("--results", type=_folder, default=LOCAL, metavar="DIR", help=f"results folder (default: {LOCAL})")
     add("--seeds", type=_seeds, metavar="0,1,2", help="seeds instead of the study's own; 0-4 is a range")
     add("--only", type=_words, metavar="NETWORKS", help="of the study's networks these, e.g. plain-20,resnet-56")
-    add("--stop-at", type=_positive, metavar="N", help="end each run after iteration N, to be carried on later")
+    add("--stop-at", type=_positive, metavar="N", help="end each run after iteration N instead of the study's stop_at")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="change a setting of each run")
     add("--jobs", type=_positive, metavar="N", help="runs side by side (default: one per core on a CPU, else one)")
     add("--threads", type=_threads, metavar="N", help="threads per run (default: the cores shared out among the jobs)")
     add("--device", help="cpu, cuda or mps (default: the best there is)")
     add("--precision", help="fp32, bf16 or fp16 (default: the fastest that the device has natively)")
-    add("--checkpoint-every", type=_seconds, default=60.0, metavar="S", help="seconds between checkpoints (60)")
+    add(
+        "--checkpoint-every",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="seconds between checkpoints (60); 0: at each iteration",
+    )
     add("--launcher", default="local", help="where the runs train: local (default), ray or slurm")
     add("--address", metavar="HOST:PORT", help="of a Ray cluster that exists (default: one is started here)")
     add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run; ray takes 0.5, say")
@@ -130,6 +142,14 @@ def _words(text: str) -> list[str]:
     if not words:
         raise argparse.ArgumentTypeError("at least one is needed")
     return words
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    for place in (path, *path.parents):
+        if os.path.isfile(place):  # noqa: PTH113 (Path's raises for names that are too long)
+            raise argparse.ArgumentTypeError(f"{place} is a file: give a folder, which may be new")
+    return path
 
 
 def _seeds(text: str) -> list[int]:

@@ -105,6 +105,14 @@ def refused(capsys, place, *arguments, status=2):
         (["degradation", "--checkpoint-every", "often"], "'often' is no number of seconds"),
         (["degradation", "--checkpoint-every", "nan"], "'nan' is no number of seconds"),
         (["degradation", "--checkpoint-every=-1"], "'-1' is no number of seconds"),
+        (["degradation", "--results", __file__], "test_run.py is a file: give a folder, which may be new"),
+        (["degradation", "--results", f"{__file__}/in/it"], "argument --results: "),
+        (["degradation", "--set", "images.held_out=100000", "--dry-run"], "a multiple of 10 below 1"),
+        (["degradation", "--set", "images.held_out=15"], "images.held_out is 15: a multiple of 10"),
+        (
+            ["degradation", "--preset", "paper", "--set", "images.held_out=50000", "--dry-run"],
+            "images.held_out is 50000: a multiple of 10 below 50000 is needed",
+        ),
         (["degradation", "--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'?"),
         (["degradation", "--precision", "fp64"], "unknown precision 'fp64': did you mean 'fp16'?"),
         (["degradation", "--device", "cpu", "--precision", "fp16"], "fp16 needs a GPU: use bf16 or fp32"),
@@ -114,7 +122,7 @@ def refused(capsys, place, *arguments, status=2):
         (["degradation", "shortcuts"], "unrecognized arguments: shortcuts"),
         (["degra\x1b[2J\ndation"], r"unknown study 'degra\x1b[2J\ndation': did you mean 'degradation'?"),
     ],
-    ids=range(44),
+    ids=range(49),
 )
 def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(arguments, said, place, capsys):
     assert said in refused(capsys, place, *arguments)
@@ -181,6 +189,8 @@ def test_help_tells_every_option(capsys):
         "--dry-run",
         "--list",
         "--jobs",
+        "cifar10-jpeg",
+        "Exit status: 0",
     ):
         assert option in out
 
@@ -229,6 +239,25 @@ def test_without_telling_where_runs_go_to_results_local(place, tiny):
     assert main([tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "1"]) == 0
     (record,) = place.glob("results/local/digits/demo/**/run.json")
     assert json.loads(record.read_text())["iteration"] == 1
+
+
+@pytest.mark.parametrize(("words", "ends"), [([], 2), (["--stop-at", "3"], 3), (["--stop-at", "9"], 4)])
+def test_the_command_line_overrides_where_a_study_stops(words, ends, place, tiny):
+    path = Path(tiny)
+    path.write_text(TINY.replace("[settings]", "stop_at = { plain-8 = 2 }\n[settings]"))
+    assert main([tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", *words]) == 0
+    (record,) = place.glob("results/local/digits/demo/**/run.json")
+    assert json.loads(record.read_text())["iteration"] == ends
+
+
+def test_the_command_that_draws_the_results_names_them_where_a_report_does_not_look(place, tiny, monkeypatch, capsys):
+    arguments = [tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "1"]
+    assert main([*arguments, "--results", "my results"]) == 0
+    said = "Records are in my results; python -m repro.report --results 'my results' --out FOLDER draws them."
+    assert said in capsys.readouterr().out
+    monkeypatch.setattr("repro.launch.start._REPORTED", place / "results" / "local")
+    assert main(arguments) == 0
+    assert f"Records are in {Path('results/local')}; python -m repro.report draws them." in capsys.readouterr().out
 
 
 def test_ctrl_c_before_or_after_the_training_is_no_traceback(place, capsys, monkeypatch):

@@ -73,6 +73,20 @@ def load(name: str, folder: Path | None = None, download: bool = False) -> Datas
     return load_cifar10(name, data_folder(folder), download)
 
 
+def classes(name: str) -> tuple[int, int]:
+    """How many classes a data set has, and how many training images its smallest one; no file is read for it."""
+    _check_name(name)
+    if name == "digits":
+        from repro.data.digits import load_digits
+
+        counts = load_digits().train_labels.bincount()
+        return len(counts), int(counts.min())
+    from repro.data.cifar10 import TRAIN_PER_CLASS
+    from repro.data.pixels import CLASSES
+
+    return len(CLASSES), TRAIN_PER_CLASS
+
+
 def _check_name(name: str) -> None:
     known = (*NAMES, JPEG_NAME)
     if name not in known:

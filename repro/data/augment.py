@@ -160,13 +160,15 @@ def prepare(dataset: Dataset, choice: Images, device: torch.device) -> Prepared:
 
 
 def _last_of_each_class(labels: Tensor, classes: int, number: int) -> Tensor:
-    each, rest = divmod(number, classes)
-    counts = torch.bincount(labels, minlength=classes)
-    if rest or each >= int(counts.min()):
-        raise UserError(
-            f"images.held_out is {number}: a multiple of {classes} below {classes * int(counts.min())} is needed"
-        )
+    check_held_out(number, classes, int(torch.bincount(labels, minlength=classes).min()))
+    each = number // classes
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(classes):
         held[(labels == label).nonzero().flatten()[-each:]] = True
     return held
+
+
+def check_held_out(number: int, classes: int, smallest: int) -> None:
+    """Raise UserError where so many images cannot be held out of so many classes, the smallest of this size."""
+    if number % classes or number >= classes * smallest:
+        raise UserError(f"images.held_out is {number}: a multiple of {classes} below {classes * smallest} is needed")

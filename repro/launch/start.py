@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from rich.console import Console
 from tabulate import tabulate
 
 from repro import data as images
+from repro.data.augment import check_held_out
 from repro.errors import DataError, RecordError, printable
 from repro.launch import local
 from repro.launch.display import Display, duration, label
@@ -26,9 +28,12 @@ from repro.launch.torchrun import Place
 from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run, override
-from repro.study import Study
+from repro.study import EXPERIMENTS, Study
 from repro.train.precision import Numerics, cores, fallback, resolve
 from repro.train.ranks import ALONE, Ranks, check_devices, join
+
+#: A report is of these results without being told.
+_REPORTED = EXPERIMENTS.parent / "results" / "local"
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,9 @@ def _start(study: Study, plan: Sequence[Run], request: Request, console: Console
         ranks.lead(partial(_fetch, plan[0].data, folder))
     with ranks.agreeing():
         plan = _with_data(plan, folder, request)
+        for run in plan:
+            if run.images.held_out:
+                check_held_out(run.images.held_out, *images.classes(run.data))
     threads = numerics.threads if here else request.threads or 1
     at_once = f"{jobs} at a time" if alone else f"one at a time on {place.count} ranks"
     how = f"by {elsewhere.name}" if elsewhere else f"{numerics.device}, {numerics.precision}, {at_once}"
@@ -266,8 +274,10 @@ def _close(
     sentence = finding(plan, request.results)
     if sentence:
         console.print(f"\n{sentence}", markup=False, soft_wrap=True)
+    results = str(request.results)
+    drawn = "" if request.results.absolute() == _REPORTED else f" --results {shlex.quote(results)} --out FOLDER"
     console.print(
-        f"\nRecords are in {printable(str(request.results))}; python -m repro.report draws them.",
+        f"\nRecords are in {printable(results)}; python -m repro.report{printable(drawn)} draws them.",
         markup=False,
         soft_wrap=True,
     )

@@ -63,7 +63,9 @@ def test_names_that_the_output_has_no_letters_for_are_shown_escaped(
     (tmp_path / name).symlink_to(undisturbed)
     place = output(Place(), encoding)
     assert run.main(commands.arguments(study, tmp_path / name)) == 0
-    assert f"{NAMES[name]}; python -m repro.report draws them" in place.content.decode(encoding)
+    said = place.content.decode(encoding)
+    assert f"{NAMES[name]}; python -m repro.report --results " in said
+    assert f"{NAMES[name]}' --out FOLDER draws them" in said or f"{NAMES[name]} --out FOLDER draws them" in said
     place = output(Place(), encoding)
     assert report.main(["--results", f"x={tmp_path / name}", "--out", str(tmp_path / "o" / name)]) == 0
     assert f"{NAMES[name]}/index.html: 2 runs (2 x)" in place.content.decode(encoding)
