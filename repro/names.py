@@ -62,11 +62,6 @@ class NetworkName:
         """Whether the blocks are of three layers, 1x1, 3x3, 1x1 (Figure 5, right)."""
         return self.family == "imagenet" and self.depth in BOTTLENECK_DEPTHS
 
-    @property
-    def twin(self) -> str:
-        """The name of the plain net of this depth, or of the residual net of a plain one."""
-        return f"{'plain' if self.kind == 'resnet' else 'resnet'}-{self.depth}"
-
 
 def default_option(depth: int, family: Family) -> Option:
     """Option A on CIFAR-10 (Section 4.2) and in the paper's Table 2; B for the bottleneck nets (Section 4.1)."""

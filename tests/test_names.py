@@ -24,14 +24,6 @@ def test_a_name_is_taken_apart_and_put_together_again(name):
     assert not parsed.bottleneck
 
 
-@given(CIFAR)
-def test_twins_differ_in_kind_alone(name):
-    parsed = parse(name, "cifar")
-    twin = parse(parsed.twin, "cifar")
-    assert (twin.depth, twin.kind != parsed.kind) == (parsed.depth, True)
-    assert (twin.option is None) == (twin.kind == "plain")
-
-
 @pytest.mark.parametrize(
     ("name", "kind", "depth", "option", "family"),
     [

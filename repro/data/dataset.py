@@ -49,8 +49,3 @@ class Dataset:
     def channels(self) -> int:
         """Channels of an image: 3, or 1 for grey ones."""
         return int(self.train_images.shape[1])
-
-    @property
-    def size(self) -> int:
-        """Height of an image in pixels, which is its width too."""
-        return int(self.train_images.shape[2])

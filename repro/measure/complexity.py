@@ -2,7 +2,7 @@
 
 The paper's "FLOPs (multiply-adds)" are those of convolutions and fully connected layers, one per weight and output
 pixel; batch normalisation, ReLU, additions and pooling count nothing, and so does option A in either of its forms. All
-are for one image. `repro.measure.count` finds the same numbers by running a network. Nothing here imports torch.
+are for one image. Tests find the same numbers by running the networks. Nothing here imports torch.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ def test_fingerprint_tells_shapes_apart_and_does_not_see_memory_layout() -> None
     assert dataclasses.replace(tiny(), train_images=strided).fingerprint == tiny().fingerprint
 
 
-def test_channels_and_size() -> None:
+def test_channels() -> None:
     wide = dataclasses.replace(tiny(), train_images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
-    assert (wide.channels, wide.size) == (1, 8)
+    assert wide.channels == 1
 
 
 def test_data_folder_is_the_argument_then_the_variable_then_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def test_shapes_and_facts(digits: Dataset) -> None:
     assert digits.train_images.shape == (1437, 1, 8, 8) and digits.test_images.shape == (360, 1, 8, 8)
     assert digits.train_images.dtype == digits.test_images.dtype == torch.uint8
     assert digits.train_labels.dtype == digits.test_labels.dtype == torch.int64
-    assert (digits.channels, digits.size) == (1, 8)
+    assert digits.channels == 1
 
 
 def test_every_scan_is_in_exactly_one_set_with_its_label_in_the_original_order(digits: Dataset) -> None:

@@ -6,13 +6,13 @@ import sys
 import pytest
 import torch
 import torchvision
+from count import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro import models
 from repro.errors import UserError
 from repro.measure.complexity import Complexity, complexity, figure_5, vgg
-from repro.measure.count import count
 from repro.names import CIFAR_DEPTHS, IMAGENET_DEPTHS
 
 #: Computed by hand from Section 4.2: parameters of options A, B and C, and millions of multiply-adds of A.

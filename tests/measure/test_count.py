@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from count import count
 from torch import Tensor, nn
 
 from repro import models
 from repro.measure.complexity import Layer
-from repro.measure.count import count
 
 
 def test_a_net_known_by_hand():

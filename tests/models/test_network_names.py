@@ -57,11 +57,6 @@ def test_the_stages_of_table_1_add_up_to_the_depth(depth):
     assert layers * sum(parsed.stages) + 2 == depth
 
 
-def test_twins_name_each_other():
-    assert names.parse("plain-56").twin == "resnet-56"
-    assert names.parse("resnet-56-C").twin == "plain-56"
-
-
 @pytest.mark.parametrize(
     ("name", "family", "meant"),
     [
