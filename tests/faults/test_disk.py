@@ -187,7 +187,7 @@ def test_what_is_complete_is_shown_from_a_folder_that_may_not_be_written_to(stud
     assert "2 of 2 runs are complete already" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("place", ["results", "results/digits", "results/digits/demo/{}/seed-0"])
+@pytest.mark.parametrize("place", ["results/digits", "results/digits/demo/{}/seed-0"])
 def test_a_file_where_a_folder_should_be(place, study, tmp_path, capsys):
     run = commands.runs(study, "plain-8")[0]
     path = tmp_path / place.format(run.group.name)
@@ -197,6 +197,17 @@ def test_a_file_where_a_folder_should_be(place, study, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "Traceback" not in out
     assert out.count(": give another --results folder") == 1
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("inside", ["", "new/folder"])
+def test_a_file_in_the_place_of_the_results_folder_is_refused_before_anything_starts(inside, study, tmp_path, capsys):
+    path = tmp_path / "results"
+    path.write_text("mine")
+    assert main([*commands.arguments(study, path / inside), "--only", "plain-8"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"argument --results: {path} is a file: give a folder" in told.err
     assert path.read_text() == "mine"
 
 
