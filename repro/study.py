@@ -119,7 +119,6 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-@cache
 def data_words(preset: str, data: str) -> list[str]:
     """What has `repro.run` train on a data set, after its --preset; CIFAR-10 lies in DIR.
 
@@ -130,6 +129,7 @@ def data_words(preset: str, data: str) -> list[str]:
     return words + ([] if data == "digits" else ["--data-dir", "DIR"])
 
 
+@cache
 def presets() -> dict[str, dict[str, Any]]:
     """All presets by name, their settings flattened to dotted names; 'summary' describes each."""
     table = _read_toml(EXPERIMENTS / "presets.toml")

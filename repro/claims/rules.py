@@ -204,22 +204,19 @@ def responding(evidence: Evidence, pairs: Iterable[tuple[str, str]]) -> Judgemen
 
     What one reading shows and the other does not is too close to call: the paper does not say which is its own.
     """
-    links, words, torn = [], [], []
+    links: list[Link] = []
+    words: list[Word] = []
+    torn: list[str] = []
     for more, less in pairs:
         both = [above(evidence, measure, more, less) for measure in RESPONSES]
-        found = {link.verdict for link in both}
         links += both
-        words.append(found.pop() if len(found) == 1 else _of_two(found))
-        if {"holds", "contradicted"} <= {link.verdict for link in both}:
+        # What was not measured says nothing.
+        found = {link.verdict for link in both} - {"not run"} or {"not run"}
+        words.append(*found if len(found) == 1 else ("too close to call",))
+        if found == {"holds", "contradicted"}:
             torn.append(f"{more} > {less}")
     note = f"The two modes in which responses can be measured disagree on {' and '.join(torn)}." if torn else ""
     return Judgement(tuple(links), together(words), note)
-
-
-def _of_two(found: set[Word]) -> Word:
-    """What two readings that differ say together; one that was not measured says nothing."""
-    measured = found - {"not run"}
-    return measured.pop() if len(measured) == 1 else "too close to call"
 
 
 def h13(evidence: Evidence) -> Judgement:

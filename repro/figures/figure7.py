@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -48,12 +49,11 @@ def chart(records: Records, top: float | None = None) -> Chart:
         ValueError: the records are of several.
     """
     table = mean_responses(records)
-    drawn = [mode for mode in MODES if np.isfinite(table[mode]).any()]
-    values = table[drawn].to_numpy(dtype=float).ravel()
-    values = np.concatenate([values[np.isfinite(values)], [mark.y for mark in _marks(records, False)]])
-    limits, ticks = _axis(values[values > 0], top)
+    modes = [mode for mode in MODES if np.isfinite(table[mode]).any()]
+    values = [*table[modes].to_numpy(dtype=float).ravel().tolist(), *(mark.y for mark in _marks(records, False))]
+    limits, ticks = _axis([value for value in values if 0 < value < math.inf], top)
     panels = []
-    for mode in drawn or ["std"]:
+    for mode in modes or ["std"]:
         for order, x_label in (
             ("original order", "layer index (original)"),
             ("ranked", "layer index (sorted by magnitude)"),
@@ -72,17 +72,17 @@ def chart(records: Records, top: float | None = None) -> Chart:
                     log=bool(ticks),
                 )
             )
-    said = (*NOTES, *([ABOUT_MODES] if len(drawn) > 1 else []))
+    said = (*NOTES, *([ABOUT_MODES] if len(modes) > 1 else []))
     said += ("Diamonds: read from the paper's figure.",) if panels[0].marks else ()
     return Chart("figure-7", TITLE, _finding(table), tuple(panels), said, stacked=True)
 
 
-def _axis(values: np.ndarray, top: float | None) -> tuple[tuple[float, float], tuple[float, ...]]:
+def _axis(values: Sequence[float], top: float | None) -> tuple[tuple[float, float], tuple[float, ...]]:
     """Limits for values above 0, and ticks where the axis is logarithmic."""
-    highest = max([*values.tolist(), (top or 0.0) / 1.08]) or 3.5
+    highest = max([*values, (top or 0.0) / 1.08]) or 3.5
     if highest <= LINEAR_TO:
         return (0.0, 1.08 * highest), ()
-    return log_axis(min([*values.tolist(), highest]), top if top and top > LINEAR_TO else highest)
+    return log_axis(min([*values, highest]), top if top and top > LINEAR_TO else highest)
 
 
 def _lines(table: pd.DataFrame, mode: str, ranked: bool, above: float) -> Iterator[Series]:

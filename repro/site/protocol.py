@@ -118,7 +118,8 @@ CHOICES = (
     "The error reported is that of the final iterate, never the best on the test set.",
     "Responses are measured twice, of the test images in evaluation mode and of one training batch in training mode, "
     "each pooled over all units of a layer; the paper does not say which images, in which mode or over what.",
-    "Test-time batch normalisation uses running means with a momentum of 0.1; the paper does not say what it used.",
+    "At test time batch normalisation uses running statistics, with a momentum of 0.1; the paper does not say what it "
+    "used.",
     "Training error is the running one, of augmented crops in training mode; the clean one is reported beside it.",
 )
 

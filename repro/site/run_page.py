@@ -183,8 +183,8 @@ def _responses(run: pd.Series, responses: pd.DataFrame) -> Chart:
         title="standard deviation of the layers' responses",
         x_label="layer",
         y_label="std",
-        x_limits=(0.0, max(x for line in lines for x in (*line.x, 1.0)) + 1.0 if lines else 2.0),
-        y_limits=(0.0, 1.08 * max(y for line in lines for y in (*line.y, 0.1)) if lines else 1.0),
+        x_limits=(0.0, max([1.0, *(x for line in lines for x in line.x)]) + 1.0),
+        y_limits=(0.0, 1.08 * max([0.1, *(y for line in lines for y in line.y)])),
         series=tuple(lines),
         ends=False,
     )
