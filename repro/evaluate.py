@@ -13,6 +13,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from repro import names
 from repro.errors import RecordError, UserError, printable
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--mean", type=_numbers, metavar="R,G,B", help="of its own normalisation, for pixels in [0, 1]")
     add("--std", type=_numbers, metavar="R,G,B", help="likewise (default: this project's per-pixel mean, no division)")
     add("--device", help="cpu, cuda or mps (default: the best there is)")
-    add("--precision", default="fp32", help="fp32 (default), bf16 or fp16")
+    add("--precision", help="fp32, bf16 or fp16 (default: as run.json says, on the device that it names; else fp32)")
     return parser
 
 
@@ -73,17 +74,20 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     from repro.models.public import load_weights, state_dict
     from repro.train import checkpoint
     from repro.train.evaluate import evaluate
-    from repro.train.precision import resolve, settle
+    from repro.train.precision import best_device, resolve, settle
 
-    numerics = resolve(arguments.device, arguments.precision, None, None)
-    device = settle(numerics)
     _check_file(arguments.checkpoint)
+    beside, recorded = _beside(arguments.checkpoint, arguments.network)
+    place = arguments.device or best_device()
+    # Rounding moves a few images over the border: as it was trained and tested, it has the error of its record.
+    usual = recorded.get("precision") if recorded.get("device") == place else None
+    numerics = resolve(place, arguments.precision or usual or "fp32", None, None)
+    device = settle(numerics)
     try:
         weights = state_dict(checkpoint.read(arguments.checkpoint, device))
     except RecordError as error:
         raise _about(arguments.checkpoint, error) from error
 
-    beside = _run_beside(arguments.checkpoint, arguments.network)
     if beside is None and arguments.network is None:
         raise UserError(f"--network is needed: no run.json beside {arguments.checkpoint} says what it is")
     run = beside or Run(network=arguments.network)
@@ -114,7 +118,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     trained = f" (trained on {beside.data})" if beside and beside.data != dataset.name else ""
     return (
         f"{run.network} on {dataset.name}{trained}: {kind}error{whose} {percent:.2f} % ({wrong:,} of {count:,} wrong, "
-        f"standard error {spread:.2f}), {kind}loss {test_loss:.4f}"
+        f"standard error {spread:.2f}), {kind}loss {test_loss:.4f}, in {numerics.precision}"
     )
 
 
@@ -134,8 +138,8 @@ def _about(path: Path, error: RecordError) -> RecordError:
     return RecordError(text if text.startswith(str(path)) else f"{path}: {text}")
 
 
-def _run_beside(path: Path, network: str | None) -> Run | None:
-    """The run that this checkpoint is of, or None where it is none of ours.
+def _beside(path: Path, network: str | None) -> tuple[Run | None, dict[str, Any]]:
+    """The run that this checkpoint is of, or None where it is none of ours, and the numerics it was computed with.
 
     What the weights do not tell is known from it: how images were prepared, how option A takes a stride of 2, and
     whether there are shortcuts at all, as option A's have no parameters.
@@ -145,13 +149,14 @@ def _run_beside(path: Path, network: str | None) -> Run | None:
     """
     from repro.records import read_record
 
-    record = path.parent / "run.json"
-    if not record.exists():
-        return None
-    run = Run.from_dict(read_record(record)["spec"])
+    file = path.parent / "run.json"
+    if not file.exists():
+        return None, {}
+    record = read_record(file)
+    run = Run.from_dict(record["spec"])
     if network is not None and names.parse(network, "cifar") != names.parse(run.network, "cifar"):
         raise RecordError(f"{path}: is of {run.network}, not {network}, by the run.json beside it: leave --network out")
-    return run
+    return run, record.get("numerics") or {}
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from repro.run import main as run
 NETWORK = ["--network", "resnet-8", "--data", "digits", "--device", "cpu"]
 
 
-def train(place, network, *settings):
-    """The folder of a short run of ours."""
+def train(place, network, *settings, precision="fp32"):
+    """The folder of a short run of ours on the CPU."""
     study = place / "small.toml"
     study.write_text(
         f'title = "t"\nquestion = "q"\nexpected = "e"\npaper = "p"\nnetworks = ["{network}"]\n', encoding="utf-8"
     )
     changes = [word for setting in settings for word in ("--set", setting)]
-    assert run([str(study), "--results", str(place), "--precision", "fp32", *changes]) == 0
+    assert run([str(study), "--results", str(place), "--device", "cpu", "--precision", precision, *changes]) == 0
     (folder,) = place.glob("digits/demo/*/seed-0")
     return folder
 
@@ -91,6 +91,26 @@ def test_held_out_images_are_not_called_the_test_set(tmp_path, capsys):
     assert f"resnet-8 on digits: error on held-out images {recorded(folder):.2f} %" in said
     assert "of 100 wrong" in said
     assert "test" not in said
+
+
+def test_it_is_as_precise_as_in_training_unless_told_otherwise(tmp_path, capsys):
+    folder = train(tmp_path, "resnet-8", "schedule.iterations=20", precision="bf16")
+    loss = json.loads((folder / "run.json").read_text())["final"]["test_loss"]
+    alone = shutil.copy(folder / "checkpoint.pt", tmp_path)
+
+    def said(checkpoint, *more):
+        capsys.readouterr()
+        arguments = ["--network", "resnet-8", "--data", "digits", "--device", "cpu", *more]
+        assert main([str(checkpoint), *arguments]) == 0
+        words = re.search(r"test loss ([\d.]+), in (\w+)", capsys.readouterr().out)
+        return float(words[1]), words[2]
+
+    # The record has the loss in bf16, whose 8 bits move it.
+    assert said(folder / "checkpoint.pt") == (pytest.approx(loss, abs=1e-4), "bf16")
+    exact, precision = said(folder / "checkpoint.pt", "--precision", "fp32")
+    assert precision == "fp32"
+    assert 1e-3 < abs(exact - loss) < 0.1
+    assert said(alone) == (exact, "fp32"), "nothing beside it says otherwise"
 
 
 def public(trained, rename=lambda key: key, wrap=lambda weights: weights):
