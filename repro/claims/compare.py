@@ -164,7 +164,8 @@ def alike(
 def measured(statement: str, verdict: Word, text: str, estimate: Estimate, runs: Iterable[Ended]) -> Link:
     """A link that rests on numbers."""
     folders = tuple(run.folder for run in runs)
-    return Link(statement, verdict, text, estimate.effect, (estimate.low, estimate.high), folders, estimate.how)
+    interval = (estimate.low, estimate.high)
+    return Link(statement, verdict, text, estimate.effect, interval, folders, estimate.how, estimate.assumed)
 
 
 def absent(statement: str, reasons: Iterable[str]) -> Link:

@@ -148,21 +148,37 @@ def h7(evidence: Evidence) -> Judgement:
     plot = Fixed("the upper end of Figure 6, at", limit)
     link = against(evidence, "resnet-110 trains when warmed up", "train_error", "resnet-110", plot)
     if link.interval is not None:
-        passed = [run.warm_up_ended for run in evidence.runs("resnet-110", "train_error")]
-        at = ", ".join(dict.fromkeys(f"{at:,}" for at in passed if at is not None))
-        fell = f"fell below {threshold:g} % at iteration {at}" if at else f"never fell below {threshold:g} %"
-        if at and None in passed:
-            fell += f", and in {passed.count(None)} of {len(passed)} runs never"
+        fell = _warming(evidence, "resnet-110", threshold)
         # Between the two it left chance, and a longer schedule might bring it further.
         between = link.verdict == "contradicted" and limit - link.interval[1] < threshold
         link = replace(
             link,
             verdict="too close to call" if between else link.verdict,
-            evidence=f"{link.evidence} It {fell}.",
+            evidence=f"{link.evidence} {fell}",
         )
     variants = ("", "schedule.warm_up=off")
     same = alike(evidence, "as good without warm-up", "test_error", "resnet-110", variants, SIMILAR_ACCURACY)
     return chain([link, same])
+
+
+def _warming(evidence: Evidence, network: str, threshold: float) -> str:
+    """When the training errors of a net's runs came below that of the warm-up's end, and when to stay there."""
+    runs = evidence.runs(network, "train_error")
+    passed = [run.warm_up_ended for run in runs]
+    first = ", ".join(dict.fromkeys(f"{at:,}" for at in passed if at is not None))
+    if not first:
+        return f"It never fell below {threshold:g} %, so that the warm-up never ended."
+    said = f"It was first below {threshold:g} %, where the warm-up ended, at iteration {first}"
+    if None in passed:
+        said += f", in {passed.count(None)} of {len(passed)} runs never"
+    rows = evidence.curves[evidence.curves["folder"].isin([run.folder for run in runs])]
+    above = rows[rows["train_error"] >= threshold].groupby("folder")["iteration"].max()
+    later = [
+        int(above[run.folder]) for run in runs if run.folder in above and above[run.folder] > (run.warm_up_ended or 0)
+    ]
+    if later and None not in passed:
+        said += f", and above it for the last time at {', '.join(dict.fromkeys(f'{at:,}' for at in later))}"
+    return f"{said}."
 
 
 def h8(evidence: Evidence) -> Judgement:
@@ -207,6 +223,7 @@ def responding(evidence: Evidence, pairs: Iterable[tuple[str, str]]) -> Judgemen
     links: list[Link] = []
     words: list[Word] = []
     torn: list[str] = []
+    half: list[str] = []
     for more, less in pairs:
         both = [above(evidence, measure, more, less) for measure in RESPONSES]
         links += both
@@ -215,7 +232,12 @@ def responding(evidence: Evidence, pairs: Iterable[tuple[str, str]]) -> Judgemen
         words.append(*found if len(found) == 1 else ("too close to call",))
         if found == {"holds", "contradicted"}:
             torn.append(f"{more} > {less}")
-    note = f"The two modes in which responses can be measured disagree on {' and '.join(torn)}." if torn else ""
+        elif found == {"contradicted", "too close to call"}:
+            half.append(f"{more} > {less}")
+    said = [f"The two modes in which responses can be measured disagree on {' and '.join(torn)}."] if torn else []
+    if half:
+        said.append(f"One of the two modes contradicts {' and '.join(half)}, the other leaves it open.")
+    note = " ".join(said)
     return Judgement(tuple(links), together(words), note)
 
 

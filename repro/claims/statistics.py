@@ -134,13 +134,16 @@ def in_words(how: Iterable[How]) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A difference, its interval, the degrees of freedom behind it, and how it was found (`in_words`)."""
+    """A difference, its interval and the degrees of freedom behind it, how it was found (`in_words`), and whether a
+    spread over seeds was assumed.
+    """
 
     effect: float
     low: float
     high: float
     df: float
     how: tuple[How, ...]
+    assumed: bool = False
 
 
 def difference(more: Side | Fixed, less: Side | Fixed) -> Estimate:
@@ -160,7 +163,7 @@ def difference(more: Side | Fixed, less: Side | Fixed) -> Estimate:
     df = total**2 / shares if shares else math.inf
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, df)) * math.sqrt(total)
     effect = more.mean - less.mean
-    return Estimate(effect, effect - half, effect + half, df, _how(sides, over_seeds))
+    return Estimate(effect, effect - half, effect + half, df, _how(sides, over_seeds), not over_seeds)
 
 
 def _seeds(side: Side) -> tuple[float, float]:

@@ -27,6 +27,7 @@ class Link:
         interval: its 95 % interval.
         runs: folders of the runs behind it, below the source's results folder.
         how: how the interval was found (`repro.claims.statistics.in_words`).
+        assumed: whether the interval rests on an assumed spread over seeds.
     """
 
     statement: str
@@ -36,6 +37,7 @@ class Link:
     interval: tuple[float, float] | None = None
     runs: tuple[str, ...] = ()
     how: tuple[How, ...] = ()
+    assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,14 @@ def together(words: Iterable[Word]) -> Word:
 
 
 def deciding(links: Sequence[Link], verdict: Word) -> Link | None:
-    """The link on which a chain's verdict turns: of those with its verdict, the one nearest to contradiction."""
-    found = [link for link in links if link.verdict == verdict and link.interval is not None]
-    return min(found, key=lambda link: link.interval[0] if link.interval else 0.0, default=None)
+    """The link on which a chain's verdict turns: of those with its verdict, the one nearest to contradiction.
+
+    That is the one with the lowest end of its interval that decides: the lower one of a claim that holds, else the
+    upper one.
+    """
+    end = 0 if verdict == "holds" else 1
+    found = [(link.interval[end], link) for link in links if link.verdict == verdict and link.interval is not None]
+    return min(found, key=lambda item: item[0], default=(0.0, None))[1]
 
 
 def contradicted(verdicts: Iterable[Verdict]) -> bool:

@@ -104,6 +104,18 @@ def log_axis(low: float, high: float) -> tuple[tuple[float, float], tuple[float,
     return (ticks[0], ticks[-1]), tuple(ticks[:: -(-len(ticks) // 12)])
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def log_text(tick: float) -> str:
+    """A tick of a logarithmic axis: as a power of ten where its zeros would have to be counted."""
+    if 1e-3 <= tick < 1e4:
+        return f"{tick:g}"
+    power = math.floor(math.log10(tick) + 1e-9)
+    factor = round(tick / 10.0**power)
+    return f"{'' if factor == 1 else f'{factor}·'}10{str(power).translate(_RAISED)}"
+
+
 @dataclass(frozen=True)
 class Chart:
     """A figure.

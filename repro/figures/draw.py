@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
-from repro.figures.chart import COLOURS, Chart, Panel, Series
+from repro.figures.chart import COLOURS, Chart, Panel, Series, log_text
 
 _WIDTHS = {"thin": 0.5, "normal": 1.1, "bold": 2.0}
 _STYLE: Any = {
@@ -25,6 +26,8 @@ _STYLE: Any = {
     "svg.hashsalt": "repro",
     "path.simplify": True,
 }
+#: From the axes down to the legend, below their ticks and label, inches.
+_LEGEND = 0.43
 #: A tick per unit, but not where a record, which may be anyone's, speaks of more iterations than anyone trains.
 _MOST_TICKS = 40
 _METADATA: dict[str, dict[str, Any]] = {
@@ -38,13 +41,13 @@ def drawn(chart: Chart) -> tuple[pd.DataFrame, Figure]:
     """A chart's data, a row per point, and the figure."""
     count = len(chart.panels)
     rows, columns = (count, 1) if chart.stacked else (1, count)
-    size = (6.4, 2.6 * count) if chart.stacked else (3.9 * count, 3.4)
+    size = (6.4, 2.8 * count) if chart.stacked else (3.9 * count, 3.7)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False)
         for axis, panel in zip(axes.flat, chart.panels, strict=True):
-            _panel(axis, panel)
+            _panel(figure, axis, panel, columns=5 if chart.stacked else 3)
         # The layout is the same in every format and takes as long as drawing: it is found once.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -64,7 +67,8 @@ def save(chart: Chart, folder: Path) -> list[Path]:
     return files
 
 
-def _panel(axis: Axes, panel: Panel) -> None:
+def _panel(figure: Figure, axis: Axes, panel: Panel, columns: int) -> None:
+    """Draw a panel, and below it its legend in so many columns: within the axes it would hide some of a line."""
     for series in panel.series:
         _line(axis, series, panel.x_unit)
     named = {series.label for series in panel.series}
@@ -88,7 +92,7 @@ def _panel(axis: Axes, panel: Panel) -> None:
     if panel.log:
         axis.set_yscale("log")
         axis.yaxis.set_minor_locator(NullLocator())
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: log_text(value)))
     axis.set_ylim(*panel.y_limits)
     if panel.x_unit > 1 and panel.x_limits[1] - panel.x_limits[0] <= _MOST_TICKS * panel.x_unit:
         axis.xaxis.set_major_locator(MultipleLocator(1))
@@ -100,7 +104,16 @@ def _panel(axis: Axes, panel: Panel) -> None:
     axis.set_ylabel(panel.y_label)
     axis.set_title("\n".join(plain(line) for line in (panel.title, *panel.remarks)), fontsize=8.5)
     if axis.get_legend_handles_labels()[1]:
-        axis.legend(loc="best", fontsize=7.5, framealpha=0.85)
+        axis.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0),
+            bbox_transform=axis.transAxes + ScaledTranslation(0, -_LEGEND, figure.dpi_scale_trans),
+            ncols=columns,
+            fontsize=7.5,
+            frameon=False,
+            borderaxespad=0,
+            columnspacing=1.2,
+        )
 
 
 def _line(axis: Axes, series: Series, unit: float) -> None:

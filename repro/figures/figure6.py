@@ -26,6 +26,7 @@ from repro.figures.curves import (
 )
 from repro.figures.draw import drawn
 from repro.records import Records
+from repro.spec import Run
 
 PANELS = {
     "plain nets": ("plain-20", "plain-32", "plain-44", "plain-56", "plain-110"),
@@ -69,9 +70,26 @@ def chart(records: Records, top: float | None = None) -> Chart:
     said = (
         "Dashed lines are training errors, bold lines test errors.",
         *notes(runs, list(curves.values()), top, bool(panels[0].marks)),
-        *([f"That of the right panel ends at {own:.0f} %."] if panels[-1].series and own != top else []),
+        *([f"The axis of errors of the right panel ends at {own:.0f} %."] if panels[-1].series and own != top else []),
+        *_never_warm(runs),
     )
     return Chart("figure-6", TITLE, _finding(curves), tuple(panels), said)
+
+
+def _never_warm(runs: pd.DataFrame) -> list[str]:
+    """The nets whose warm-up never ended, which were never trained at the schedule's own learning rate."""
+    said = []
+    for network, mine in runs[runs["status"] == "complete"].groupby("network", sort=False):
+        # A run without warm-up has 0 there.
+        cold = [record for record in mine["record"] if record.get("warm_up_ended", 0) is None]
+        if cold:
+            schedule = Run.from_dict(cold[0]["spec"]).schedule
+            of = "" if len(cold) == len(mine) else f" in {len(cold)} of {len(mine)} runs"
+            said.append(
+                f"{shown(str(network))}: its training error never fell below {schedule.warm_up_until:g} %{of}, so "
+                f"that the warm-up at a learning rate of {schedule.warm_up_lr:g} never ended."
+            )
+    return said
 
 
 def _top_of_deepest(curves: Sequence[NetworkCurve], top: float) -> float:

@@ -48,7 +48,7 @@ def chart(records: Records, top: float | None = None) -> Chart:
             rows = table[(table["quantity"] == quantity) & (table["moment"] == moment)]
             panels.append(_panel(rows, quantity, f"{said} {moment}"))
     notes = (*NOTES, *([OVER_SEEDS] if len(table) and table["seeds"].max() > 1 else []))
-    return Chart("signal-health", TITLE, _finding(table), tuple(panels), notes, stacked=True)
+    return Chart("signal-health", TITLE, _finding(records.health), tuple(panels), notes, stacked=True)
 
 
 def strengths(records: Records) -> pd.DataFrame:
@@ -105,13 +105,20 @@ def _panel(rows: pd.DataFrame, quantity: str, title: str) -> Panel:
     )
 
 
-def _finding(table: pd.DataFrame) -> str:
-    if not len(table):
+def _finding(health: pd.DataFrame) -> str:
+    """The weakest and the strongest layer at any look, also at those between the first and the last."""
+    rows = health[health["network"].isin(NETWORKS) & (health["variant"] == "") & (health["status"] == "complete")]
+    if not len(rows):
         return "The health of the signals was not measured yet."
-    smallest = table.groupby(["quantity", "network"], sort=False)["value"].min()
     said = []
     for quantity, name in _QUANTITIES.items():
-        if quantity in smallest.index.get_level_values(0):
-            values = ", ".join(f"{shown(str(net))} {value:.1g}" for net, value in smallest[quantity].items())
-            said.append(f"Smallest {name} of any layer, before or after training: {values}.")
+        values = rows.assign(value=rows[quantity].astype(float)).groupby("network")["value"]
+        low, high = values.min(), values.max()
+        ranges = ", ".join(f"{shown(net)} {_round(low[net])} to {_round(high[net])}" for net in NETWORKS if net in low)
+        said.append(f"{name[:1].upper()}{name[1:]} of layers, from the least to the greatest in any look: {ranges}.")
     return " ".join(said)
+
+
+def _round(value: float) -> str:
+    """Two digits, and no power of ten where a reader would have to count with it."""
+    return f"{float(f'{value:.2g}'):,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.2g}"

@@ -66,6 +66,11 @@ class JudgedView:
         return self.verdict.evidence.partition(first)[0].strip() if first else self.verdict.evidence
 
     @property
+    def mixed(self) -> bool:
+        """Whether its comparisons have verdicts of their own that differ."""
+        return len({link.verdict for link in self.verdict.links}) > 1
+
+    @property
     def how(self) -> str:
         """How the intervals were found."""
         return in_words(how for link in self.verdict.links for how in link.how)

@@ -155,4 +155,5 @@ def effect(verdict: Verdict) -> str:
     numbers = f"{turns.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}".replace("-", "−")
     alone = sum(link.interval is not None for link in verdict.links) == 1
     where = "" if alone else f"It turns on {turns.statement}: "
-    return f"{where}{numbers}, {counted(len(turns.runs), 'run')}"
+    spread = ", with an assumed spread over seeds" if turns.assumed else ""
+    return f"{where}{numbers}, {counted(len(turns.runs), 'run')}{spread}"

@@ -48,7 +48,7 @@ def parts(evidence: Evidence, out: Path) -> tuple[Part, ...]:
         Part(
             "cifar",
             "Section 4.2. CIFAR-10 and analysis",
-            "The studies here rerun all of this section; each exhibit says what was run.",
+            "The studies here can rerun all of this section; each exhibit says what was run.",
             (
                 _curves(
                     evidence,
@@ -257,7 +257,7 @@ def _of_shortcuts(evidence: Evidence, out: Path) -> Exhibit:
         records = evidence.of(group)
         table = variants.shortcuts(records, group)
         if table is not None:
-            blocks.append(_tables_alone(group, table, out, records.runs[records.runs["option"].isin(["B", "C"])]))
+            blocks.append(_tables_alone(group, table, out, _compared(records.runs)))
     return Exhibit(
         anchor="shortcuts",
         number="",
@@ -268,6 +268,12 @@ def _of_shortcuts(evidence: Evidence, out: Path) -> Exhibit:
         blocks=tuple(blocks),
         missing=_missing(evidence, blocks, "shortcuts"),
     )
+
+
+def _compared(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs behind the table of shortcut options: of B and C, and of the other nets of their depths."""
+    usual = runs[runs["variant"] == ""]
+    return usual[usual["depth"].isin(usual[usual["option"].isin(["B", "C"])]["depth"])]
 
 
 #: The studies whose runs depart from the others in a setting.

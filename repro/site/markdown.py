@@ -10,6 +10,7 @@ from repro.site.content import Block, Download, Exhibit, Picture, Tabled, effect
 from repro.tables.table import code, escaped, markdown
 
 if TYPE_CHECKING:
+    from repro.claims import Word
     from repro.site.build import ClaimView, Report
 
 
@@ -102,9 +103,18 @@ def _claim(claim: ClaimView) -> list[str]:
     lines = []
     for item in claim.every:
         judged = item.verdict
-        text = f"- **{judged.verdict}**{f' ({escaped(item.where)})' if item.where else ''}: {escaped(judged.evidence)}"
-        lines.append(text + (f" To get it: {code(judged.command)}" if judged.command else ""))
+        head_of = f"- **{judged.verdict}**{f' ({escaped(item.where)})' if item.where else ''}:"
+        to_get = f" To get it: {code(judged.command)}" if judged.command else ""
+        if item.mixed:
+            said = [f"  - {escaped(link.evidence)}{_badge(link.verdict)}" for link in judged.links]
+            lines += [f"{head_of} {escaped(item.note)}".rstrip(), *said, f"  - {escaped(item.how)}{to_get}"]
+        else:
+            lines.append(f"{head_of} {escaped(judged.evidence)}{to_get}")
     return [f"### {verdict.id}. {escaped(verdict.statement)}", escaped(head), "\n".join(lines)]
+
+
+def _badge(word: Word) -> str:
+    return "" if word == "not run" else f" **{word}**"
 
 
 def _files(files: Sequence[Download]) -> str:

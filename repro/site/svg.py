@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from repro.figures.chart import Chart, Mark, Panel, Series
+from repro.figures.chart import Chart, Mark, Panel, Series, log_text
 
 #: Width and height of a panel, and the room around its axes, in the units of its text of 12.
 SIZES = {1: (640, 300), 2: (480, 320), 3: (352, 320)}
@@ -90,14 +90,13 @@ def _panel(panel: Panel, name: str, size: tuple[float, float]) -> Markup:
 
 def _axes(panel: Panel, scale: _Scale) -> list[Markup]:
     parts = []
+    text = log_text if panel.log else _short
     for value in panel.y_ticks or ticks(*panel.y_limits):
         y = round(scale.y(value), 1)
         parts.append(
             Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(scale.left, scale.right, y, y)
         )
-        parts.append(
-            Markup('<text class="tick y" x="{}" y="{}">{}</text>').format(scale.left - 6, y + 4, _short(value))
-        )
+        parts.append(Markup('<text class="tick y" x="{}" y="{}">{}</text>').format(scale.left - 6, y + 4, text(value)))
     low, high = (limit / panel.x_unit for limit in panel.x_limits)
     for value in ticks(low, high):
         x = round(scale.x(value * panel.x_unit), 1)

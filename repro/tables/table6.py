@@ -64,12 +64,12 @@ def table(runs: pd.DataFrame, group: Group, address: Callable[[pd.Series], str])
     tidy, rows = [], []
     for row in rows_of_paper():
         cells: list[Cell] = [_name(row), row.params, row.printed, _others(row.network)]
-        every = [_compared(row, measured(runs, row.network, source), group) for source in sources]
+        every = [_compared(row, runs[runs["source"] == source], source, group) for source in sources]
         for ours in every:
             cells += _cells(row, ours, group, address)
         if not group.comparable or not sources:
-            said = [ours.verdict for ours in every if len(ours.runs)]
-            cells.append(said[0] if said else "not run" if row.network else "")
+            said = sorted((ours for ours in every), key=lambda ours: (not len(ours.runs), ours.verdict == "not run"))
+            cells.append(said[0].verdict if said else "not run" if row.network else "")
         for source, ours in zip(sources, every, strict=True):
             tidy.append(_tidy(row, source, ours, group))
         if not sources:
@@ -148,11 +148,12 @@ def _others(network: str) -> str:
     return f"{least if least == most else f'{least}–{most}'} ({len(values)})"
 
 
-def _compared(row: Row, mine: pd.DataFrame, group: Group) -> Ours:
+def _compared(row: Row, runs: pd.DataFrame, source: str, group: Group) -> Ours:
+    mine = measured(runs, row.network, source)
     if not row.network:
         return Ours(mine.iloc[:0], None, "")
     if not len(mine):
-        return Ours(mine, None, "not run")
+        return Ours(mine, None, _absence(runs[(runs["network"] == row.network) & (runs["variant"] == "")]))
     if group.data != "cifar10":
         return Ours(mine, None, "other data: not comparable")
     if not group.comparable:
@@ -161,6 +162,14 @@ def _compared(row: Row, mine: pd.DataFrame, group: Group) -> Ours:
         return Ours(mine, None, "a bound only")
     apart = compare.against(tuple(float(error) for error in mine["test_error"]), row.value)
     return Ours(mine, apart, compare.verdict(apart))
+
+
+def _absence(begun: pd.DataFrame) -> str:
+    """Why there is no error of a network: how far the run came that came farthest."""
+    if not len(begun):
+        return "not run"
+    run = begun.sort_values("iteration").iloc[-1]
+    return f"{run['status']} at {run['iteration']:,} of {run['iterations']:,}"
 
 
 def _cells(row: Row, ours: Ours, group: Group, address: Callable[[pd.Series], str]) -> list[Cell]:

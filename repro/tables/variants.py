@@ -137,5 +137,13 @@ def settings(
         columns=("network", "what departs", "source", "changed", "usual", "difference", "verdict", "runs"),
         rows=tuple(rows),
         numeric=frozenset({3, 4, 5}),
-        notes=("In brackets after a difference: its 95 % interval. One in twenty of such misses the truth by chance.",),
+        notes=(_chances(int(pd.DataFrame(tidy)["difference"].notna().sum()), runs),),
     )
+
+
+def _chances(comparisons: int, runs: pd.DataFrame) -> str:
+    """What to make of intervals: how many there are, and what one test image is worth."""
+    said = "In brackets after a difference: its 95 % interval. One in twenty of such misses the truth by chance"
+    said += f"; there are {comparisons} here." if comparisons > 1 else "."
+    images = {count for record in runs["record"] if (count := (record.get("data") or {}).get("test_images"))}
+    return f"{said} One test image is {100 / images.pop():.2g} points." if len(images) == 1 else said

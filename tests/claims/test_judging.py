@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from claim_cases import OFF, SEEDS, diverged, judged, runs
 from planted import plant
 from scipy import stats
 
 from repro import claims
-from repro.claims import Verdict
+from repro.claims import Link, Verdict, deciding
+from repro.claims.statistics import Estimate
+from repro.claims.verdict import by_interval
 from repro.records import Source, collect
 
 # What speaks for a network, and what does not.
@@ -146,6 +149,47 @@ def test_the_modes_of_responses_that_disagree_are_named(tmp_path):
     assert "The mean response in training mode of resnet-56 is 1.15 (mean of 3 runs) and that of resnet-110 0.90" in (
         found.evidence
     )
+
+
+def test_a_mode_that_contradicts_what_the_other_leaves_open_is_named(tmp_path):
+    runs(response={"resnet-20": 1.6, "resnet-56": 1.15}, seeds=SEEDS)(tmp_path)
+    runs(response={"resnet-110": 3.0}, seeds=SEEDS, training=1.15 / 3)(tmp_path)
+    found = judged(tmp_path)["H11"]
+    assert [link.verdict for link in found.links][2:] == ["contradicted", "too close to call"]
+    assert found.verdict == "too close to call"
+    assert found.evidence.startswith(
+        "One of the two modes contradicts resnet-56 > resnet-110, the other leaves it open."
+    )
+
+
+def test_it_says_when_the_warm_up_ended_and_how_long_the_error_stayed_up(tmp_path):
+    folder = plant(tmp_path, "resnet-110", preset="paper", train_end=10, test_end=12, warm_up_ended=100)
+    table = pd.read_csv(folder / "curve.csv", dtype=str)
+    for iteration, error in ((100, 77.5), (200, 87.5), (300, 81.25), (400, 75.0)):
+        table.loc[table["iteration"] == str(iteration), "train_error"] = str(error)
+    table.loc[table["iteration"].astype(int) > 400, "train_error"] = "10.0"
+    table.to_csv(folder / "curve.csv", index=False)
+    said = judged(tmp_path)["H7"].evidence
+    assert "first below 80 %, where the warm-up ended, at iteration 100, and above it for the last time at 300." in said
+    plant(tmp_path, "resnet-110", preset="paper", train_end=85, test_end=85, extra={"warm_up_ended": None})
+    assert "never fell below 80 %, so that the warm-up never ended" in judged(tmp_path)["H7"].evidence
+
+
+@pytest.mark.parametrize(
+    ("verdict", "turns"),
+    [("holds", 0), ("too close to call", 1), ("contradicted", 2)],
+)
+def test_a_chain_turns_on_the_comparison_nearest_to_contradiction(verdict, turns):
+    intervals = (
+        [(0.5, 9.0), (-2.0, 1.0), (-5.0, -1.0)] if verdict != "too close to call" else [(-9.0, 5.0), (-2.0, 1.0)]
+    )
+    links = [
+        Link(str(at), by_interval(Estimate(0.0, *ends, 4, ())), "", 0.0, ends) for at, ends in enumerate(intervals)
+    ]
+    links.append(Link("clearer", verdict, "", 0.0, (2.0, 9.0) if verdict == "holds" else (-9.0, 9.0)))
+    found = deciding(links, verdict)
+    assert found is not None
+    assert found.statement == str(turns)
 
 
 def test_a_net_that_diverges_at_times_without_warm_up_is_not_as_good(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from planted import plant
 
 from repro.figures import draw, figure1, figure4, figure6, figure7
-from repro.figures.chart import COLOURS, Panel, log_axis
+from repro.figures.chart import COLOURS, Panel, log_axis, log_text
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
 from repro.site import svg
@@ -331,7 +331,26 @@ def test_the_deepest_nets_have_a_scale_of_their_own_beyond_the_papers(tmp_path: 
     plant(tmp_path, "resnet-110", train_end=1, test_end=3)
     chart = figure6.chart(collect([Source("ours", tmp_path)]))
     assert [panel.y_limits[1] for panel in chart.panels] == [60, 60, 5]
-    assert "That of the right panel ends at 5 %." in chart.notes
+    assert "The axis of errors of the right panel ends at 5 %." in chart.notes
+
+
+@pytest.mark.parametrize(
+    ("tick", "text"),
+    [(1.0, "1"), (0.02, "0.02"), (5000.0, "5000"), (1e4, "10⁴"), (2e5, "2·10⁵"), (1e-12, "10⁻¹²"), (1e300, "10³⁰⁰")],
+)
+def test_ticks_of_many_zeros_are_powers_of_ten(tick: float, text: str) -> None:
+    assert log_text(tick) == text
+
+
+def test_a_net_whose_warm_up_never_ended_is_named(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-110", train_end=85, test_end=85, warm_up_ended=200)
+    plant(tmp_path, "plain-110", seed=1, train_end=85, test_end=85, extra={"warm_up_ended": None})
+    plant(tmp_path, "plain-56", train_end=85, test_end=85, warm_up_ended=0)
+    said = [note for note in figure6.chart(collect([Source("ours", tmp_path)])).notes if "warm-up" in note]
+    assert said == [
+        "plain-110: its training error never fell below 80 % in 1 of 2 runs, so that the warm-up at a learning rate of "
+        "0.01 never ended."
+    ]
 
 
 def test_a_deepest_net_that_has_only_begun_is_shown(tmp_path: Path) -> None:
@@ -350,7 +369,7 @@ def test_a_deepest_net_that_has_only_begun_is_shown(tmp_path: Path) -> None:
     assert len(points) == 2
     assert all(60 < point < begun.y_limits[1] for point in points)
     assert begun.remarks == ()
-    assert "That of the right panel ends at 100 %." in chart.notes
+    assert "The axis of errors of the right panel ends at 100 %." in chart.notes
     assert re.search(r"ResNet-1202 \d\d\.\d / none yet \(incomplete\)", chart.finding)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,22 @@ def test_shortcut_options_are_shown_where_they_were_run(exhibits: dict[str, Exhi
     (block,) = exhibits["shortcuts"].blocks
     assert block.key == "digits--demo"
     assert [table.table.name for table in block.tables] == ["shortcuts"]
+    (protocol,) = block.protocols
+    made = dict(protocol.made_with)
+    assert protocol.source == "b" and made["precision"] == "bf16"
     assert [lacking.key for lacking, _ in exhibits["shortcuts"].missing] == ["cifar10--short"]
+
+
+def test_the_protocol_of_the_options_is_that_of_all_nets_that_they_are_set_against(tmp_path: Path) -> None:
+    plant(tmp_path / "a", "resnet-20-B")
+    numerics = {"device": "cpu", "precision": "fp32", "threads": 1}
+    plant(tmp_path / "a", "plain-20", extra={"numerics": numerics})
+    plant(tmp_path / "a", "plain-56", extra={"numerics": {**numerics, "precision": "fp16"}})
+    (tmp_path / "out").mkdir()
+    found = parts(load([Source("a", tmp_path / "a")]), tmp_path / "out")
+    (options,) = (exhibit for part in found for exhibit in part.exhibits if exhibit.anchor == "shortcuts")
+    made = dict(options.blocks[0].protocols[0].made_with)
+    assert sorted(made["precision"].split("; ")) == ["bf16", "fp32"], "56 layers are not in the table"
 
 
 def test_settings_that_nobody_changed_say_how_to(exhibits: dict[str, Exhibit]) -> None:
@@ -106,5 +122,8 @@ def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -
     missing = Link("c > d in error", "not run", "")
     alone = effect(verdict_on(strong, missing, turns=strong))
     assert alone == "+4.00 points, 95 % interval +3.00 to +5.00, 1 run"
+    assert effect(verdict_on(replace(strong, assumed=True), turns=strong)).endswith(
+        "1 run, with an assumed spread over seeds"
+    )
     chain = effect(verdict_on(strong, weak, turns=weak))
     assert chain == "It turns on a > b in error: −0.50 points, 95 % interval −2.00 to +1.00, 3 runs"

@@ -127,6 +127,11 @@ def test_what_a_setting_moves(tmp_path: Path) -> None:
     again = made()
     assert again is not None
     assert dict(zip(again.columns, again.rows[0], strict=True))["verdict"] == "higher; 1 diverged"
+    assert "truth by chance. One test image is 0.01 points." in table.notes[0]
+    plant(tmp_path, "resnet-20", test_end=30.0, settings={"optimiser.decay": "weights"})
+    several = made()
+    assert several is not None
+    assert "by chance; there are 2 here. One" in several.notes[0]
     assert isinstance(moved["runs"], tuple)
     assert "optimiser.nesterov=true seed 0" in moved["runs"][0].name
 

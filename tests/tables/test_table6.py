@@ -87,6 +87,9 @@ def test_incomplete_runs_and_variants_stay_out_and_are_named(tmp_path: Path) -> 
     plant(tmp_path, "resnet-20", seed=3, test_end=20.0, settings={"optimiser.nesterov": True})
     table = made(collect([Source("ours", tmp_path)]), SHORT)
     assert cells(table, "ResNet-20")["ours"] == "10.00 (n = 1)"
+    plant(tmp_path, "resnet-110", status="stopped", iteration=200)
+    begun = cells(made(collect([Source("ours", tmp_path)]), SHORT), "ResNet-110")
+    assert (begun["ours"], begun["verdict"]) == ("", "stopped at 200 of 8,000")
     assert any("seed 1 (stopped), ResNet-20 seed 2 (diverged)" in note for note in table.notes)
 
 
