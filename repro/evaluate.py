@@ -69,7 +69,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     import torch
 
     from repro import data as images
-    from repro.data.augment import prepare
+    from repro.data.augment import memory_format, prepare
     from repro.models import build
     from repro.models.public import load_weights, state_dict
     from repro.train import checkpoint
@@ -84,7 +84,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     numerics = resolve(place, arguments.precision or usual or "fp32", None, None)
     device = settle(numerics)
     try:
-        weights = state_dict(checkpoint.read(arguments.checkpoint, device))
+        weights = state_dict(checkpoint.read(arguments.checkpoint, torch.device("cpu")))
     except RecordError as error:
         raise _about(arguments.checkpoint, error) from error
 
@@ -98,7 +98,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         load_weights(net, weights, run.network)
     except RecordError as error:
         raise _about(arguments.checkpoint, error) from error
-    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
 
     data = prepare(dataset, run.images, device)
     if arguments.mean is not None:

@@ -56,6 +56,15 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How images and weights lie in memory where a network runs: channels-last, but not on MPS.
+
+    There backward passes of batch normalisation and average pooling over channels-last images fail, or give wrong
+    gradients, in several versions of torch (PyTorch issues 175189, 175190, 181411).
+    """
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A data set on a device, as one run trains on it. Images stay uint8 until they are needed.
@@ -80,7 +89,7 @@ class Prepared:
     padding: Literal["after-mean", "before-mean"]
 
     def batch(self, index: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
-        """Training images (N, C, H, W), float32 and channels-last in memory, and their labels.
+        """Training images (N, C, H, W), float32 and in memory as `memory_format` has it, and their labels.
 
         Args:
             index: of the images, (N,) int64 on the device.
@@ -96,7 +105,7 @@ class Prepared:
                 x = _crop(F.pad(self.normalise(x), (p, p, p, p)), crops, height, width)
         else:
             x = self.normalise(x)
-        return x.contiguous(memory_format=torch.channels_last), self.labels[index]
+        return x.contiguous(memory_format=memory_format(x.device)), self.labels[index]
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pixels in [0, 1] with the mean of the training images subtracted."""
@@ -108,7 +117,7 @@ class Prepared:
         images, labels = (self.images, self.labels) if split == "train" else (self.test_images, self.test_labels)
         for begin in range(0, len(images), size):
             x = self.normalise(images[begin : begin + size])
-            yield x.contiguous(memory_format=torch.channels_last), labels[begin : begin + size]
+            yield x.contiguous(memory_format=memory_format(x.device)), labels[begin : begin + size]
 
 
 def _crop(padded: Tensor, crops: Crops, height: int, width: int) -> Tensor:

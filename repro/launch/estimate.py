@@ -18,9 +18,10 @@ import torch
 from repro import names
 from repro.data.augment import Prepared, prepare
 from repro.data.dataset import Dataset
-from repro.launch.execute import CHECKUPS, make_net
+from repro.launch.execute import CHECKUPS, batch_of, make_net
 from repro.spec import Run, override
 from repro.train.evaluate import evaluate
+from repro.train.graph import capture
 from repro.train.loop import Training, train
 from repro.train.precision import Numerics, settle
 
@@ -125,7 +126,10 @@ def _begin(run: Run, numerics: Numerics) -> tuple[Training, Prepared]:
     dataset = Dataset(run.data, pixels, labels, pixels, labels, classes, height // 8, channels == 3, "noise")
     choice = override(run, {"images.held_out": 0, "images.evaluate_on": "test"}).images
     training = Training.start(make_net(run, dataset, device), run, numerics)
-    return training, prepare(dataset, choice, device)
+    data = prepare(dataset, choice, device)
+    if numerics.ranks == 1:
+        training.forward, _ = capture(training.net.train(), batch_of(data, run, 0)[0], numerics)
+    return training, data
 
 
 def _iterations(training: Training, data: Prepared, run: Run, numerics: Numerics) -> Iterator[None]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repro.data.augment import Crops, Prepared, prepare
+from repro.data.augment import Crops, Prepared, memory_format, prepare
 from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
@@ -32,7 +32,7 @@ from repro.records import HealthRow, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
-from repro.train.graph import capture
+from repro.train.graph import capture, forget
 from repro.train.loop import DivergedError, Training, train
 from repro.train.precision import Numerics, resolve, settle
 from repro.train.randomness import generator, order
@@ -208,6 +208,7 @@ def _execute(
     if record and fingerprint(record) not in (None, dataset.fingerprint):
         raise RecordError(f"{folder.path}: was begun on other images than these: give the same ones to carry on")
 
+    forget(numerics)
     data = prepare(dataset, run.images, device)
     training = Training.start(make_net(run, dataset, device), run, numerics)
     resumed = take_up(folder, training, notes)
@@ -225,16 +226,22 @@ def _execute(
         folder.rewind(state.iteration)
 
     if ranks.count == 1:
-        training.forward, obstacle = capture(training.net.train(), _batch(data, run, state.iteration)[0], numerics)
+        training.forward, obstacle = capture(training.net.train(), batch_of(data, run, state.iteration)[0], numerics)
         notes += [f"not as a CUDA graph: {obstacle}"] if obstacle else []
 
+    surroundings = {**environment(), "device": device_name(device)}
+    session: dict[str, Any] = {"began": _now(), "from": state.iteration}
+    if moved := _moved((record or {}).get("environment") or {}, surroundings):
+        session.update({name: now for name, (_, now) in moved.items()})
+        changes = ", ".join(f"{name} {before} to {now}" for name, (before, now) in moved.items())
+        notes.append(f"its machine has changed ({changes}), and the bits may: both are recorded")
     record = {
         "status": "running",
         "iteration": state.iteration,
         "numerics": numerics.to_dict(),
         "data": _describe(dataset, data),
-        "environment": {**environment(), "device": device_name(device)},
-        "sessions": [*((record or {}).get("sessions") or []), {"began": _now(), "from": state.iteration}],
+        "environment": surroundings,
+        "sessions": [*((record or {}).get("sessions") or []), session],
     }
     folder.write(record)
     tell(Progress(run, state.iteration, state.iteration, options.last(run), None, "; ".join(notes)))
@@ -320,7 +327,7 @@ def _train(
 def _check_up(folder: RunFolder, training: Training, data: Prepared, numerics: Numerics) -> None:
     """Record signal and gradient of each layer on the batch that the next iteration will train on."""
     run, iteration = folder.run, training.state.iteration
-    x, y = _batch(data, run, iteration)
+    x, y = batch_of(data, run, iteration)
     # Without the loss scaling of training, small gradients would vanish in fp16.
     autocast = nullcontext() if numerics.precision == "fp16" else numerics.autocast()
     with autocast, given_whole_batches(training.net):
@@ -328,7 +335,7 @@ def _check_up(folder: RunFolder, training: Training, data: Prepared, numerics: N
     folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
 
 
-def _batch(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
+def batch_of(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
     """What an iteration trains on: images and labels."""
     index = order(run.seed, len(data.images))(iteration, run.optimiser.batch_size).to(data.images.device)
     chance = generator("augment", run.seed, iteration)
@@ -336,7 +343,7 @@ def _batch(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
 
 
 def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
-    """The run's network as it begins: initialised by its seed, channels-last on the device."""
+    """The run's network as it begins: initialised by its seed, on the device."""
     net = build(
         run.network,
         channels=dataset.channels,
@@ -347,7 +354,7 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
         norm_shares=run.model.norm_shares,
         generator=generator("init", run.seed),
     )
-    return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return net.to(device, memory_format=memory_format(device))  # type: ignore[call-overload, no-any-return]
 
 
 def _final(net: nn.Module, folder: RunFolder, data: Prepared, numerics: Numerics) -> dict[str, float]:
@@ -387,6 +394,12 @@ def _describe(dataset: Dataset, data: Prepared) -> dict[str, Any]:
         "pad": data.pad,
         "flip": data.flip,
     }
+
+
+def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """What the bits of a run depend on and its record does not fix: device and torch, as they were and as they are."""
+    known = ((name, before.get(name), now.get(name)) for name in ("device", "torch"))
+    return {name: (str(old), str(new)) for name, old, new in known if old and new and old != new}
 
 
 def device_name(device: torch.device) -> str:

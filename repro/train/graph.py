@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import cast
 
@@ -11,6 +12,16 @@ from torch import Tensor, nn
 from repro.train.precision import Numerics
 
 Forward = Callable[[Tensor], Tensor]
+
+
+def forget(numerics: Numerics) -> None:
+    """Free what the graphs of former runs of this process hold, before the next run needs the room.
+
+    torch ties captured steps into cycles of references, which live until Python looks for such; were it to look during
+    a capture, freeing a graph would spoil that (PyTorch issues 161037, 195397).
+    """
+    if numerics.device == "cuda":
+        gc.collect()
 
 
 def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forward, str | None]:
@@ -44,6 +55,9 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
     finally:
         for buffer, before in buffers:
             buffer.copy_(before)
+    # Gradients are summed on the stream of the capture, which the engine waits for: it warns all the same.
+    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     return replayed, None
 
 

@@ -76,7 +76,13 @@ def resolve(
                 f"the run began with {name} {recorded.get(name)}, not {asked}: leave --{name} out to carry on with the "
                 "same bits, or give another --results folder"
             )
-    device = device or recorded.get("device") or best_device()
+    began_on = recorded.get("device")
+    if began_on in DEVICES and not has_device(began_on):
+        raise RecordError(
+            f"the run began on {began_on}, and there is none here: carry on where there is one, or give another "
+            "--results folder"
+        )
+    device = device or began_on or best_device()
     check_device(device)
     precision = precision or recorded.get("precision") or best_precision(device)
     if precision not in PRECISIONS:
@@ -98,10 +104,16 @@ def check_device(device: str) -> None:
     """Raise UserError for a device that is unknown or not here."""
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("no CUDA device is available here: use --device cpu, or install a CUDA build of torch")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise UserError("no MPS device is available here: use --device cpu")
+    if not has_device(device):
+        cure = ", or install a CUDA build of torch" if device == "cuda" else ""
+        raise UserError(f"no {device.upper()} device is available here: use --device cpu{cure}")
+
+
+def has_device(device: str) -> bool:
+    """Whether a device of `DEVICES` is here."""
+    if device == "cuda":
+        return torch.cuda.is_available()
+    return device == "cpu" or torch.backends.mps.is_available()
 
 
 def best_precision(device: str) -> str:

@@ -13,6 +13,7 @@ than in later ones.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 #: How long a rank waits for another that lives and says nothing: rank 0 alone measures a trained net, and writes.
 PATIENCE = timedelta(hours=12)
+#: The same between GPUs, which exchange within iterations alone: at most rank 0 saves a checkpoint meanwhile. A rank
+#: that is lost leaves the others waiting in CUDA, where no word of it reaches them.
+PATIENCE_OF_GPUS = timedelta(minutes=30)
 #: Where a rank leaves word of why it ends.
 _FAILURE = "failure"
 
@@ -135,10 +139,12 @@ class Group(Ranks):
         super().__init__(rank, count)
         self.store = store
         self._groups: dict[tuple[str, int], Any] = {}
+        self._on_gpus = False
 
     def arrange(self, net: nn.Module, shares: int) -> nn.Module:
         """See `Ranks`. The ranks must be a multiple of the shares, or the shares of the ranks."""
         device = next(net.parameters()).device.type
+        self._on_gpus = device == "cuda"
         self._numbers = self._group(device, self.count)
         if shares % self.count == 0:
             spread = Spread(shares // self.count)
@@ -232,8 +238,12 @@ class Group(Ranks):
         except BaseException as error:
             if self.whole:
                 self.whole = False
+                reason = f"rank {self.rank}: {_words(error)}"
                 with suppress(RuntimeError):  # whoever keeps the store is gone too
-                    self.store.set(_FAILURE, f"rank {self.rank}: {_words(error)}")
+                    self.store.set(_FAILURE, reason)
+                if self._on_gpus and not self.leads:
+                    # torchrun may end the others while they wait in CUDA, before they can read it and tell.
+                    print(f"repro.run: {reason}", file=sys.stderr)
             raise
 
     def _broadcast(self, word: list[Any]) -> Any:
@@ -255,11 +265,11 @@ class Group(Ranks):
 
     def _group(self, device: str, size: int) -> Any:
         """The ranks in groups of this size, in order, by what such a device speaks; gives this rank's."""
-        backend = "nccl" if device == "cuda" else "gloo"
+        backend, patience = ("nccl", PATIENCE_OF_GPUS) if device == "cuda" else ("gloo", PATIENCE)
         if (backend, size) not in self._groups:
             # Every rank has a part in making each group.
             groups = [
-                dist.new_group(list(range(first, first + size)), timeout=PATIENCE, backend=backend)
+                dist.new_group(list(range(first, first + size)), timeout=patience, backend=backend)
                 for first in range(0, self.count, size)
             ]
             self._groups[backend, size] = groups[self.rank // size]

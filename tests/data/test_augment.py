@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from repro.data.augment import Crops, prepare, to_device
+from repro.data.augment import Crops, memory_format, prepare, to_device
 from repro.data.dataset import Dataset
 from repro.spec import Images
 from repro.train.randomness import generator
@@ -93,6 +93,14 @@ def test_mean_and_spread_are_those_of_all_images_however_many_parts_they_are_sum
     torch.testing.assert_close(data.mean, torch.from_numpy(pixels.mean(0)).float(), atol=0, rtol=1e-7)
     assert data.std.shape == (1, 1, 1)
     assert data.std.item() == pytest.approx(((pixels - pixels.mean(0)) ** 2).mean() ** 0.5, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("device", "form"),
+    [("cpu", torch.channels_last), ("cuda", torch.channels_last), ("mps", torch.contiguous_format)],
+)
+def test_channels_lie_last_but_on_mps(device, form):
+    assert memory_format(torch.device(device)) == form
 
 
 class Copied:

@@ -116,6 +116,28 @@ def test_depths_between_and_beyond_those_measured_lie_on_a_line(monkeypatch):
     assert per_iteration == pytest.approx([21, 33, 57, 111])
 
 
+@pytest.mark.parametrize(("ranks", "expected"), [(1, ["captured", "called"]), (2, [])])
+def test_what_is_measured_is_the_captured_step_where_runs_are_captured(monkeypatch, ranks, expected):
+    done = []
+
+    def capture(net, example, numerics):
+        done.append("captured")
+        assert example.shape == (128, 1, 8, 8)
+
+        def forward(x):
+            done.append("called")
+            return net(x)
+
+        return forward, None
+
+    monkeypatch.setattr(estimate, "capture", capture)
+    (run,) = plan("plain-20")
+    numerics = Numerics("cpu", "fp32", 1, ranks)
+    training, data = estimate._begin(run, numerics)
+    next(estimate._iterations(training, data, run, numerics))
+    assert done == expected
+
+
 def test_one_iteration_is_measured_in_the_company_of_others_that_end_with_it():
     (run,) = plan("plain-20")
     seen = []

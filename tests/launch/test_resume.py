@@ -1,6 +1,7 @@
 """Stopped at any instant and started again, a run has the same bits as one that was left alone."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from repro.launch import execute
 from repro.records import read_health
 from repro.run import main
 
@@ -144,3 +146,21 @@ def test_the_health_of_the_signals_is_looked_at_five_times_and_the_same_after_a_
         assert main([*STUDY, "--results", str(tmp_path), "--stop-at", str(stop)]) == 0
     assert main([*STUDY, "--results", str(tmp_path)]) == 0
     assert read_health(tmp_path / FOLDER / "health.csv") == rows
+
+
+def test_another_torch_or_device_than_it_began_with_is_told_and_kept_in_the_record(tmp_path, monkeypatch, capsys):
+    def go_on(stop, torch_version, device):
+        monkeypatch.setattr(execute, "environment", lambda: {"python": "3.12", "torch": torch_version})
+        monkeypatch.setattr(execute, "device_name", lambda _: device)
+        capsys.readouterr()
+        assert main([*STUDY, "--results", str(tmp_path), "--stop-at", str(stop)]) == 0
+        record = json.loads((tmp_path / FOLDER / "run.json").read_text())
+        said = [(session.get("torch"), session.get("device")) for session in record["sessions"]]
+        return " ".join(capsys.readouterr().out.split()), said
+
+    assert go_on(2, "2.14.1", "H100")[1] == [(None, None)]
+    said, sessions = go_on(4, "2.14.1", "H100")
+    assert "changed" not in said and sessions == [(None, None)] * 2
+    said, sessions = go_on(6, "2.15.0", "A100")
+    assert "its machine has changed (device H100 to A100, torch 2.14.1 to 2.15.0), and the bits may" in said
+    assert sessions == [(None, None)] * 2 + [("2.15.0", "A100")]

@@ -1,10 +1,13 @@
 """CUDA graphs, as far as that can be tested without CUDA: when they are used, and that a capture leaves no trace."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
 from repro import models
-from repro.train.graph import capture
+from repro.train.graph import capture, forget
 from repro.train.precision import Numerics
 
 GPU = Numerics("cuda", "fp32", 1)
@@ -79,3 +82,21 @@ def test_nothing_is_captured_elsewhere_or_where_activations_are_computed_again(c
     net.layer1.segment = 5
     forward, reason = capture(net, X, GPU)
     assert forward is net and "computes activations again" in reason
+
+
+def test_what_former_runs_left_in_cycles_is_freed_before_another_on_a_gpu():
+    class Captured:
+        pass
+
+    gc.disable()
+    try:
+        left = Captured()
+        left.itself = left
+        alive = weakref.ref(left)
+        del left
+        forget(Numerics("cpu", "fp32", 1))
+        assert alive() is not None, "on the CPU nothing is worth the time"
+        forget(GPU)
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -138,3 +138,15 @@ def test_what_settles_the_numerics_turns_tf32_off_without_a_warning():
     else:
         assert not backends.cudnn.allow_tf32
         assert not backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize("asked", [None, "cuda", "mps"])
+def test_a_run_of_a_gpu_is_not_sent_to_the_cpu_which_it_would_refuse(machine, device, asked):
+    machine()
+    recorded = {"device": device, "precision": "fp32", "threads": 1}
+    if asked in (None, device):
+        with pytest.raises(RecordError, match=f"began on {device}, and there is none here: carry on where there is"):
+            resolve(asked, None, None, recorded)
+    with pytest.raises(UserError, match=f"no {device.upper()} device is available here: use --device cpu"):
+        resolve(device, None, None, None)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +17,10 @@ from torch import Tensor, nn
 
 from repro.errors import UserError
 from repro.models import build, cifar
+from repro.train import ranks as module
 from repro.train.evaluate import evaluate
 from repro.train.precision import Numerics
-from repro.train.ranks import ALONE, RankError, Ranks, join
+from repro.train.ranks import ALONE, Group, RankError, Ranks, join
 
 FP32 = Numerics("cpu", "fp32", 1)
 BATCH = 16
@@ -155,3 +160,49 @@ def test_one_process_has_all_and_changes_nothing():
     averaged = ALONE.average(net, loss, wrong)
     assert averaged[0] is loss and averaged[1] is wrong
     assert (ALONE.agree(3), ALONE.total(1, 2), ALONE.lead(lambda: 5)) == (3, (1, 2), 5)
+
+
+class Kept:
+    """Stands for the store through which ranks find each other."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, str] = {}
+
+    def set(self, key: str, word: str) -> None:
+        self.words[key] = word
+
+
+def group_on(device: str, rank: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Group, list[tuple[str, float]]]:
+    """A rank of two, whose net claims to be on that device; and the groups made, with minutes of patience."""
+    made: list[tuple[str, float]] = []
+
+    def new_group(members: list[int], timeout: timedelta, backend: str) -> str:
+        made.append((backend, timeout.total_seconds() / 60))
+        return backend
+
+    class There(nn.Linear):
+        def parameters(self, recurse: bool = True) -> Iterator[Any]:
+            return iter([SimpleNamespace(device=torch.device(device))])
+
+    monkeypatch.setattr(module.dist, "new_group", new_group)
+    group = Group(rank, 2, Kept())
+    group.arrange(There(1, 1), 1)
+    return group, made
+
+
+def test_gpus_speak_nccl_and_do_not_wait_for_ever_for_one_that_is_lost(monkeypatch):
+    assert set(group_on("cpu", 0, monkeypatch)[1]) == {("gloo", 12 * 60)}
+    assert set(group_on("cuda", 0, monkeypatch)[1]) == {("nccl", 30)}
+
+
+@pytest.mark.parametrize(
+    ("device", "rank", "told"),
+    [("cuda", 1, "repro.run: rank 1: MemoryError: no room\n"), ("cuda", 0, ""), ("cpu", 1, "")],
+)
+def test_a_rank_on_a_gpu_tells_itself_why_it_ends(device, rank, told, monkeypatch, capsys):
+    group, _ = group_on(device, rank, monkeypatch)
+    with pytest.raises(MemoryError), group.in_step(ZeroDivisionError):
+        raise MemoryError("no room")
+    assert capsys.readouterr().err == told
+    assert group.store.words == {"failure": f"rank {rank}: MemoryError: no room"}
+    assert not group.whole
