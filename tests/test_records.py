@@ -569,3 +569,25 @@ def test_what_is_collected_is_what_was_written(planted):
 def test_a_run_that_trains_is_as_far_as_its_curve(tmp_path):
     plant(tmp_path, "plain-20", status="running", iteration=400, extra={"iteration": 0})
     assert collect([Source("ours", tmp_path)]).runs["iteration"].tolist() == [400]
+
+
+@pytest.fixture
+def begun(tmp_path):
+    folder = RunFolder(tmp_path, Run("plain-20"))
+    folder.path.mkdir(parents=True)
+    return folder
+
+
+def test_a_second_look_at_an_iteration_takes_the_place_of_the_first_and_of_later_ones(begun):
+    for iteration, norm in ((0, 1.0), (5, 2.0), (9, 3.0), (5, 4.0)):
+        begun.add_health([HealthRow(iteration, 1, "conv1", 1.0, norm, 1.0)])
+    assert [(row.iteration, row.gradient_norm) for row in read_health(begun.health_path)] == [(0, 1.0), (5, 4.0)]
+
+
+def test_rewinding_keeps_what_belongs_to_the_iteration_itself(begun):
+    for iteration in (100, 200, 300):
+        begun.append(Row(iteration, *[1.0] * 7))
+        begun.add_health([HealthRow(iteration, 1, "conv1", 1.0, 2.0, 3.0)])
+    begun.rewind(200)
+    assert [row.iteration for row in read_curve(begun.curve_path)] == [100, 200]
+    assert [row.iteration for row in read_health(begun.health_path)] == [100, 200]

@@ -17,7 +17,7 @@ from repro import claims
 from repro.claims import Link, Verdict, deciding
 from repro.claims.statistics import Estimate
 from repro.claims.verdict import by_interval
-from repro.records import Source, collect
+from repro.records import Source, collect, read_health, write_health
 
 # What speaks for a network, and what does not.
 
@@ -324,6 +324,12 @@ def test_runs_of_the_reference_tell_the_spread_and_those_of_no_other_source(tmp_
     assert h2("others", "local") == alone
     assert h2("reference", "reference").interval == judged(tmp_path / "several")["H2"].interval
 
+    # Its own runs are not told twice where it is the one that is judged.
+    runs(test=BOTH, seeds=(-1.0, 1.0))(tmp_path / "two")
+    records = collect([Source("reference", tmp_path / "two")])
+    own = {v.id: v for v in claims.judge(records, source="reference", data="cifar10", preset="paper")}["H2"]
+    assert own.interval == judged(tmp_path / "two")["H2"].interval
+
 
 # What is written.
 
@@ -354,3 +360,19 @@ def test_strictness_asks_for_contradictions_alone(tmp_path):
 def test_judging_needs_no_torch():
     code = "import sys, repro.claims, repro.paper; repro.claims.load(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_mean_over_a_part_of_the_layers_is_not_taken(tmp_path):
+    for network in ("plain-20", "plain-56", "resnet-20", "resnet-56"):
+        path = plant(tmp_path, network, preset="paper", responses=1.0, responses_training=1.0, coarse=10)
+    path /= "health.csv"
+    rows = read_health(path)
+    write_health(path, [row for row in rows if (row.iteration, row.layer) != (rows[-1].iteration, 3)])
+    assert [link.verdict == "not run" for link in judged(tmp_path)["H10"].links] == [False, False, False, True]
+
+
+def test_a_variant_beside_the_usual_runs_does_not_speak_for_them(tmp_path):
+    runs(test=BOTH)(tmp_path)
+    before = judged(tmp_path)["H2"]
+    runs(test={"plain-20": 20.0}, settings={"optimiser.nesterov": True})(tmp_path)
+    assert judged(tmp_path)["H2"] == before

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from claim_cases import CASES, judged
+from claim_cases import CASES, LONG, OFF, SEEDS, deepest, diverged, judged, runs
 from planted import plant
 
 from repro import claims
@@ -242,3 +243,67 @@ def test_gradients_that_are_all_zero_are_not_healthy(tmp_path):
     rows = [replace(row, gradient_norm=0.0) if row.iteration == 1 else row for row in read_health(path)]
     write_health(path, rows)
     assert judged(tmp_path)["H14"].verdict == "contradicted"
+
+
+def test_the_course_is_counted_from_where_both_are_on_the_plot(tmp_path):
+    shallow = plant(tmp_path, "plain-20", preset="paper", train_end=2.0, coarse=10)
+    deep = plant(tmp_path, "plain-56", preset="paper", train_end=6.0, coarse=10)
+    redraw(shallow, lambda at, _: 50.0 if at < 5_000 else 2.0)
+    redraw(deep, lambda at, _: 50.0 if at < 20_000 else 6.0)
+    assert "45 of 45 logged points (100 %) from iteration 20,000, when both" in judged(tmp_path)["H1"].evidence
+
+
+def test_where_both_are_alike_neither_is_the_higher_one(tmp_path):
+    shallow = plant(tmp_path, "plain-20", preset="paper", train_end=2.0, coarse=10)
+    deep = plant(tmp_path, "plain-56", preset="paper", train_end=6.0, coarse=10)
+    redraw(shallow, lambda at, _: 6.0 if at <= 40_000 else 2.0)
+    redraw(deep, lambda *_: 6.0)
+    assert "in 24 of 64 logged points" in judged(tmp_path)["H1"].evidence
+
+
+def test_the_course_of_a_variant_is_left_out(tmp_path):
+    redraw(plant(tmp_path, "plain-20", preset="paper", train_end=4.0, coarse=10), lambda *_: 4.0)
+    redraw(plant(tmp_path, "plain-56", preset="paper", train_end=6.0, coarse=10), lambda *_: 6.0)
+    redraw(plant(tmp_path, "plain-56", preset="paper", coarse=10, settings=LONG), lambda *_: 0.0)
+    assert "in 64 of 64 logged points" in judged(tmp_path)["H1"].evidence
+
+
+def test_training_errors_that_differ_either_way_show_no_overfitting(tmp_path):
+    runs({"resnet-110": 5.0, "resnet-1202": 0.05}, {"resnet-110": 6.61, "resnet-1202": 9.0})(tmp_path)
+    assert judged(tmp_path)["H9"].verdict == "too close to call"
+
+
+def test_published_numbers_of_h13_bring_their_errors(tmp_path):
+    runs(test={"resnet-110": 6.61}, seeds=SEEDS)(tmp_path)
+    fitnet, highway = judged(tmp_path)["H13"].links
+    # Three seeds 0.05 apart, against one run of an assumed twentieth, and against the printed deviation.
+    for link, error in ((fitnet, 0.05 * 8.39), (highway, 0.16)):
+        assert link.interval[1] - link.effect == pytest.approx(1.96 * math.hypot(error, 0.05 / 3**0.5), rel=0.01)
+
+
+def test_gradients_are_measured_by_the_last_layers_and_signals_by_the_median(tmp_path):
+    for network in ("plain-20", "plain-56"):
+        path = plant(tmp_path, network, preset="paper", coarse=10, health=(1.0, 1.0)) / "health.csv"
+    first = {"gradient_norm": 100.0, "conv_variance": 100.0}
+    write_health(path, [replace(row, **first) if row.layer == 1 else row for row in read_health(path)])
+    said = judged(tmp_path)["H14"].evidence
+    assert "plain-56 is 1 times its last layer's, the strongest 100 times" in said
+    assert "output in plain-56 is 1 times the median layer's" in said
+
+
+def test_a_diverged_run_takes_back_that_a_net_stays_below_a_number_but_not_that_it_stays_above(tmp_path):
+    runs({"resnet-1202": 0.05, "plain-110": 75.0})(tmp_path)
+    diverged("resnet-1202", "plain-110", seed=7)(tmp_path)
+    found = judged(tmp_path)
+    assert (found["H8"].verdict, found["H4"].verdict) == ("too close to call", "holds")
+    assert "Left out: 1 of resnet-1202 that diverged" in found["H8"].evidence
+    runs({"resnet-1202": 0.5, "plain-110": 40.0})(tmp_path)
+    found = judged(tmp_path)
+    assert (found["H8"].verdict, found["H4"].verdict) == ("contradicted", "too close to call")
+
+
+def test_what_is_more_without_warm_up_is_called_more(tmp_path):
+    deepest(0.1, 6.6, seeds=SEEDS)(tmp_path)
+    deepest(0.1, 7.0, seeds=SEEDS, settings=OFF)(tmp_path)
+    link = judged(tmp_path)["H7"].links[-1]
+    assert link.effect == pytest.approx(0.4) and "0.40 points more" in link.evidence

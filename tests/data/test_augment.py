@@ -133,3 +133,13 @@ def test_crops_are_the_same_on_a_device():
     moved = crops.on(CPU)
     assert torch.equal(moved.top, crops.top) and torch.equal(moved.left, crops.left)
     assert moved.flip.dtype == torch.bool and torch.equal(moved.flip, crops.flip)
+
+
+def test_held_out_images_are_the_last_of_each_class_and_in_nothing_that_is_trained_on(dataset):
+    data = prepare(dataset, Images(held_out=10, evaluate_on="held-out"), CPU)
+    assert torch.equal(data.images, dataset.train_images[:30])
+    assert torch.equal(data.test_images, dataset.train_images[30:])
+    torch.testing.assert_close(data.mean, data.images.double().div(255).mean(0).float(), atol=0, rtol=1e-6)
+    usual = prepare(dataset, Images(held_out=10), CPU)
+    assert torch.equal(usual.images, data.images)
+    assert torch.equal(usual.test_images, dataset.test_images)

@@ -396,3 +396,19 @@ def test_a_net_of_110_layers_that_does_not_train_leaves_the_axis_to_the_others(t
         plant(tmp_path, network, preset="demo", data="digits", train_end=end, test_end=end)
     panel = figure6.chart(collect([Source("planted", tmp_path)])).panels[0]
     assert panel.y_limits == (0.0, 20.0)
+
+
+def test_figure_7_leaves_variants_out(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", responses=[1.0] * 19)
+    plant(tmp_path, "resnet-20", responses=[3.0] * 19, settings={"optimiser.nesterov": True})
+    (line,) = figure7.chart(collect([Source("ours", tmp_path)])).panels[0].series
+    assert line.y == (1.0,) * 19 and "one seed" in line.of
+
+
+def test_an_incomplete_seed_does_not_enter_the_mean_where_it_has_points_either(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", seed=0, train_end=10, test_end=12)
+    alone = figure1.chart(collect([Source("ours", tmp_path)])).panels[1].series[-1].y
+    plant(tmp_path, "plain-20", seed=1, train_end=50, test_end=60, status="stopped", iteration=6000)
+    series = figure1.chart(collect([Source("ours", tmp_path)])).panels[1].series
+    (mean,) = (line for line in series if line.width == "bold")
+    assert mean.y == alone

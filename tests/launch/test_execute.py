@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from repro.data import load
+from repro.launch import execute
 from repro.launch.execute import Options, Stop, attempt, make_net
 from repro.models import build
+from repro.records import Row
 from repro.spec import Run, override
 
 CPU = torch.device("cpu")
@@ -95,3 +97,27 @@ def test_the_seed(digits):
     assert not torch.equal(base.conv1.weight, changed.conv1.weight)
     (same,) = {tuple(net.conv1.weight.shape) for net in (base, changed)}
     assert same == (16, 1, 3, 3), "grey images"
+
+
+def test_the_test_error_is_of_the_last_evaluation_not_the_best_and_the_record_has_the_end_of_the_warm_up(
+    digits, tmp_path, monkeypatch
+):
+    rows = [Row(at, 0.0, 0.1, 1.0, 50.0, error / 10, error, 1.0) for at, error in ((1, 5.0), (2, 4.0), (3, 9.0))]
+    monkeypatch.setattr(execute, "read_curve", lambda path: rows)
+    settings = {"schedule.iterations": 3, "log_every": 1, "evaluate_every": 3, "optimiser.batch_size": 16}
+    warm_up = {"schedule.warm_up": "on", "schedule.warm_up_until": 100.0}
+    run = override(Run("resnet-8", data="digits"), {**settings, **warm_up})
+    options = Options(tmp_path, device="cpu", precision="fp32", threads=1)
+    assert attempt(run, options, digits, lambda progress: None, Stop()).status == "complete"
+    record = json.loads((tmp_path / run.path / "run.json").read_text())
+    assert (record["final"]["test_error"], record["final"]["test_loss"]) == (9.0, 0.9)
+    assert record["warm_up_ended"] == 1
+
+
+def test_the_record_has_the_number_of_images_that_were_tested_on(digits, tmp_path):
+    settings = {"schedule.iterations": 1, "images.held_out": 30, "images.evaluate_on": "held-out"}
+    run = override(Run("resnet-8", data="digits"), settings)
+    options = Options(tmp_path, device="cpu", precision="fp32", threads=1)
+    assert attempt(run, options, digits, lambda progress: None, Stop()).status == "complete"
+    data = json.loads((tmp_path / run.path / "run.json").read_text())["data"]
+    assert (data["train_images"], data["test_images"]) == (1437 - 30, 30)

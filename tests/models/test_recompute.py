@@ -34,3 +34,19 @@ def test_computing_again_changes_neither_results_nor_gradients_nor_statistics(na
 
 def made(name: str) -> nn.Module:
     return models.build(name, generator=torch.Generator().manual_seed(0)).double().train()
+
+
+def test_computing_again_is_as_precise_as_the_first_time(monkeypatch):
+    images, labels = torch.randn(6, 3, 12, 12, generator=torch.Generator().manual_seed(1)), torch.arange(6)
+
+    def gradients():
+        net = models.build("resnet-14", generator=torch.Generator().manual_seed(0)).train()
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            logits = net(images)
+        F.cross_entropy(logits.float(), labels).backward()
+        return [parameter.grad for parameter in net.parameters()]
+
+    usual = gradients()
+    monkeypatch.setattr(cifar, "DEEP", 1)
+    for ours, theirs in zip(gradients(), usual, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -14,6 +14,7 @@ from repro import paper
 from repro.figures.groups import Group, narrow
 from repro.records import Records, Source, collect
 from repro.tables import ends, paper_tables, responses, runs, table1, variants
+from repro.tables.compare import Printed, against
 from repro.tables.table import Link, Table
 
 PAPER = Group("cifar10", "paper")
@@ -183,3 +184,31 @@ def test_tables_of_no_runs_have_the_papers_side(tmp_path: Path) -> None:
     assert isinstance(none.runs, pd.DataFrame)
     assert len(ends.table(none, PAPER).rows) == 11
     assert len(responses.table(none, PAPER).rows) == 5
+
+
+def test_the_mean_over_layers_is_no_median(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", responses=[1.0] * 18 + [20.0])
+    assert cells(responses.table(found(tmp_path), SHORT), "ResNet-20")["ours, evaluation mode"] == "2.00 (n = 1)"
+
+
+def test_what_diverged_with_a_setting_is_not_among_n(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-20", test_end=17.0)
+    for seed, status in enumerate(("complete", "diverged")):
+        plant(tmp_path, "resnet-20", seed=seed, test_end=30.0, settings={"optimiser.nesterov": True}, status=status)
+    table = variants.settings(found(tmp_path), SHORT, lambda run: "x.html", lambda run: "in words")
+    assert table is not None
+    assert table.rows[0][table.columns.index("changed")] == "30.00 (n = 1)"
+
+
+def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
+    path = plant(tmp_path, "plain-20", train_end=16.0, test_end=18.0) / "curve.csv"
+    curve = pd.read_csv(path, dtype=str)
+    curve.loc[curve["iteration"] == "4000", ["train_error", "test_error"]] = "5.0"
+    curve.to_csv(path, index=False)
+    (row,) = (row for row in ends.table(found(tmp_path), SHORT).rows if row[0] == "plain-20")
+    assert row[4] == "18.00"
+
+
+def test_two_of_our_runs_far_apart_widen_the_interval() -> None:
+    near, far = (against((6.6 - apart, 6.6 + apart), Printed(7.0)) for apart in (0.0, 1.0))
+    assert far.high - far.low > 1.3 * (near.high - near.low)

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from repro.data import load
 from repro.data.augment import Crops, Prepared, prepare
 from repro.data.dataset import Dataset
+from repro.launch.execute import batch_of
 from repro.models import build
 from repro.spec import Images, Optimiser, Run, Schedule, override
+from repro.train import checkpoint
 from repro.train.evaluate import evaluate
 from repro.train.loop import DivergedError, Training, make_optimiser, set_rate, train
 from repro.train.precision import Numerics
@@ -116,15 +118,47 @@ def test_each_iteration_trains_on_crops_and_flips_of_its_own(dataset):
         assert row.train_error == pytest.approx(100 * (logits.argmax(1) != y).float().mean().item())
 
 
-def test_warm_up_ends_when_the_logged_training_error_allows_it(dataset):
+@pytest.mark.parametrize("every", [1, 2])
+def test_warm_up_ends_when_the_logged_training_error_allows_it(dataset, every):
     until = 83.0
     warm_up = {"schedule.warm_up": "on", "schedule.warm_up_until": until, "schedule.milestones": []}
-    run = run_of(**warm_up, **{"schedule.iterations": 24})
-    rows = [row for row in train(*begin(run, dataset), run, FP32) if row]
+    run = run_of(**warm_up, **{"schedule.iterations": 12 * every, "log_every": every})
+    training, data = begin(run, dataset)
+    rows = [row for row in train(training, data, run, FP32) if row]
     first_below = next(i for i, row in enumerate(rows) if row.train_error < until)
     assert 0 < first_below < len(rows) - 1
     expected = [0.01 if i <= first_below else 0.1 for i in range(len(rows))]
     assert [row.lr for row in rows] == pytest.approx(expected)
+    assert training.state.warm_until == rows[first_below].iteration
+
+
+def test_an_error_of_just_the_bound_does_not_end_the_warm_up(dataset):
+    def begun(until):
+        warm_up = {"schedule.warm_up": "on", "schedule.warm_up_until": until, "schedule.milestones": []}
+        run = run_of(**warm_up, **{"schedule.iterations": 4, "log_every": 1})
+        return [row for row in train(*begin(run, dataset), run, FP32) if row]
+
+    first = begun(0.0)[0].train_error
+    assert begun(first)[1].lr == 0.01
+    assert begun(first + 1e-9)[1].lr == 0.1
+
+
+def test_the_loss_scale_is_taken_up_from_a_checkpoint(dataset):
+    fp16 = Numerics("cpu", "fp16", 1)
+    training, _ = begin(run_of(), dataset, fp16)
+    training.scaler.scale(torch.ones(()))
+    training.scaler.update(new_scale=8.0)
+    other, _ = begin(run_of(), dataset, fp16)
+    checkpoint.unpack(checkpoint.packed(training), other)
+    assert other.scaler.get_scale() == 8.0
+
+
+def test_the_batch_whose_signals_are_looked_at_is_the_one_trained_on(dataset):
+    mirrored, run = dataclasses.replace(dataset, flip=True), dataclasses.replace(run_of(), seed=1)
+    data = prepare(mirrored, run.images, torch.device("cpu"))
+    crops = Crops.draw(16, 1, True, generator("augment", 1, 3))
+    for ours, theirs in zip(batch_of(data, run, 3), data.batch(order(1, 200)(3, 16), crops), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_warm_up_lasts_as_long_as_the_training_error_does_not_fall_below(dataset):

@@ -150,3 +150,15 @@ def test_a_run_of_a_gpu_is_not_sent_to_the_cpu_which_it_would_refuse(machine, de
             resolve(asked, None, None, recorded)
     with pytest.raises(UserError, match=f"no {device.upper()} device is available here: use --device cpu"):
         resolve(device, None, None, None)
+
+
+def test_threads_and_determinism_are_settled(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        torch.use_deterministic_algorithms(False)
+        settle(Numerics("cpu", "fp32", 3))
+        assert asked == [3] and torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=True)

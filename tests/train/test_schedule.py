@@ -49,11 +49,13 @@ def test_the_schedule_scales_with_its_length(iterations):
 
 def test_only_the_very_deep_warm_up_by_default():
     found = {
-        name: warms_up(PAPER, name) for name in ("plain-56", "resnet-56", "resnet-110", "plain-110", "resnet-1202")
+        name: warms_up(PAPER, name)
+        for name in ("plain-56", "resnet-56", "resnet-104", "resnet-110", "plain-110", "resnet-1202")
     }
     assert found == {
         "plain-56": False,
         "resnet-56": False,
+        "resnet-104": False,
         "resnet-110": True,
         "plain-110": True,
         "resnet-1202": True,
