@@ -89,11 +89,12 @@ def _panel(figure: Figure, axis: Axes, panel: Panel, columns: int) -> None:
             zorder=5,
         )
     axis.set_xlim(panel.x_limits[0] / panel.x_unit, panel.x_limits[1] / panel.x_unit)
+    # Before the scale, which would look for limits of its own, and of a stranger's numbers beyond any that exist.
+    axis.set_ylim(*panel.y_limits)
     if panel.log:
         axis.set_yscale("log")
         axis.yaxis.set_minor_locator(NullLocator())
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: log_text(value)))
-    axis.set_ylim(*panel.y_limits)
     if panel.x_unit > 1 and panel.x_limits[1] - panel.x_limits[0] <= _MOST_TICKS * panel.x_unit:
         axis.xaxis.set_major_locator(MultipleLocator(1))
     if panel.y_ticks:

@@ -12,7 +12,7 @@ import pytest
 from planted import plant
 
 from repro.figures import draw, figure1, figure4, figure6, figure7
-from repro.figures.chart import COLOURS, Panel, log_axis, log_text
+from repro.figures.chart import COLOURS, Chart, Panel, Series, log_axis, log_text
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
 from repro.site import svg
@@ -412,3 +412,13 @@ def test_an_incomplete_seed_does_not_enter_the_mean_where_it_has_points_either(t
     series = figure1.chart(collect([Source("ours", tmp_path)])).panels[1].series
     (mean,) = (line for line in series if line.width == "bold")
     assert mean.y == alone
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("low", "high"), [(1e-300, 1e300), (1e-3, 1e307), (0.5, 2e6)])
+def test_a_logarithmic_axis_is_drawn_whatever_the_numbers(low: float, high: float) -> None:
+    limits, ticks = log_axis(low, high)
+    line = Series("a", "of", "std", "red", (1.0, 2.0), (low, high))
+    panel = Panel("t", "x", "y", (0.0, 3.0), limits, (line,), ticks, log=True)
+    _, figure = draw.drawn(Chart("n", "t", "f", (panel,)))
+    assert figure.axes[0].get_ylim() == pytest.approx(limits)
