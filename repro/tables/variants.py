@@ -84,11 +84,13 @@ def settings(
     if not len(runs):
         return None
     tidy, rows = [], []
+    images: set[int | None] = set()
     of = {name: Evidence(records, source=name, data=group.data, preset=group.preset) for name in sources(records)}
     for (source, network, variant), mine in runs.groupby(["source", "network", "variant"]):
         evidence = of[str(source)]
         altered = evidence.runs(str(network), "test_error", str(variant))
         usual = evidence.runs(str(network), "test_error")
+        images |= {run.test_images for run in (*altered, *usual)}
         apart, said = None, ", ".join(mine["status"].unique())
         unlike = departures([*altered, *usual], changed(str(variant)))
         if altered and usual and unlike:
@@ -137,13 +139,13 @@ def settings(
         columns=("network", "what departs", "source", "changed", "usual", "difference", "verdict", "runs"),
         rows=tuple(rows),
         numeric=frozenset({3, 4, 5}),
-        notes=(_chances(int(pd.DataFrame(tidy)["difference"].notna().sum()), runs),),
+        notes=(_chances(int(pd.DataFrame(tidy)["difference"].notna().sum()), images),),
     )
 
 
-def _chances(comparisons: int, runs: pd.DataFrame) -> str:
-    """What to make of intervals: how many there are, and what one test image is worth."""
+def _chances(comparisons: int, images: set[int | None]) -> str:
+    """What to make of intervals: how many there are, and what one of so many test images is worth."""
     said = "In brackets after a difference: its 95 % interval. One in twenty of such misses the truth by chance"
     said += f"; there are {comparisons} here." if comparisons > 1 else "."
-    images = {count for record in runs["record"] if (count := (record.get("data") or {}).get("test_images"))}
-    return f"{said} One test image is {100 / images.pop():.2g} points." if len(images) == 1 else said
+    (count,) = images if len(images) == 1 else (None,)
+    return f"{said} One test image is {100 / count:.2g} points." if count else said
