@@ -1,5 +1,7 @@
 """What is committed under reports/ is what results/reference/ gives: nobody has to take a number on trust."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,20 @@ def texts(folder):
     """What is read as text, but for pictures, which differ between versions of matplotlib: path and content."""
     kept = [folder / "REPORT.md", folder / "claims.json", *(folder / "tables").rglob("*.*")]
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in kept}
+
+
+def test_the_readmes_verdicts_and_numbers_are_those_of_the_report():
+    verdicts = json.loads((ROOT / "reports" / "claims.json").read_text(encoding="utf-8"))["verdicts"]
+    judged = {v["id"]: v for v in verdicts if (v["data"], v["preset"]) == ("cifar10-jpeg", "short")}
+    rows = re.findall(r"^\| (H\d+): .* \| ([a-z ]+): (.*) \|$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert [name for name, *_ in rows] == ["H1", "H2", "H5", "H6", "H10"]
+    for name, verdict, said in rows:
+        assert verdict == judged[name]["verdict"]
+        known = [float(number) for number in re.findall(r"\d+\.\d+", judged[name]["evidence"])]
+        numbers = re.findall(r"\d+\.(\d+)", said), re.findall(r"\d+\.\d+", said)
+        for decimals, number in zip(*numbers, strict=True):
+            near = 0.5 * 10.0 ** -len(decimals) + 1e-9
+            assert any(abs(float(number) - value) <= near for value in known), f"{name}: {number}"
 
 
 @pytest.mark.slow

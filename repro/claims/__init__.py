@@ -18,7 +18,7 @@ from repro.claims.statistics import in_words
 from repro.claims.verdict import Link, Verdict, Word, contradicted, deciding, to_dict, write
 from repro.records import Records
 
-__all__ = ["Claim", "Link", "Plan", "Verdict", "Word", "contradicted", "deciding", "judge", "load", "to_dict", "write"]
+__all__ = ["Claim", "Link", "Plan", "Verdict", "Word", "contradicted", "judge", "load", "to_dict", "write"]
 
 
 def judge(records: Records, *, source: str, data: str, preset: str) -> list[Verdict]:

@@ -23,7 +23,7 @@ from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
 from repro.launch.failure import is_foreseen, reason
-from repro.launch.resume import came_far, check_numerics, fingerprint, record_of_checkpoint, take_up
+from repro.launch.resume import came_far, changes, check_numerics, fingerprint, record_of_checkpoint, take_up
 from repro.measure.health import signal_health
 from repro.measure.responses import responses
 from repro.models import build
@@ -34,7 +34,7 @@ from repro.train import checkpoint
 from repro.train.evaluate import evaluate
 from repro.train.graph import capture, forget
 from repro.train.loop import DivergedError, Training, train
-from repro.train.precision import Numerics, resolve, settle
+from repro.train.precision import Numerics, device_name, resolve, settle
 from repro.train.randomness import generator, order
 from repro.train.ranks import ALONE, RankError, Ranks
 
@@ -230,11 +230,7 @@ def _execute(
         notes += [f"not as a CUDA graph: {obstacle}"] if obstacle else []
 
     surroundings = {**environment(), "device": device_name(device)}
-    session: dict[str, Any] = {"began": _now(), "from": state.iteration}
-    if moved := _moved((record or {}).get("environment") or {}, surroundings):
-        session.update({name: now for name, (_, now) in moved.items()})
-        changes = ", ".join(f"{name} {before} to {now}" for name, (before, now) in moved.items())
-        notes.append(f"its machine has changed ({changes}), and the bits may: both are recorded")
+    session = {"began": _now(), "from": state.iteration, **changes(record, surroundings, notes)}
     record = {
         "status": "running",
         "iteration": state.iteration,
@@ -394,19 +390,6 @@ def _describe(dataset: Dataset, data: Prepared) -> dict[str, Any]:
         "pad": data.pad,
         "flip": data.flip,
     }
-
-
-def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """What the bits of a run depend on and its record does not fix: device and torch, as they were and as they are."""
-    known = ((name, before.get(name), now.get(name)) for name in ("device", "torch"))
-    return {name: (str(old), str(new)) for name, old, new in known if old and new and old != new}
-
-
-def device_name(device: torch.device) -> str:
-    """The model of the device, for the record."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return environment()["processor"] if device.type == "cpu" else device.type
 
 
 def _now() -> str:

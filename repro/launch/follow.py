@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from repro.data.augment import Prepared, prepare
@@ -13,7 +14,7 @@ from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.loop import DivergedError, Training, train
 from repro.train.precision import settle
-from repro.train.ranks import Ranks
+from repro.train.ranks import RankError, Ranks
 
 
 def follow(
@@ -21,7 +22,8 @@ def follow(
 ) -> Outcome:
     """Have a part in the run that rank 0 attempts at the same time, and give what it says came of that.
 
-    Nothing is read, written or told here: `tell` is rank 0's.
+    Nothing is read or written here, and `tell` is rank 0's. Only what ends a rank on a GPU is told: torchrun may end
+    rank 0 while that waits in CUDA, where no word of it arrives.
     """
     word = ranks.hear()
     if isinstance(word, Begin):
@@ -29,7 +31,10 @@ def follow(
             _take_part(word, run, options, dataset, stop, ranks)
         except Exception as error:
             if not ranks.whole:
-                return Outcome(run, "failed", reason(error, RunFolder(options.results, run).path))
+                message = reason(error, RunFolder(options.results, run).path)
+                if word.numerics.device == "cuda" and not isinstance(error, RankError):
+                    print(f"repro.run: rank {ranks.rank}: {message}", file=sys.stderr)
+                return Outcome(run, "failed", message)
         word = ranks.hear()
     assert isinstance(word, Outcome)
     return word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from repro.errors import RecordError, UserError
@@ -43,6 +44,18 @@ def check_numerics(numerics: Numerics, record: dict[str, Any], folder: RunFolder
             f"{folder.record_path}: was changed, its checkpoint was made with {record.get('numerics')}: undo that, or "
             "remove run.json, which is then written anew"
         )
+
+
+def changes(record: Mapping[str, Any] | None, now: Mapping[str, Any], notes: list[str]) -> dict[str, str]:
+    """Which of device and torch, on which a run's bits depend as well, are others than in the session before: as they
+    are now. What the user should know about it is added to the notes.
+    """
+    before = (record or {}).get("environment") or {}
+    found = {key: str(now[key]) for key in ("device", "torch") if before.get(key) not in (None, now[key])}
+    if found:
+        said = ", ".join(f"{key} {before[key]} to {value}" for key, value in found.items())
+        notes.append(f"its machine has changed ({said}), and the bits may: both are recorded")
+    return found
 
 
 def record_of_checkpoint(folder: RunFolder) -> dict[str, Any] | None:

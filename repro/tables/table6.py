@@ -68,8 +68,8 @@ def table(runs: pd.DataFrame, group: Group, address: Callable[[pd.Series], str])
         for ours in every:
             cells += _cells(row, ours, group, address)
         if not group.comparable or not sources:
-            said = sorted((ours for ours in every), key=lambda ours: (not len(ours.runs), ours.verdict == "not run"))
-            cells.append(said[0].verdict if said else "not run" if row.network else "")
+            told = min(every, key=lambda ours: (not len(ours.runs), ours.verdict == "not run"), default=None)
+            cells.append(told.verdict if told else "not run" if row.network else "")
         for source, ours in zip(sources, every, strict=True):
             tidy.append(_tidy(row, source, ours, group))
         if not sources:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from repro.environment import processor
 from repro.errors import RecordError, UserError, unknown
 from repro.train.allocator import keep_memory
 
@@ -114,6 +115,13 @@ def has_device(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_available()
     return device == "cpu" or torch.backends.mps.is_available()
+
+
+def device_name(device: torch.device) -> str:
+    """The model of the device, for the record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return processor() if device.type == "cpu" else device.type
 
 
 def best_precision(device: str) -> str:

@@ -13,7 +13,6 @@ than in later ones.
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
@@ -139,12 +138,10 @@ class Group(Ranks):
         super().__init__(rank, count)
         self.store = store
         self._groups: dict[tuple[str, int], Any] = {}
-        self._on_gpus = False
 
     def arrange(self, net: nn.Module, shares: int) -> nn.Module:
         """See `Ranks`. The ranks must be a multiple of the shares, or the shares of the ranks."""
         device = next(net.parameters()).device.type
-        self._on_gpus = device == "cuda"
         self._numbers = self._group(device, self.count)
         if shares % self.count == 0:
             spread = Spread(shares // self.count)
@@ -238,12 +235,8 @@ class Group(Ranks):
         except BaseException as error:
             if self.whole:
                 self.whole = False
-                reason = f"rank {self.rank}: {_words(error)}"
                 with suppress(RuntimeError):  # whoever keeps the store is gone too
-                    self.store.set(_FAILURE, reason)
-                if self._on_gpus and not self.leads:
-                    # torchrun may end the others while they wait in CUDA, before they can read it and tell.
-                    print(f"repro.run: {reason}", file=sys.stderr)
+                    self.store.set(_FAILURE, f"rank {self.rank}: {_words(error)}")
             raise
 
     def _broadcast(self, word: list[Any]) -> Any:

@@ -14,9 +14,9 @@ from planted import plant
 from scipy import stats
 
 from repro import claims
-from repro.claims import Link, Verdict, deciding
+from repro.claims import Link, Verdict
 from repro.claims.statistics import Estimate
-from repro.claims.verdict import by_interval
+from repro.claims.verdict import by_interval, deciding
 from repro.records import Source, collect, read_health, write_health
 
 # What speaks for a network, and what does not.
@@ -176,20 +176,16 @@ def test_it_says_when_the_warm_up_ended_and_how_long_the_error_stayed_up(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("verdict", "turns"),
-    [("holds", 0), ("too close to call", 1), ("contradicted", 2)],
+    ("verdict", "intervals"),
+    [
+        ("holds", [(0.5, 9.0), (2.0, 3.0)]),
+        ("too close to call", [(-2.0, 1.0), (-9.0, 5.0), (2.0, 3.0)]),
+        ("contradicted", [(-5.0, -3.0), (-9.0, -1.0), (-2.0, 1.0)]),
+    ],
 )
-def test_a_chain_turns_on_the_comparison_nearest_to_contradiction(verdict, turns):
-    intervals = (
-        [(0.5, 9.0), (-2.0, 1.0), (-5.0, -1.0)] if verdict != "too close to call" else [(-9.0, 5.0), (-2.0, 1.0)]
-    )
-    links = [
-        Link(str(at), by_interval(Estimate(0.0, *ends, 4, ())), "", 0.0, ends) for at, ends in enumerate(intervals)
-    ]
-    links.append(Link("clearer", verdict, "", 0.0, (2.0, 9.0) if verdict == "holds" else (-9.0, 9.0)))
-    found = deciding(links, verdict)
-    assert found is not None
-    assert found.statement == str(turns)
+def test_a_chain_turns_on_the_comparison_nearest_to_contradiction(verdict, intervals):
+    links = [Link("", by_interval(Estimate(0.0, *ends, 4, ())), "", 0.0, ends) for ends in intervals]
+    assert deciding([*reversed(links), Link("", "not run", "")], verdict) is links[0]
 
 
 def test_a_net_that_diverges_at_times_without_warm_up_is_not_as_good(tmp_path):
