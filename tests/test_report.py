@@ -221,6 +221,17 @@ def test_it_opens_with_the_group_nearest_to_the_paper_of_which_most_headlines_ar
     assert opened(results, out) == "CIFAR-10, JPEG copy · preset short", "three do, though there are fewer networks"
 
 
+def test_the_markdown_report_has_that_group_first_all_through(tmp_path: Path) -> None:
+    results, out = tmp_path / "results", tmp_path / "out"
+    for network in ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110"):
+        plant(results, network, data="digits", preset="demo", responses=1.0)
+    plant(results, "plain-20", data="cifar10-jpeg")
+    assert opened(results, out) == (title := "8×8 digits · preset demo")
+    text = (out / "REPORT.md").read_text(encoding="utf-8")
+    for start in ("## In short", "### Figure 1", "### Table 6", "### H1"):
+        assert text[text.index(f"\n{start}") :].partition(title)[0].count("JPEG copy · preset") == 0, start
+
+
 def test_it_opens_with_the_most_networks_where_hardly_a_headline_is_judged(tmp_path: Path) -> None:
     plant(tmp_path / "results", "plain-20", data="cifar10-jpeg")
     for network in ("plain-20", "plain-32"):

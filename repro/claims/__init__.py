@@ -15,10 +15,12 @@ from repro.claims.evidence import PAPER_SETTING, Evidence
 from repro.claims.exact import EXACT
 from repro.claims.rules import RULES, UNITS, Judgement
 from repro.claims.statistics import in_words
-from repro.claims.verdict import Link, Verdict, Word, contradicted, deciding, to_dict, write
+from repro.claims.verdict import Link, Verdict, Word, contradicted, deciding, findings, to_dict, write
 from repro.records import Records
 
-__all__ = ["Claim", "Link", "Plan", "Verdict", "Word", "contradicted", "judge", "load", "to_dict", "write"]
+__all__ = [
+    "Claim", "Link", "Plan", "Verdict", "Word", "contradicted", "findings", "judge", "load", "to_dict", "write",
+]  # fmt: skip
 
 
 def judge(records: Records, *, source: str, data: str, preset: str) -> list[Verdict]:
@@ -71,7 +73,8 @@ def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
         form=claim.form,
         caveats=claim.caveats,
         verdict=found.verdict,
-        evidence=" ".join(filter(None, [found.note, *_sentences(found.links), how])),
+        note=found.note,
+        evidence=" ".join(filter(None, [found.note, *(said for said, _ in findings(found.links)), how])),
         effect=turns.effect if turns else None,
         interval=turns.interval if turns else None,
         unit=UNITS.get(claim.id, "percentage points") if turns else "",
@@ -83,8 +86,3 @@ def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
         data=evidence.data,
         preset=evidence.preset,
     )
-
-
-def _sentences(links: tuple[Link, ...]) -> list[str]:
-    """Each link's evidence once: several may lack the same run."""
-    return list(dict.fromkeys(link.evidence for link in links))

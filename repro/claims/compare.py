@@ -8,7 +8,7 @@ from typing import Literal
 
 from repro.claims.evidence import RESPONSES, WORDS, Ended, Evidence, Measure, changed, departures
 from repro.claims.statistics import Estimate, Fixed, Side, Spread, difference
-from repro.claims.verdict import Link, Word, by_interval
+from repro.claims.verdict import Lack, Link, Word, by_interval, lacking
 
 
 def above(evidence: Evidence, measure: Measure, more: str, less: str, variant: str = "") -> Link:
@@ -21,7 +21,7 @@ def above(evidence: Evidence, measure: Measure, more: str, less: str, variant: s
     """
     statement = f"{more} > {less} in {WORDS[measure]}"
     mine, theirs = (evidence.runs(network, measure, variant) for network in (more, less))
-    blocked = _incomparable(statement, measure, [*mine, *theirs])
+    blocked = _incomparable(statement, measure, f"{more} and {less}", [*mine, *theirs])
     if blocked:
         return blocked
     if not (mine and theirs):
@@ -71,17 +71,19 @@ def _without_both(
             f"while {more} trained to the end."
         )
         return Link(statement, "contradicted", text, runs=folders)
-    reasons = [evidence.absence(name, variant) for name, runs in ((more, mine), (less, theirs)) if not runs]
-    return absent(statement, reasons)
+    lacks = [evidence.absence(name, variant) for name, runs in ((more, mine), (less, theirs)) if not runs]
+    return absent(statement, *lacks)
 
 
-def _incomparable(statement: str, measure: Measure, runs: Sequence[Ended], allowed: Iterable[str] = ()) -> Link | None:
+def _incomparable(
+    statement: str, measure: Measure, whose: str, runs: Sequence[Ended], allowed: Iterable[str] = ()
+) -> Link | None:
     """Why runs cannot be set against each other, if they cannot."""
     keys = departures(runs, allowed)
     if keys:
-        return absent(statement, [f"these runs cannot be compared, as they differ in {', '.join(keys)}"])
+        return absent(statement, Lack(f"runs that differ in {', '.join(keys)} cannot be compared:", whose))
     if measure == "test_error" and any(run.test_images is None for run in runs):
-        return absent(statement, ["a record does not say on how many images it was tested"])
+        return absent(statement, Lack("a record does not say on how many images it was tested:", whose))
     return None
 
 
@@ -110,7 +112,7 @@ def against(
     that a claim of a high error could rest on.
     """
     runs = evidence.runs(network, measure)
-    blocked = _incomparable(statement, measure, runs)
+    blocked = _incomparable(statement, measure, network, runs)
     if blocked:
         return blocked
     lost = evidence.diverged(network, measure)
@@ -119,7 +121,7 @@ def against(
         text = f"{network} diverged at iteration {lost[0]['iteration']:,}: no low error, and no end point."
         return Link(statement, word, text, runs=tuple(run["folder"] for run in lost))
     if not runs:
-        return absent(statement, [evidence.absence(network)])
+        return absent(statement, evidence.absence(network))
     side = evidence.side(runs, measure, assumed)
     estimate = difference(limit, side) if claim == "below" else difference(side, limit)
     words = ("below", "above") if claim == "below" else ("above", "below")
@@ -137,7 +139,7 @@ def alike(
     """The claim that a network does the same in two variants: that the whole interval lies within a margin of 0."""
     sides = [evidence.runs(network, measure, variant) for variant in variants]
     settings = [key for variant in variants for key in changed(variant)]
-    blocked = _incomparable(statement, measure, [run for runs in sides for run in runs], settings)
+    blocked = _incomparable(statement, measure, network, [run for runs in sides for run in runs], settings)
     if blocked:
         return blocked
     if not all(sides):
@@ -146,7 +148,7 @@ def alike(
         if sides[0] and lost:
             text = f"{network} with {variants[1]} diverged at iteration {lost[0]['iteration']:,}."
             return Link(statement, "contradicted", text, runs=tuple(run["folder"] for run in lost))
-        return absent(statement, [evidence.absence(network, variant) for variant in missing])
+        return absent(statement, *(evidence.absence(network, variant) for variant in missing))
     usual, changed_side = (evidence.side(runs, measure) for runs in sides)
     estimate = difference(changed_side, usual)
     inside = -margin < estimate.low and estimate.high < margin
@@ -168,10 +170,10 @@ def measured(statement: str, verdict: Word, text: str, estimate: Estimate, runs:
     return Link(statement, verdict, text, estimate.effect, interval, folders, estimate.how, estimate.assumed)
 
 
-def absent(statement: str, reasons: Iterable[str]) -> Link:
+def absent(statement: str, *lacks: Lack) -> Link:
     """A link that cannot be judged, and why."""
-    text = "; ".join(reasons)
-    return Link(statement, "not run", f"{text[:1].upper()}{text[1:]}.")
+    link = Link(statement, "not run", "", lacks=lacks)
+    return replace(link, evidence=lacking([link]))
 
 
 def number(side: Side | Fixed, measure: Measure) -> str:

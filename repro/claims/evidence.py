@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from repro.claims.statistics import Side, Spread, moderated
+from repro.claims.verdict import Lack
 from repro.records import Records
 from repro.spec import Run
 
@@ -113,14 +114,14 @@ class Evidence:
             return []
         return [row for row in self._of_network(network, variant) if row["status"] == "diverged"]
 
-    def absence(self, network: str, variant: str = "") -> str:
-        """Why there is no number of a network, in words."""
+    def absence(self, network: str, variant: str = "") -> Lack:
+        """Why there is no number of a network."""
         name = f"{network} with {variant}" if variant else network
         counts = Counter(row["status"] for row in self._of_network(network, variant))
         if counts.pop("complete", 0):
-            return f"{name} is complete, but this was not measured"
+            return Lack("this was not measured in the complete runs of", name)
         others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        return f"no complete run of {name}" + (f" ({others})" if others else "")
+        return Lack("no complete run of", f"{name} ({others})" if others else name)
 
     def side(self, runs: Sequence[Ended], measure: Measure, assumed: Spread | None = None) -> Side:
         """Runs of one network as a side of a comparison, with the spread that seeds give it.

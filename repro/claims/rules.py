@@ -11,7 +11,7 @@ from repro import paper, study
 from repro.claims.compare import above, absent, against, alike
 from repro.claims.evidence import ASSUMED, BELIEF, RESPONSES, Evidence
 from repro.claims.statistics import Fixed, Spread
-from repro.claims.verdict import Link, Word, together
+from repro.claims.verdict import Lack, Link, Word, together
 from repro.errors import counted
 
 #: Share of the logged points in which an order must hold to be called lasting.
@@ -64,7 +64,7 @@ def _course(evidence: Evidence, more: str, less: str) -> Link:
     curves = {name: _mean_curve(evidence, name) for name in (more, less)}
     both = pd.concat(curves, axis=1, join="inner").dropna()
     if both.empty:
-        return absent(statement, ["two curves with common points are needed"])
+        return absent(statement, Lack("no common points of the curves of", f"{more} and {less}"))
     limit = paper.constants()["cifar"]["plot_limit"]
     first = {name: both.index[both[name] < limit].min() for name in (more, less)}
     known = [iteration for iteration in first.values() if not pd.isna(iteration)]
@@ -270,11 +270,11 @@ def _signals(evidence: Evidence, network: str) -> list[Link]:
     folders = tuple(dict.fromkeys(rows["folder"]))
     looks = rows.groupby(["folder", "iteration"])
     if not len(looks):
-        reason = f"the signals of {network} were not looked at" if runs else evidence.absence(network)
-        return [absent(f"the signals of {network} do not vanish", [reason])]
+        lack = Lack("no look at the signals of", network) if runs else evidence.absence(network)
+        return [absent(f"the signals of {network} do not vanish", lack)]
     if not (rows[["gradient_norm", "conv_variance"]] >= 0).all(axis=None):
-        reason = f"a look at the signals of {network} gives what is no norm or variance"
-        return [absent(f"the signals of {network} do not vanish", [reason])]
+        lack = Lack("what is no norm or variance in a look at the signals of", network)
+        return [absent(f"the signals of {network} do not vanish", lack)]
     # A look at which all are 0 gives no number, and must not be passed over as if it were healthy.
     backward = float((looks["gradient_norm"].min() / looks["gradient_norm"].last()).min(skipna=False))
     strongest = float((looks["gradient_norm"].max() / looks["gradient_norm"].last()).max(skipna=False))
@@ -304,7 +304,8 @@ def _healthy(ratio: float) -> Word:
 def h15(evidence: Evidence) -> Judgement:
     """Training error of plain-56 above that of plain-20 after three times the iterations."""
     if evidence.preset not in study.presets():
-        return chain([absent("plain-56 > plain-20 after 3x the iterations", ["the preset's iterations are not known"])])
+        lack = Lack("the preset's iterations are not known")
+        return chain([absent("plain-56 > plain-20 after 3x the iterations", lack)])
     factor = paper.constants()["imagenet"]["longer_training_factor"]
     iterations = factor * study.preset_run(evidence.preset, "plain-20").schedule.iterations
     return chain([above(evidence, "train_error", "plain-56", "plain-20", variant=f"schedule.iterations={iterations}")])

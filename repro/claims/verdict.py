@@ -16,6 +16,14 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Lack:
+    """What a comparison lacks: `what`, said before what it is lacking `of`, such as a network; that may be empty."""
+
+    what: str
+    of: str = ""
+
+
+@dataclass(frozen=True)
 class Link:
     """One comparison of a claim.
 
@@ -28,6 +36,7 @@ class Link:
         runs: folders of the runs behind it, below the source's results folder.
         how: how the interval was found (`repro.claims.statistics.in_words`).
         assumed: whether the interval rests on an assumed spread over seeds.
+        lacks: why it was not run; else empty.
     """
 
     statement: str
@@ -38,6 +47,7 @@ class Link:
     runs: tuple[str, ...] = ()
     how: tuple[How, ...] = ()
     assumed: bool = False
+    lacks: tuple[Lack, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,8 @@ class Verdict:
         form: what is judged here.
         caveats: what is known to make the verdict fragile; may be empty.
         verdict: holds, contradicted, too close to call, or not run.
-        evidence: sentences with the numbers, and how the interval was found.
+        note: what is said of all its comparisons together; may be empty.
+        evidence: the note, sentences with the numbers, and how the interval was found.
         effect: the difference on which the verdict turns, in `unit`, positive in the direction of the claim; where a
             claim is that two numbers are alike, one less the other.
         interval: its 95 % interval (low, high), or None.
@@ -74,6 +85,7 @@ class Verdict:
     form: str
     caveats: str
     verdict: Word
+    note: str
     evidence: str
     effect: float | None
     interval: tuple[float, float] | None
@@ -85,6 +97,29 @@ class Verdict:
     source: str
     data: str
     preset: str
+
+
+def lacking(links: Iterable[Link]) -> str:
+    """What comparisons lack, each thing once, as a sentence: 'No complete run of plain-44 or plain-56 (1 stopped).'"""
+    things: dict[str, list[str]] = {}
+    for lack in dict.fromkeys(lack for link in links for lack in link.lacks):
+        things.setdefault(lack.what, []).append(lack.of)
+    text = "; ".join(f"{what} {_either(of)}".rstrip() for what, of in things.items())
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+
+
+def findings(links: Iterable[Link]) -> list[tuple[str, Word]]:
+    """What each comparison found, and its verdict, and at the end what the others lack. Nothing is said twice."""
+    links = list(links)
+    found: dict[str, Word] = {link.evidence: link.verdict for link in links if not link.lacks}
+    lacks = lacking(links)
+    if lacks:
+        found[lacks] = "not run"
+    return list(found.items())
 
 
 def by_interval(estimate: Estimate) -> Word:

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from repro import claims
-from repro.claims import Verdict
+from repro.claims import Verdict, Word
 from repro.claims.statistics import in_words
 from repro.errors import counted
 from repro.figures.chart import Chart
@@ -62,8 +62,12 @@ class JudgedView:
     @property
     def note(self) -> str:
         """What the evidence says before its comparisons."""
-        first = self.verdict.links[0].evidence if self.verdict.links else ""
-        return self.verdict.evidence.partition(first)[0].strip() if first else self.verdict.evidence
+        return self.verdict.note if self.verdict.links else self.verdict.evidence
+
+    @property
+    def findings(self) -> list[tuple[str, Word]]:
+        """What its comparisons found, and the verdict on each."""
+        return claims.findings(self.verdict.links)
 
     @property
     def mixed(self) -> bool:

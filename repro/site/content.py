@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from repro.claims import Verdict
-from repro.claims.verdict import deciding
+from repro.claims.verdict import deciding, lacking
 from repro.errors import counted
 from repro.figures.chart import Chart
 from repro.figures.groups import Group
@@ -146,7 +146,9 @@ def protocol_of(runs: pd.DataFrame) -> tuple[Protocol, ...]:
 
 
 def effect(verdict: Verdict) -> str:
-    """The number on which a verdict turns, and of a chain of comparisons the one that it is of."""
+    """The number on which a verdict turns, and of a chain of comparisons the one that it is of; or what it lacks."""
+    if verdict.verdict == "not run":
+        return lacking(verdict.links)
     turns = deciding(verdict.links, verdict.verdict)
     if turns is None or turns.effect is None or turns.interval is None:
         return ""
@@ -154,6 +156,7 @@ def effect(verdict: Verdict) -> str:
     low, high = turns.interval
     numbers = f"{turns.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}".replace("-", "−")
     alone = sum(link.interval is not None for link in verdict.links) == 1
-    where = "" if alone else f"It turns on {turns.statement}: "
+    partly = any(link.verdict == "not run" for link in verdict.links)
+    where = f"Of {turns.statement} alone: " if alone and partly else "" if alone else f"It turns on {turns.statement}: "
     spread = ", with an assumed spread over seeds" if turns.assumed else ""
     return f"{where}{numbers}, {counted(len(turns.runs), 'run')}{spread}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import quote
 
 from repro.site.content import Block, Download, Exhibit, Picture, Tabled, effect
@@ -24,7 +24,7 @@ def render(report: Report) -> str:
         "[index.html](index.html).",
         "## In short",
     ]
-    for group in report.groups:
+    for group in _opening(report.groups, report.first):
         parts += [f"### {escaped(group.title)}", escaped(group.summary)]
         for source, verdicts in group.headlines:
             lines = [f"- **{v.verdict}** ({v.id}): {escaped(f'{v.statement} {effect(v)}')}" for v in verdicts]
@@ -34,10 +34,10 @@ def render(report: Report) -> str:
     for part in report.parts:
         parts += [f"## {escaped(part.title)}", escaped(part.said)]
         for exhibit in part.exhibits:
-            parts += _exhibit(exhibit)
+            parts += _exhibit(exhibit, report.first)
     parts.append("## What the paper claims, and what the evidence says")
     for claim in report.claims:
-        parts += _claim(claim)
+        parts += _claim(claim, report.first)
     parts += ["## Choices that the paper leaves open", _listed(report.choices)]
     parts += ["## Runs", *_table(report.all_runs)]
     for title, found in (
@@ -52,12 +52,25 @@ def render(report: Report) -> str:
     return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
 
 
-def _exhibit(exhibit: Exhibit) -> list[str]:
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+K = TypeVar("K", bound=_Keyed)
+
+
+def _opening(items: Iterable[K], first: str) -> list[K]:
+    """Those of the group that the page opens with before the others."""
+    return sorted(items, key=lambda item: item.key != first)
+
+
+def _exhibit(exhibit: Exhibit, first: str) -> list[str]:
     number = f"{exhibit.number}. " if exhibit.number else ""
     parts = [f"### {number}{escaped(exhibit.title)}", escaped(exhibit.said)]
     for picture in exhibit.pictures:
         parts += _picture(picture)
-    for block in exhibit.blocks:
+    for block in _opening(exhibit.blocks, first):
         parts += _block(block)
     for block, command in exhibit.missing:
         parts.append(f"Not run with {escaped(block.title)}. {f'To fill it: {code(command)}' if command else ''}")
@@ -97,17 +110,18 @@ def _table(table: Tabled) -> list[str]:
     return [f"**{escaped(table.table.title)}**", markdown(table.table), _files(table.files)]
 
 
-def _claim(claim: ClaimView) -> list[str]:
+def _claim(claim: ClaimView, first: str) -> list[str]:
     verdict = claim.verdict
     head = f"Section {verdict.section}. In the paper: {verdict.paper}. {verdict.form} {verdict.caveats}"
     lines = []
-    for item in claim.every:
+    for item in _opening(claim.every, first):
         judged = item.verdict
         head_of = f"- **{judged.verdict}**{f' ({escaped(item.where)})' if item.where else ''}:"
         to_get = f" To get it: {code(judged.command)}" if judged.command else ""
         if item.mixed:
-            said = [f"  - {escaped(link.evidence)}{_badge(link.verdict)}" for link in judged.links]
-            lines += [f"{head_of} {escaped(item.note)}".rstrip(), *said, f"  - {escaped(item.how)}{to_get}"]
+            said = [f"  - {escaped(text)}{_badge(word)}" for text, word in item.findings]
+            last = f"{escaped(item.how)}{to_get}".strip()
+            lines += [f"{head_of} {escaped(item.note)}".rstrip(), *said, *([f"  - {last}"] if last else [])]
         else:
             lines.append(f"{head_of} {escaped(judged.evidence)}{to_get}")
     return [f"### {verdict.id}. {escaped(verdict.statement)}", escaped(head), "\n".join(lines)]

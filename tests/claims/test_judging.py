@@ -16,7 +16,7 @@ from scipy import stats
 from repro import claims
 from repro.claims import Link, Verdict
 from repro.claims.statistics import Estimate
-from repro.claims.verdict import by_interval, deciding
+from repro.claims.verdict import by_interval, deciding, findings
 from repro.records import Source, collect, read_health, write_health
 
 # What speaks for a network, and what does not.
@@ -81,7 +81,8 @@ def test_runs_of_another_protocol_under_the_same_name_are_no_comparison(tmp_path
     changed["spec"]["schedule"]["lr"] = 0.05
     record.write_text(json.dumps(changed), encoding="utf-8")
     found = judged(tmp_path)["H2"]
-    assert found.verdict == "not run" and "differ in schedule.lr" in found.evidence
+    assert found.verdict == "not run"
+    assert "Runs that differ in schedule.lr cannot be compared: plain-56 and plain-20." in found.evidence
 
 
 def test_no_records_at_all(tmp_path):
@@ -108,6 +109,23 @@ def test_an_absolute_error_is_judged_in_the_paper_s_own_setting_alone(where, tmp
         assert "preset paper on cifar10 alone can judge it" in found[name].evidence
         assert "where it judges nothing" in found[name].evidence and number in found[name].evidence
         assert "--preset paper" in found[name].command
+
+
+def test_what_a_claim_lacks_is_said_once_and_last(tmp_path):
+    runs({"plain-20": 1.4, "plain-44": 3.2})(tmp_path)
+    runs({"plain-56": 5.9}, status="stopped")(tmp_path)
+    found = judged(tmp_path)["H3"]
+    assert [link.verdict for link in found.links] == ["not run", "not run", "holds"]
+    said = findings(found.links)
+    assert said[0][1] == "holds" and said[0][0].startswith("The training error of plain-44 is 3.20 %")
+    assert said[1:] == [("No complete run of plain-56 (1 stopped) or plain-32.", "not run")]
+    assert found.evidence.startswith(f"{said[0][0]} {said[1][0]}")
+
+
+def test_a_complete_net_without_responses_is_named(tmp_path):
+    runs({"plain-20": 1.4, "resnet-20": 0.7})(tmp_path)
+    said = judged(tmp_path)["H10"].evidence
+    assert said.startswith("This was not measured in the complete runs of plain-20 or resnet-20; no complete run of")
 
 
 # Runs that diverged.
@@ -216,8 +234,9 @@ def test_a_depth_of_which_the_runs_cannot_be_compared_is_not_passed_over(network
     runs({"resnet-110": 1.0})(tmp_path)
     assert judged(tmp_path)["H6"].verdict == "holds"
     alter(tmp_path, f"{network}/seed-0")
-    found = judged(tmp_path)["H6"]
-    assert found.verdict == "not run" and "differ in schedule.lr" in found.evidence
+    found, depth = judged(tmp_path)["H6"], network.partition("-")[2]
+    assert found.verdict == "not run"
+    assert f"Runs that differ in schedule.lr cannot be compared: plain-{depth} and resnet-{depth}." in found.evidence
 
 
 # The seed's spread where fewer than three runs are there.

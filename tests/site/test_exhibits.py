@@ -9,6 +9,7 @@ import pytest
 from planted import plant
 
 from repro.claims import Link, Verdict
+from repro.claims.verdict import Lack
 from repro.records import Source
 from repro.site.content import Exhibit, effect
 from repro.site.exhibits import parts
@@ -101,7 +102,9 @@ def test_files_are_where_downloads_lead(exhibits: dict[str, Exhibit], root: Path
 
 
 def verdict_on(*links: Link, turns: Link) -> Verdict:
-    texts = dict.fromkeys(("id", "section", "statement", "paper", "form", "caveats", "evidence", "source", "data"), "")
+    texts = dict.fromkeys(
+        ("id", "section", "statement", "paper", "form", "caveats", "note", "evidence", "source", "data"), ""
+    )
     return Verdict(
         **texts,
         preset="",
@@ -119,9 +122,12 @@ def verdict_on(*links: Link, turns: Link) -> Verdict:
 def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -> None:
     weak = Link("a > b in error", "too close to call", "", -0.5, (-2.0, 1.0), ("1", "2", "3"))
     strong = Link("b > c in error", "holds", "", 4.0, (3.0, 5.0), ("3",))
-    missing = Link("c > d in error", "not run", "")
-    alone = effect(verdict_on(strong, missing, turns=strong))
-    assert alone == "+4.00 points, 95 % interval +3.00 to +5.00, 1 run"
+    missing = Link("c > d in error", "not run", "", lacks=(Lack("no run of", "c"), Lack("no run of", "d")))
+    course = Link("b > c all along", "holds", "")
+    number = "+4.00 points, 95 % interval +3.00 to +5.00, 1 run"
+    assert effect(verdict_on(strong, course, turns=strong)) == number
+    assert effect(verdict_on(strong, missing, turns=strong)) == f"Of b > c in error alone: {number}"
+    assert effect(verdict_on(missing, strong, turns=missing)) == "No run of c or d."
     assert effect(verdict_on(replace(strong, assumed=True), turns=strong)).endswith(
         "1 run, with an assumed spread over seeds"
     )
