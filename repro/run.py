@@ -68,16 +68,26 @@ def _parser() -> argparse.ArgumentParser:
     add("--preset", default="demo", help="how much of the paper's protocol: demo (default), short or paper")
     add("--data", metavar="NAME", help="data set instead of the preset's: digits, cifar10, cifar10-jpeg")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
-    add("--download", action="store_true", help="fetch CIFAR-10 into --data-dir if it is not there")
+    add("--download", action="store_true", help="fetch CIFAR-10 into --data-dir if no form of it is there")
     add("--results", type=_folder, default=LOCAL, metavar="DIR", help=f"results folder (default: {LOCAL})")
     add("--seeds", type=_seeds, metavar="0,1,2", help="seeds instead of the study's own; 0-4 is a range")
     add("--only", type=_words, metavar="NETWORKS", help="of the study's networks these, e.g. plain-20,resnet-56")
     add("--stop-at", type=_positive, metavar="N", help="end each run after iteration N instead of the study's stop_at")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="change a setting of each run")
-    add("--jobs", type=_positive, metavar="N", help="runs side by side (default: one per core on a CPU, else one)")
-    add("--threads", type=_threads, metavar="N", help="threads per run (default: the cores shared out among the jobs)")
+    add(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="runs side by side (default: one per core, on a GPU one; ray, slurm: all)",
+    )
+    add(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="threads per run (default: the cores shared out among the jobs; ray, slurm: 1)",
+    )
     add("--device", help="cpu, cuda or mps (default: the best there is)")
-    add("--precision", help="fp32, bf16 or fp16 (default: the fastest that the device has natively)")
+    add("--precision", help="fp32, bf16 or fp16 (default: bf16 where the device is known to have it, else fp32)")
     add(
         "--checkpoint-every",
         type=_seconds,

@@ -125,9 +125,13 @@ def device_name(device: torch.device) -> str:
 
 
 def best_precision(device: str) -> str:
-    """bf16 where the processor computes in it natively; on a GPU without it fp16; else fp32."""
+    """bf16 where the processor computes in it natively, else fp32.
+
+    Never fp16: it ends at 65,504, and in deep plain nets outputs of convolutions, before they are normalised, become
+    millions (health.csv). A net would then fail for a reason that is not the paper's.
+    """
     if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device == "cpu":
         return "bf16" if cpu_has_bf16() else "fp32"
     return "fp32"
@@ -138,14 +142,17 @@ def fallback(device: str) -> str | None:
     if best_precision(device) == "bf16":
         return None
     return {
-        "cpu": "fp32, because this processor does not multiply bf16 natively, and emulated it would be slower",
-        "cuda": "fp16 with loss scaling, because this GPU has no bf16",
+        "cpu": "fp32, because this processor is not known to multiply bf16 natively, and emulated it would be slower",
+        "cuda": "fp32, because this GPU has no bf16; --precision fp16 is faster, but too narrow for deep plain nets",
         "mps": "fp32, because lower precision has not been tried on MPS",
     }[device]
 
 
 def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bf16 natively (AVX512-BF16 or AMX on x86). Emulated bf16 is slower than fp32."""
+    """Whether Linux says that this x86 CPU multiplies bf16 natively (AVX512-BF16 or AMX); of others it is not known.
+
+    Emulated bf16 is slower than fp32.
+    """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
     try:

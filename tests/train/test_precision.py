@@ -29,7 +29,8 @@ def test_cuda_comes_first_and_takes_bf16_where_it_has_it(machine):
     machine(cuda=True, mps=True, bf16=True)
     assert resolve(None, None, None, None) == Numerics("cuda", "bf16", 6)
     machine(cuda=True, bf16=False)
-    assert resolve(None, None, None, None) == Numerics("cuda", "fp16", 6)
+    assert resolve(None, None, None, None) == Numerics("cuda", "fp32", 6), "fp16 is too narrow for deep plain nets"
+    assert resolve(None, "fp16", None, None) == Numerics("cuda", "fp16", 6), "where asked for"
 
 
 def test_mps_is_fp32(machine):
@@ -54,9 +55,9 @@ def test_a_cpu_takes_bf16_only_where_it_is_native(machine, flags, architecture, 
 @pytest.mark.parametrize(
     ("device", "pretended", "words"),
     [
-        ("cpu", {"flags": "avx512f"}, "processor does not multiply bf16"),
+        ("cpu", {"flags": "avx512f"}, "processor is not known to multiply bf16"),
         ("cpu", {"flags": "avx512_bf16"}, None),
-        ("cuda", {"cuda": True, "bf16": False}, "fp16 with loss scaling"),
+        ("cuda", {"cuda": True, "bf16": False}, "fp32, because this GPU has no bf16"),
         ("cuda", {"cuda": True, "bf16": True}, None),
         ("mps", {"mps": True}, "not been tried on MPS"),
     ],
