@@ -4,7 +4,8 @@ Two things together, neither of which goes by process numbers. The operating sys
 holds it, however that ends, but some shared file systems keep it to one machine. So the holder also leaves a note in
 the folder and renews it as long as it lives: a note of another machine counts until it has stayed as it is for `STALE`
 seconds of the observer's own clock. A holder that was taken for dead and was not, because it was suspended or cut off,
-finds another's note where its own was, and must write nothing more.
+finds another's note where its own was, and must write nothing more. So whoever followed another machine leaves a note
+also in the end, which holds nobody off.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ STALE = 150.0
 #: Seconds for another machine's note to show up, where both find the same holder dead.
 SETTLE = 5.0
 
+#: The note of one that followed another machine and has ended.
+RELEASED = b"released\n"
+
 #: What the note of a folder was when this process first saw it so, and when that was.
 _seen: dict[Path, tuple[bytes, float]] = {}
 
@@ -38,6 +42,7 @@ class Hold:
         self.note = folder / "holder.lock"
         self.machine, self.token = machine(), uuid.uuid4().hex.encode()
         self._renewals = 0
+        self._followed = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep_renewing, daemon=True)
 
@@ -62,12 +67,18 @@ class Hold:
         if note.startswith(self.machine):
             self._write("wb")  # its holder has let go of this machine's lock, and so is no more
             return True
+        if note == RELEASED:
+            return self._follow()
         known, since = _seen.get(self.note, (None, 0.0))
         if known != note:
             _seen[self.note] = (note, time.monotonic())
             return False
         if time.monotonic() - since < STALE:
             return False
+        return self._follow()
+
+    def _follow(self) -> bool:
+        self._followed = True
         self._write("wb")
         time.sleep(SETTLE)
         return not self._is_lost()
@@ -95,7 +106,10 @@ class Hold:
         self._thread.join()
         if not self._is_lost():
             with suppress(OSError):
-                self.note.unlink()
+                if self._followed:
+                    self.note.write_bytes(RELEASED)
+                else:
+                    self.note.unlink()
 
 
 @contextmanager

@@ -129,6 +129,8 @@ class RunFolder:
                 file.write(",".join(COLUMNS) + "\n")
             file.write(format_row(row) + "\n")
             file.flush()
+            # A record that calls the run complete must not survive a loss of power that its curve does not.
+            os.fsync(file.fileno())
 
     def add_health(self, rows: Sequence[HealthRow]) -> None:
         """Add the layers' health at one iteration to health.csv, in the place of any from that iteration on."""
@@ -242,7 +244,8 @@ class Records:
 
     Attributes:
         runs: a row per run (`RUN_COLUMNS`). Errors are percent. train_error and train_loss are means over the last
-            evaluation interval of training; test_error is of the final iterate, NaN before the run is complete.
+            evaluation interval of training; test_error is of the final iterate, NaN before the run is complete. Those
+            of a foreign run are the last values of its file.
             `record` is the whole run.json.
         curves: a row per row of each curve.csv: the columns that name the run, and `COLUMNS`.
         responses: a row per layer of each responses.csv: the columns that name the run, and layer, name, std,

@@ -187,6 +187,17 @@ def test_a_record_that_was_edited_is_not_carried_on_from(change, said, tmp_path)
     assert str(folder.record_path) in str(caught.value)
 
 
+def test_a_row_is_on_the_disk_before_anything_can_say_that_the_run_is_complete(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path, Run("plain-20"))
+    folder.path.mkdir(parents=True)
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
+    for iteration in (100, 200):
+        folder.append(Row(iteration, *[1.0] * 7))
+        assert synced[-1] == folder.curve_path.stat().st_size
+    assert len(synced) == 2
+
+
 def test_tables_are_put_back_as_a_checkpoint_has_them(tmp_path):
     folder = RunFolder(tmp_path, Run("plain-20"))
     folder.path.mkdir(parents=True)
