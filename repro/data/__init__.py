@@ -11,7 +11,7 @@ from repro.errors import DataError, unknown
 if TYPE_CHECKING:
     from repro.data.dataset import Dataset
 
-#: What --data takes.
+#: What --data takes, beside `JPEG_NAME`.
 NAMES = ("digits", "cifar10")
 #: What else may be asked for: CIFAR-10 whose images are stored as JPEG, and so are not the original pixels.
 JPEG_NAME = "cifar10-jpeg"

@@ -137,7 +137,7 @@ def prepare(dataset: Dataset, choice: Images, device: torch.device) -> Prepared:
     The held-out images are the last of each class in the data set's order, equally many of each.
 
     Raises:
-        UserError: more images are to be held out than there are, or not the same number of each class.
+        UserError: so many images are to be held out that none of a class is left, or not the same number of each class.
     """
     images, labels = dataset.train_images, dataset.train_labels
     test_images, test_labels = dataset.test_images, dataset.test_labels

@@ -38,7 +38,7 @@ def load_cifar10(name: str, folder: Path, download: bool = False) -> Dataset:
     Raises:
         DataError: missing, damaged, mixed, mislabelled, or not as many images as CIFAR-10 has.
     """
-    if download and name == "cifar10" and not forms.find(folder):
+    if download and name == "cifar10" and not forms.holds_any(folder):
         fetch(folder)
     choice = forms.choose(name, folder)
     form = choice.form

@@ -68,7 +68,7 @@ def choose(name: str, folder: Path) -> Choice:
             found.remove(form)
             continue
         if jpeg == wants_jpeg:
-            return Choice(form, jpeg, tuple(found))
+            return Choice(form, jpeg, tuple(one for one in found if one == form or not _is_of_another_set(one)))
     if other and not found:
         raise other
     if wants_jpeg:
@@ -78,6 +78,21 @@ def choose(name: str, folder: Path) -> Choice:
         )
     # No original pixels, so JPEG ones: the first that was found.
     return Choice(found[0], True, tuple(found))
+
+
+def holds_any(folder: Path) -> bool:
+    """Whether any form of CIFAR-10 is there, be it damaged; images of other data sets do not count.
+
+    Raises:
+        DataError: the folder is a file or cannot be read, or the first form to be taken is damaged.
+    """
+    if not find(folder):
+        return False
+    try:
+        choose("cifar10", folder)
+    except OtherDataError:
+        return False
+    return True
 
 
 def find(folder: Path) -> list[Form]:
@@ -123,6 +138,16 @@ def _is_jpeg(form: Form) -> bool:
         return is_jpeg(*parquet_files.first_image(form.path))
     if form.kind == "image folders":
         return is_jpeg(*image_folder.first_image(form.path))
+    return False
+
+
+def _is_of_another_set(form: Form) -> bool:
+    try:
+        _is_jpeg(form)
+    except OtherDataError:
+        return True
+    except DataError:
+        return False  # CIFAR-10's, as far as one can tell, and damaged
     return False
 
 

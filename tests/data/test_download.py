@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from PIL import Image
 from small_cifar import archive, publish, shrink, write_images
 from torchvision.datasets import CIFAR10
 
@@ -110,6 +111,14 @@ def test_nothing_is_fetched_where_any_form_lies_or_unasked(server: Server, tmp_p
     with pytest.raises(DataError, match="put the JPEG images there"):
         data.load("cifar10-jpeg", tmp_path / "absent", download=True)
     assert server.requests == 0 and not (tmp_path / "absent").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_images_of_another_data_set_are_no_form_of_it(server: Server, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split / "tench").mkdir(parents=True)
+        Image.new("RGB", (224, 224)).save(tmp_path / split / "tench" / "1.png")
+    assert data.load("cifar10", tmp_path, download=True).source == "python archive"
 
 
 @pytest.mark.parametrize("answer", ["truncated", "another", "empty"])
