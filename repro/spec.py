@@ -1,7 +1,8 @@
 """One training run as a value: what is trained on what and how, its identity and its place on disk.
 
-Every choice that the paper leaves open is a field here, with the paper's reading as its default. Nothing in this
-module imports torch, so that plans and records can be read on any machine.
+What the paper leaves open and can be set is a field here, with the paper's reading as its default;
+`repro.site.protocol.CHOICES` lists what is fixed as well. Nothing in this module imports torch, so that plans and
+records can be read on any machine.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class Run:
     data: str = "cifar10"
     preset: str = "paper"
     seed: int = 0
-    #: Iterations between rows of the curve, and between evaluations (a multiple of the former).
+    #: Iterations between rows of the curve, at which alone a warm-up can end, and between evaluations (a multiple).
     log_every: int = 100
     evaluate_every: int = 1000
     schedule: Schedule = field(default_factory=Schedule)
@@ -199,7 +200,7 @@ class Run:
 
     def differences(self, other: Run) -> list[str]:
         """The fields in which two runs differ, each as 'key: ours against theirs'."""
-        theirs = dict(_leaves(other))
+        theirs = fields_of(other)
         return [f"{k}: {v!r} against {theirs[k]!r}" for k, v in _leaves(self) if theirs[k] != v]
 
 
@@ -221,14 +222,9 @@ def override(run: Run, changes: Mapping[str, Any]) -> Run:
     return Run.from_dict(values)
 
 
-def field_names() -> list[str]:
-    """All dotted names that `override` takes."""
-    return list(_DEFAULTS)
-
-
-def value_of(run: Run, key: str) -> Any:
-    """The value of a dotted field."""
-    return dict(_leaves(run))[key]
+def fields_of(run: Run) -> dict[str, Any]:
+    """Every field of a run by its dotted name, as `override` takes it."""
+    return dict(_leaves(run))
 
 
 def _build(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:

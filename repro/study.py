@@ -11,7 +11,7 @@ from typing import Any
 
 from repro import names as network_names
 from repro.errors import UserError, shown, unknown
-from repro.spec import LARGEST, Run, override, value_of
+from repro.spec import LARGEST, Run, fields_of, override
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 #: Larger than any study a person writes; a file beyond it is refused unread.
@@ -66,8 +66,8 @@ class Study:
             UserError: an unknown preset, network of `only`, or setting.
         """
         study = self.for_preset(preset)
-        for name in only or ():
-            network_names.parse(name, "cifar")
+        only = [_shortest(name) for name in only or ()]
+        for name in only:
             if name not in study.networks:
                 raise UserError(f"study {self.name!r} has no network {name!r}: it has {', '.join(study.networks)}")
         found: dict[PurePosixPath, Run] = {}
@@ -80,6 +80,11 @@ class Study:
                     run = _with_settings(base, {**study.settings, **variant, **(settings or {})})
                     found[run.path] = run
         return list(found.values())
+
+
+def _shortest(network: str) -> str:
+    """The one name of a network: resnet-20-A is resnet-20, and trained once."""
+    return str(network_names.parse(network, "cifar"))
 
 
 def preset_run(preset: str, network: str, seed: int = 0, data: str | None = None) -> Run:
@@ -98,7 +103,8 @@ def _with_settings(base: Run, settings: Mapping[str, Any]) -> Run:
         if key in _NOT_SETTINGS:
             raise UserError(f"{key} is no setting of a run: use {_NOT_SETTINGS[key]}")
     run = override(base, settings)
-    changed = {key: value_of(run, key) for key in sorted(settings) if value_of(run, key) != value_of(base, key)}
+    ours, theirs = fields_of(run), fields_of(base)
+    changed = {key: ours[key] for key in sorted(settings) if ours[key] != theirs[key]}
     return override(run, {"variant": ",".join(f"{key}={_text(value)}" for key, value in changed.items())})
 
 
@@ -201,8 +207,7 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
     networks = table.get("networks")
     if not _is_list_of(networks, str) or not networks:
         raise UserError('it names no network: networks = ["plain-20", ...] is needed')
-    for network in networks:
-        network_names.parse(network, "cifar")
+    networks = list(dict.fromkeys(map(_shortest, networks)))
     seeds = table.get("seeds", [0])
     if not _is_list_of(seeds, int) or not seeds or not all(0 <= seed <= LARGEST for seed in seeds):
         raise UserError(f"seeds is {shown(seeds)}: a list of whole numbers from 0 is needed, such as [0, 1, 2]")
@@ -217,7 +222,7 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
     ):
         raise UserError(f"stop_at is {shown(stops)}: a table of iterations by network is needed")
     for network in stops:
-        if network not in networks:
+        if _shortest(network) not in networks:
             raise unknown("network of stop_at", network, networks)
     presets_changed = table.get("presets", {})
     if not isinstance(presets_changed, Mapping):
@@ -233,7 +238,7 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
         seeds=tuple(seeds),
         settings=_settings(table.get("settings", {})),
         variants=tuple(_flatten(item) for item in variants),
-        stop_at=dict(stops),
+        stop_at={_shortest(network): last for network, last in stops.items()},
         presets=presets_changed,
         **{key: table[key] for key in texts},
     )

@@ -37,6 +37,13 @@ def refusal(path):
     return text
 
 
+def test_a_network_has_one_name_and_is_trained_once(file):
+    text = "title = 'T'\nquestion = 'Q'\nexpected = 'E'\npaper = 'P'\n"
+    study = load(file(f"{text}networks = ['resnet-20', 'resnet-20-A', 'resnet-32-A']\nstop_at = {{resnet-32-A = 5}}"))
+    assert study.networks == ("resnet-20", "resnet-32") and study.stop_at == {"resnet-32": 5}
+    assert [run.network for run in study.runs("demo", only=["resnet-20-A"])] == ["resnet-20"]
+
+
 @pytest.mark.parametrize("name", studies.names())
 @pytest.mark.parametrize("preset", ["demo", "short", "paper"])
 def test_every_study_plans_at_every_preset(name, preset):

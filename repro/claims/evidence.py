@@ -14,7 +14,7 @@ import pandas as pd
 from repro.claims.statistics import Side, Spread, moderated
 from repro.claims.verdict import Lack
 from repro.records import Records
-from repro.spec import Run
+from repro.spec import Run, fields_of
 
 Measure = Literal["train_error", "test_error", "response", "response_training"]
 WORDS = {
@@ -59,7 +59,7 @@ class Ended:
         response_training: the same in training mode.
         test_images: on which test_error was counted; None if the record does not say.
         crops: training images seen in the last evaluation interval.
-        warm_up_ended: iteration at which training error had fallen below 80 %; None if it never did.
+        warm_up_ended: iteration at which training error had fallen below 80 %; None if it never had, or without one.
         protocol: all settings but network and seed, and the images' fingerprint, by dotted name.
     """
 
@@ -211,16 +211,7 @@ def _count(value: Any) -> int | None:
 
 def _protocol(run: Run) -> dict[str, str]:
     named = ("network", "seed", "variant")
-    return _flat({key: value for key, value in run.to_dict().items() if key not in named})
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in table.items():
-        flat.update(
-            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: json.dumps(value)}
-        )
-    return flat
+    return {key: json.dumps(value) for key, value in fields_of(run).items() if key not in named}
 
 
 def changed(variant: str) -> list[str]:

@@ -10,8 +10,7 @@ from typing import Any
 
 from repro import study as studies
 from repro.errors import UserError
-from repro.site.protocol import settings
-from repro.spec import Run
+from repro.spec import Run, fields_of
 
 #: What the command names by other means than --set.
 _NAMED = ("network", "data", "preset", "seed", "variant")
@@ -67,8 +66,8 @@ def _study(name: str, preset: str) -> studies.Study:
 
 def _changes(run: Run) -> dict[str, Any]:
     """The settings in which a run departs from its preset."""
-    usual = settings(studies.preset_run(run.preset, run.network, run.seed, run.data))
-    return {key: value for key, value in settings(run).items() if key not in _NAMED and value != usual[key]}
+    usual = fields_of(studies.preset_run(run.preset, run.network, run.seed, run.data))
+    return {key: value for key, value in fields_of(run).items() if key not in _NAMED and value != usual[key]}
 
 
 def _text(value: object) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from repro.figures.groups import Group
-from repro.spec import Run
+from repro.spec import Run, fields_of
+from repro.train.schedule import warms_up
 
 PAPER = Run(network="")
 DATA = {
@@ -38,13 +38,14 @@ def _said(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-#: How each field of a run is said where it departs from the paper's; None where it changes nothing of the training.
+#: How each field of a run is said where it departs from the paper's; None where it names the run, or
+#: only what is seen of it.
 WORDS: Mapping[str, Callable[[Any, Any], str] | None] = {
     "network": None,
     "preset": None,
     "seed": None,
     "variant": None,
-    "log_every": None,
+    "log_every": _instead("the end of the warm-up is looked for every {value} iterations, not every {usual}"),
     "evaluate_every": None,
     "data": lambda value, _: _DATA_SAID.get(value, f"data set {value} in place of CIFAR-10"),
     "schedule.iterations": _instead("{value} iterations of training in place of {usual}"),
@@ -101,33 +102,37 @@ WORDS: Mapping[str, Callable[[Any, Any], str] | None] = {
 #: Said of foreign runs.
 UNKNOWN = "curves of another program (foreign): how it trained is not known here"
 
-#: What the paper leaves open, and how a run has it unless it says otherwise: the choices of `repro.spec`.
+#: What the paper leaves open, and how a run has it unless it says otherwise: most can be set (`repro.spec`).
 CHOICES = (
     "All 50,000 training images are trained on. The paper found its schedule on 45,000 and does not say which number "
     "its results are from.",
     "A mini-batch of 128 is normalised as one; the paper split it over two GPUs and does not say whether each "
     "normalised its half.",
     "Weight decay applies to all parameters, batch normalisation's among them.",
-    "The per-pixel mean is subtracted and nothing is divided by a standard deviation; crops are padded with zeros "
-    "after that.",
+    "Pixels are taken from 0 to 1. The per-pixel mean is subtracted and nothing is divided by a standard deviation; "
+    "crops are padded with zeros after that.",
     "Momentum is plain, in Caffe's form, the authors' software.",
     "Option A takes every second pixel and puts half of the zero channels before the others and half after.",
-    "Initialisation is He et al.'s, by fan-in; convolutions have no biases.",
+    "Initialisation is He et al.'s, by fan-in, also of the classifier, whose bias begins at 0; convolutions have no "
+    "biases.",
     "110 layers and more warm up at 0.01 until training error is below 80 %; the paper says so of 110 and is silent on "
-    "1202.",
+    "1202. That error is the mean over the last 100 iterations, looked at every 100; over how many the paper took it, "
+    "it does not say.",
     "The error reported is that of the final iterate, never the best on the test set.",
     "Responses are measured twice, of the test images in evaluation mode and of one training batch in training mode, "
     "each pooled over all units of a layer; the paper does not say which images, in which mode or over what.",
-    "At test time batch normalisation uses running statistics, with a momentum of 0.1; the paper does not say what it "
-    "used.",
+    "At test time batch normalisation uses running statistics, with a momentum of 0.1, of the unbiased variance; its "
+    "epsilon is 0.00001. The paper does not say what it used.",
     "Training error is the running one, of augmented crops in training mode; the clean one is reported beside it.",
 )
 
 
 def deviations(run: Run, other: Run = PAPER) -> list[str]:
     """Each difference between a run and the paper's protocol, or another run."""
-    usual = settings(other)
-    departs = [(WORDS[key], value, usual[key]) for key, value in settings(run).items() if value != usual[key]]
+    usual, mine = fields_of(other), fields_of(run)
+    if not warms_up(run.schedule, run.network):
+        mine["log_every"] = usual["log_every"]
+    departs = [(WORDS[key], value, usual[key]) for key, value in mine.items() if value != usual[key]]
     return [said(value, instead) for said, value, instead in departs if said is not None]
 
 
@@ -140,14 +145,6 @@ def departures(run: pd.Series) -> list[str]:
     return deviations(spec_of(run["record"])) + (
         [f"forward and backward passes in {precision}; the paper does not name its precision"] if other else []
     )
-
-
-def settings(run: Run) -> dict[str, Any]:
-    """Every field of a run by its dotted name."""
-    found: dict[str, Any] = {}
-    for key, value in asdict(run).items():
-        found |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
-    return found
 
 
 def spec_of(record: Mapping[str, Any]) -> Run:

@@ -15,6 +15,7 @@ from repro.figures.chart import Chart, Panel, Series, colour_of
 from repro.figures.curves import error_limit_of, error_ticks, iteration_axis
 from repro.figures.figure7 import MODES
 from repro.site import command, protocol
+from repro.spec import fields_of
 from repro.tables.runs import duration, name_of, percent
 
 _QUANTITIES = {
@@ -52,7 +53,7 @@ def page(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> RunPag
     record: Mapping[str, Any] = run["record"]
     spec = protocol.spec_of(record)
     numerics = record.get("numerics")
-    foreign, usual = run["status"] == "foreign", protocol.settings(protocol.PAPER)
+    foreign, usual = run["status"] == "foreign", fields_of(protocol.PAPER)
     repeat = None if foreign else command.repeat(spec, numerics if isinstance(numerics, Mapping) else {})
     charts = [_curves(run, curve)] if len(curve) else []
     charts += [_responses(run, responses)] if len(responses) else []
@@ -69,8 +70,7 @@ def page(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> RunPag
         if foreign
         else "No study of this version plans this run; an experiment file of your own can (see experiments/).",
         spec=tuple(
-            (key, _text(value), "" if key in _OWN else _text(usual[key]))
-            for key, value in protocol.settings(spec).items()
+            (key, _text(value), "" if key in _OWN else _text(usual[key])) for key, value in fields_of(spec).items()
         ),
         environment=tuple(_environment(record)),
     )

@@ -13,7 +13,7 @@ from repro import claims, paper, study
 from repro.claims.exact import EXACT
 from repro.claims.rules import RULES
 from repro.records import Source, collect
-from repro.spec import value_of
+from repro.spec import fields_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = {claim.id: claim for claim in claims.load()}
@@ -88,7 +88,7 @@ def test_its_commands_give_the_runs_that_its_rule_looks_for(claim, preset, tmp_p
     runs = study.load(words[3]).runs(options["--preset"], seeds=[0], only=options["--only"].split(","))
     for run in runs:
         changed = [part.partition("=")[0] for part in run.variant.split(",") if part]
-        settings = {key: value_of(run, key) for key in changed}
+        settings = {key: fields_of(run)[key] for key in changed}
         plant(
             tmp_path,
             run.network,

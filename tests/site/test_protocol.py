@@ -10,7 +10,7 @@ from planted import plant, run_of
 
 from repro.records import Source, collect
 from repro.site import command, protocol
-from repro.spec import Run, field_names, override
+from repro.spec import Run, fields_of, override
 from repro.study import load, parse_settings
 
 #: Another value than the default of each setting that changes a training.
@@ -41,8 +41,15 @@ OTHERS: dict[str, Any] = {
 
 
 def test_every_setting_has_words_or_changes_nothing() -> None:
-    assert set(protocol.WORDS) == set(field_names())
-    assert {key for key, words in protocol.WORDS.items() if words is not None} == set(OTHERS)
+    assert set(protocol.WORDS) == fields_of(Run("plain-20")).keys()
+    assert {key for key, words in protocol.WORDS.items() if words is not None} == {*OTHERS, "log_every"}
+
+
+def test_how_often_the_curve_is_written_is_told_where_a_warm_up_ends_by_it() -> None:
+    for network, said in (("plain-56", 0), ("resnet-110", 1)):
+        assert len(protocol.deviations(override(Run(network=network), {"log_every": 10}))) == said
+    off = override(Run(network="resnet-110"), {"log_every": 10, "schedule.warm_up": "off"})
+    assert len(protocol.deviations(off)) == 1, "that it has none"
 
 
 @pytest.mark.parametrize("key", OTHERS)
