@@ -52,17 +52,18 @@ def _percent(value: float | None) -> str:
 
 
 def finding(plan: Sequence[Run], results: Path) -> str | None:
-    """One sentence on degradation and its cure, where the shallowest and the 56-layer twins of one seed are there."""
-    errors: dict[str, float] = {}
+    """One sentence on degradation and its cure, by the first seed whose nets of 20 and 56 layers are complete."""
+    by_seed: dict[int, dict[str, float]] = {}
     for run in plan:
         try:
             record = RunFolder(results, run).read()
         except RecordError:
             continue
         if record and record["status"] == "complete" and not run.variant:
-            errors.setdefault(run.network, record["final"]["train_error"])
-    needed = ("plain-20", "plain-56", "resnet-20", "resnet-56")
-    if any(name not in errors for name in needed):
+            by_seed.setdefault(run.seed, {})[run.network] = record["final"]["train_error"]
+    needed = {"plain-20", "plain-56", "resnet-20", "resnet-56"}
+    errors = next((errors for errors in by_seed.values() if needed <= errors.keys()), None)
+    if errors is None:
         return None
     plain, residual = errors["plain-56"] - errors["plain-20"], errors["resnet-56"] - errors["resnet-20"]
     return (
