@@ -48,7 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", metavar="NAME", help="digits, cifar10 or cifar10-jpeg (default: as run.json says, else cifar10)")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
     add("--mean", type=_numbers, metavar="R,G,B", help="of its own normalisation, for pixels in [0, 1]")
-    add("--std", type=_numbers, metavar="R,G,B", help="likewise (default: this project's per-pixel mean, no division)")
+    add(
+        "--std",
+        type=_numbers,
+        metavar="R,G,B",
+        help="likewise (default: as run.json says, else this project's per-pixel mean, no division)",
+    )
     add("--device", help="cpu, cuda or mps (default: the best there is)")
     add("--precision", help="fp32, bf16 or fp16 (default: as run.json says, on the device that it names; else fp32)")
     return parser

@@ -31,8 +31,8 @@ def parser() -> argparse.ArgumentParser:
     result = Parser(
         prog="python -m repro.report",
         description="Write the report: the paper's figures, tables and claims beside what the runs at hand show. "
-        "Exit status: 0 written, 1 nothing to report on or (--strict) a claim contradicted, 2 bad usage, "
-        "130 stopped by Ctrl-C, 141 what reads its output is gone.",
+        "Exit status: 0 written, 1 nothing to report on, something cannot be read or written, or (--strict) a claim "
+        "contradicted, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
     )
     add = result.add_argument
     add(
@@ -44,7 +44,13 @@ def parser() -> argparse.ArgumentParser:
         "(default: results/reference and results/local of this project)",
     )
     add("--out", type=Path, default=ROOT / "reports", metavar="D", help="the report's folder (default: reports/)")
-    add("--preset", action="append", default=[], metavar="NAME", help="only runs of this preset; may be repeated")
+    add(
+        "--preset",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only runs of this preset; may be repeated. Curves brought in are filed under it (else under paper)",
+    )
     add("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
     group = result.add_argument_group("curves of other programs")
     add = group.add_argument

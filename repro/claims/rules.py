@@ -1,4 +1,4 @@
-"""How each claim about training runs is judged, H1 to H15; claims.toml says the same in words."""
+"""How each claim about training runs is judged, H1 to H11 and H13 to H15; claims.toml says the same in words."""
 
 from __future__ import annotations
 

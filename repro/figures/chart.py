@@ -58,7 +58,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A value of the paper's own, drawn as a diamond: `filled` for test errors, hollow for training errors."""
+    """A value of the paper's own, drawn as a diamond, filled or hollow: as the figure says."""
 
     label: str
     of: str

@@ -19,7 +19,7 @@ from repro.spec import Run
 POINTS = 64
 #: A net deeper than this that ends above this error (percent) is left out of the choice of the axis, as plain-110 is of
 #: the paper's Figure 6. Shallower ones are what the figures are about, however badly they end.
-DEEPEST_SHOWN, OFF_THE_CHART = 56, 60.0
+DEEPEST_SHOWN, OFF_THE_CHART = 56, paper.constants()["cifar"]["plain_110_error_above"]
 ERRORS = {"train_error": "training error", "test_error": "test error"}
 
 
@@ -187,7 +187,7 @@ def error_limit(curves: Sequence[NetworkCurve]) -> float:
 
 def error_limit_of(ends: Iterable[float]) -> float:
     """The least round top of an axis with a quarter of room above all of these errors (percent; NaN is none)."""
-    need = max([1.25 * end for end in ends if not math.isnan(end)], default=20.0)
+    need = max([1.25 * end for end in ends if not math.isnan(end)], default=paper.constants()["cifar"]["plot_limit"])
     return next((top for top in (5.0, 10.0, 20.0, 30.0, 40.0, 60.0, 80.0) if top >= need), 100.0)
 
 

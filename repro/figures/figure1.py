@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from repro import paper
 from repro.figures.chart import Chart, Panel
 from repro.figures.curves import (
     ERRORS,
@@ -42,7 +43,7 @@ def chart(records: Records, top: float | None = None) -> Chart:
     """
     curves = network_curves(records.runs, records.curves, NETWORKS)
     runs = records.runs[records.runs["network"].isin(NETWORKS) & (records.runs["variant"] == "")]
-    iterations = int(runs["iterations"].max()) if len(runs) else 64_000
+    iterations = int(runs["iterations"].max()) if len(runs) else paper.constants()["cifar"]["iterations"]
     unit, x_label = iteration_axis(iterations)
     top = top or error_limit(curves)
     panels = [

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 from matplotlib.figure import Figure
 
+from repro import paper
 from repro.figures.chart import Chart, Mark, Panel, shown
 from repro.figures.curves import (
     ERRORS,
@@ -34,7 +35,7 @@ PANELS = {
     "110 and 1202 layers": ("resnet-110", "resnet-1202"),
 }
 DEEPEST = "110 and 1202 layers"
-PAPER_TOP = 20.0
+PAPER_TOP: float = paper.constants()["cifar"]["plot_limit"]
 NETWORKS = tuple(dict.fromkeys(network for networks in PANELS.values() for network in networks))
 TITLE = "Training on CIFAR-10: plain nets, ResNets, and ResNets of 110 and 1202 layers"
 #: The right panel of the paper begins at 3.5 of 6.4 units.
@@ -59,7 +60,7 @@ def chart(records: Records, top: float | None = None) -> Chart:
     """
     curves = {curve.network: curve for curve in network_curves(records.runs, records.curves, NETWORKS)}
     runs = records.runs[records.runs["network"].isin(NETWORKS) & (records.runs["variant"] == "")]
-    iterations = int(runs["iterations"].max()) if len(runs) else 64_000
+    iterations = int(runs["iterations"].max()) if len(runs) else paper.constants()["cifar"]["iterations"]
     top = top or error_limit(list(curves.values()))
     panels = []
     for title, networks in PANELS.items():

@@ -44,7 +44,10 @@ class GroupView:
 
 @dataclass(frozen=True)
 class ClaimView:
-    """A claim and what each group and source says of it; what no run can change is there once, without a group."""
+    """A claim and what each group and source says of it.
+
+    What is the same everywhere and rests on no run is there once, without a group.
+    """
 
     verdict: Verdict
     every: tuple[JudgedView, ...]

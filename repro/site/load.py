@@ -121,16 +121,17 @@ def _conflicts(records: Records) -> tuple[str, ...]:
         if at is not None:
             found.append(
                 f"{first[0]}: {first[1]} and {key[0]}: {key[1]} are one specification on equal data at equal "
-                f"precision and threads, but their curves differ from iteration {at:,} on"
+                f"precision and threads on like processors, but their curves differ from iteration {at:,} on"
             )
     return tuple(found)
 
 
 def _same_bits(run: pd.Series) -> str:
-    """All that decides a run's bits, as one text."""
-    numerics, data = (run["record"].get(key) or {} for key in ("numerics", "data"))
+    """What decides a run's bits, as one text: like runs on like processors with the same torch have the same."""
+    numerics, data, made = (run["record"].get(key) or {} for key in ("numerics", "data", "environment"))
     decides = [Run.from_dict(run["record"]["spec"]).hash, *(run[key] for key in ("precision", "threads", "device"))]
-    return json.dumps([*decides, numerics, data.get("fingerprint")], sort_keys=True, default=str)
+    machine = [made.get(key) for key in ("device", "processor", "torch")]
+    return json.dumps([*decides, numerics, data.get("fingerprint"), machine], sort_keys=True, default=str)
 
 
 def _first_difference(one: pd.DataFrame, other: pd.DataFrame) -> int | None:

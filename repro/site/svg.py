@@ -188,7 +188,7 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def _legend(chart: Chart) -> Markup:
-    """A switch for each label, and what dashes, bold lines and marks mean."""
+    """A switch for each label."""
     shown: dict[str, Series] = {}
     for panel in chart.panels:
         for series in panel.series:

@@ -90,7 +90,7 @@ def _why_of_vgg(cost: Complexity, said: str) -> str:
 
 
 def comparisons() -> pd.DataFrame:
-    """What the paper's text says of costs, in percent of multiply-adds (Sections 3.3, 3.4 and 4.1, Figure 5).
+    """What the paper's text says of costs, in percent of multiply-adds (Sections 3.3 and 4.1, Figure 5).
 
     Columns: comparison; section; paper, as printed ("18", or a word); ours, percent; macs and of_macs, the numbers
     compared; explanation, "" where none is needed.

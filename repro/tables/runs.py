@@ -44,7 +44,8 @@ def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
         numeric=frozenset({5, 6, 7, 8, 10}),
         notes=(
             "Training error: mean over the last evaluation interval, in training mode on augmented "
-            "crops. Clean: of the final network in evaluation mode on the training images as they are. "
+            "crops; of another program's curves, like their test error, the last value. Clean: of the final network in "
+            "evaluation mode on the training images as they are. "
             "Time in training: hours, minutes, seconds.",
         ),
     )

@@ -17,8 +17,8 @@ from repro.tables import compare, complexity
 from repro.tables.table import Cell, Link, Table
 
 TITLE = "Test error (%) on CIFAR-10"
-#: Printed for this network as best (mean ± std), over this many runs (Section 4.2).
-BEST_AND_MEAN, RUNS = "resnet-110", 5
+#: Printed for this network as best (mean ± std), over so many runs (Section 4.2).
+BEST_AND_MEAN, RUNS = "resnet-110", int(paper.constants()["cifar"]["resnet_110_runs"])
 #: Nets whose error the paper prints nowhere: it was read from its Figure 6.
 READ = ("plain-20", "plain-32", "plain-44", "plain-56", "plain-110")
 
@@ -231,7 +231,7 @@ def _notes(runs: pd.DataFrame, group: Group) -> list[str]:
     ]
     if group.comparable:
         said.append(
-            "In brackets after a difference: its 95 % interval. An interval that includes 0 is called agreement. "
+            "In brackets after a difference: its 95 % interval. Where it includes 0, no difference is shown. "
             "Reproductions that train on all 50,000 images usually end 0.2 to 0.9 below the paper."
         )
     elif group.data != "cifar10":

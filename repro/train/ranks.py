@@ -3,9 +3,9 @@
 A batch is that of one process: the same images in the same order with the same crops and flips, of which each rank
 takes an equal, contiguous share ("a mini-batch size of 128 on two GPUs", arXiv:1512.03385, Section 4.2). Where a
 share of batch normalisation spans ranks, these exchange its statistics at each layer. At the end of each iteration all
-have one exchange, of a row of numbers whose places never change: the gradients, batch normalisation's running
-statistics, and what the curve sums up. So weights, statistics and sums are the same on all ranks after each iteration,
-one of them can write the checkpoint by itself, and a run that is carried on has the same bits. torch's
+exchange a row of numbers whose places never change: the gradients, batch normalisation's running statistics, and what
+the curve sums up; and a word on whether to stop. So weights, statistics and sums are the same on all ranks after each
+iteration, one of them can write the checkpoint by itself, and a run that is carried on has the same bits. torch's
 DistributedDataParallel would leave the statistics apart, and cuts the gradients up otherwise in its first iteration
 than in later ones.
 """

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -115,11 +114,9 @@ def test_a_second_start_skips_what_is_complete(tmp_path, capsys):
     assert main(arguments) == 0
     (run,) = plan("plain-20", iterations=20)
     before = (tmp_path / run.path / "run.json").read_bytes()
-    began = time.monotonic()
     assert main(arguments) == 0
     assert "1 of 1 runs are complete already" in capsys.readouterr().out
     assert (tmp_path / run.path / "run.json").read_bytes() == before
-    assert time.monotonic() - began < 60
 
 
 def test_a_folder_of_another_run_is_named_with_what_differs_and_left_alone(tmp_path, capsys):

@@ -9,6 +9,7 @@ import pytest
 
 from repro import names, paper
 from repro.errors import UserError
+from repro.spec import Run
 
 #: Notes on the paper that were taken independently of these files; they lie beside a maintainer's checkout.
 NOTES = Path(__file__).resolve().parents[2].parent / "shared" / "paper" / "facts.md"
@@ -54,6 +55,13 @@ def test_an_unknown_table_is_an_error_in_one_line(which):
 def test_an_unknown_figure_is_an_error():
     with pytest.raises(UserError, match="figure"):
         paper.readings(7)
+
+
+def test_a_run_s_defaults_are_the_paper_s_schedule():
+    text, schedule = paper.constants()["cifar"], Run("resnet-110").schedule
+    assert schedule.iterations == text["iterations"]
+    assert [share * schedule.iterations for share in schedule.milestones] == text["milestones"]
+    assert (schedule.warm_up_lr, schedule.warm_up_until) == (text["warm_up_lr"], text["warm_up_until"])
 
 
 # What the paper says of its own numbers, in words and in more than one place.

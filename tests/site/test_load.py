@@ -46,6 +46,8 @@ def test_other_bits_of_equal_runs_are_a_conflict_with_the_iteration(tmp_path: Pa
         {"numerics": {"device": "cpu", "precision": "fp32", "threads": 2}},
         {"numerics": {"device": "cpu", "precision": "bf16", "threads": 1}},
         {"data": {"fingerprint": "other", "train_images": 50_000, "test_images": 10_000}},
+        {"environment": {"python": "3.12.0", "torch": "2.6.0", "processor": "another", "commit": "0" * 40}},
+        {"environment": {"python": "3.12.0", "torch": "2.7.0", "processor": "planted", "commit": "0" * 40}},
     ],
 )
 def test_runs_that_may_differ_are_no_conflict(tmp_path: Path, extra: dict[str, object]) -> None:
