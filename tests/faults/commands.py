@@ -9,6 +9,7 @@ import csv
 import json
 import multiprocessing as mp
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -123,6 +124,8 @@ def _run(words: list[str], log: Path, before: Callable[[], None] | None, main: C
     os.dup2(output, 2)
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
+    # As from a shell, also where the tests themselves run under nohup.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if before:
         before()
     status = main(words)
