@@ -1,4 +1,4 @@
-"""python -m repro.evaluate CHECKPOINT: test error of a checkpoint, ours or a public one.
+"""python -m repro.evaluate CHECKPOINT: test error, and responses, of a checkpoint, ours or a public one.
 
 Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C,
 141 what reads its output is gone.
@@ -13,12 +13,18 @@ import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repro import names
 from repro.errors import RecordError, UserError, printable
 from repro.shell import Parser, command
 from repro.spec import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from repro.data.augment import Prepared
+    from repro.train.precision import Numerics
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,8 +45,8 @@ def _main(argv: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m repro.evaluate",
-        description="Test error of a checkpoint. Exit status: 0 evaluated, 1 the checkpoint or the images cannot be "
-        "used, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
+        description="Test error, and responses, of a checkpoint. Exit status: 0 evaluated, 1 the checkpoint or the "
+        "images cannot be used, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
     )
     add = parser.add_argument
     add("checkpoint", type=Path, help="a run's checkpoint.pt, or a public state_dict (or a dict holding one)")
@@ -53,6 +59,16 @@ def _parser() -> argparse.ArgumentParser:
         type=_numbers,
         metavar="R,G,B",
         help="likewise (default: as run.json says, else this project's per-pixel mean, no division)",
+    )
+    add(
+        "--statistics",
+        choices=("running", "population"),
+        default="running",
+        help="by what batch normalisation normalises: the running statistics of training (default), or their means "
+        "over an epoch of training batches, made now",
+    )
+    add(
+        "--responses", type=Path, metavar="FILE.csv", help="also write the standard deviation of each layer's responses"
     )
     add("--device", help="cpu, cuda or mps (default: the best there is)")
     add("--precision", help="fp32, bf16 or fp16 (default: as run.json says, on the device that it names; else fp32)")
@@ -82,6 +98,9 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     from repro.train.precision import best_device, resolve, settle
 
     _check_file(arguments.checkpoint)
+    # Known before minutes are spent on it.
+    if arguments.responses and not arguments.responses.parent.is_dir():
+        raise UserError(f"--responses {arguments.responses}: there is no folder {arguments.responses.parent}")
     beside, recorded = _beside(arguments.checkpoint, arguments.network)
     place = arguments.device or best_device()
     # Rounding moves a few images over the border: as it was trained and tested, it has the error of its record.
@@ -113,6 +132,8 @@ def _evaluate(arguments: argparse.Namespace) -> str:
             raise UserError("--std needs numbers above 0")
         mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (arguments.mean, arguments.std))
         data = dataclasses.replace(data, mean=mean, std=std)
+    if arguments.statistics == "population":
+        _normalise_by_population(net, data, run, numerics)
     test_loss, percent = evaluate(net, data.batches("test"), numerics)
     count = len(data.test_images)
     spread = 100 * (percent / 100 * (1 - percent / 100) / count) ** 0.5
@@ -121,10 +142,37 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     kind, whose = ("", " on held-out images") if held_out else ("test ", "")
     # On other images, such as the original pixels, the error is worth knowing, but it is not that of the record.
     trained = f" (trained on {beside.data})" if beside and beside.data != dataset.name else ""
+    layers = _write_responses(net, data, numerics, arguments.responses) if arguments.responses else ""
+    by = ", by population statistics" if arguments.statistics == "population" else ""
     return (
         f"{run.network} on {dataset.name}{trained}: {kind}error{whose} {percent:.2f} % ({wrong:,} of {count:,} wrong, "
-        f"standard error {spread:.2f}), {kind}loss {test_loss:.4f}, in {numerics.precision}"
+        f"standard error {spread:.2f}), {kind}loss {test_loss:.4f}, in {numerics.precision}{by}{layers}"
     )
+
+
+def _normalise_by_population(net: nn.Module, data: Prepared, run: Run, numerics: Numerics) -> None:
+    """Take batch normalisation's statistics from an epoch of the run's own training batches."""
+    from repro.launch.execute import batch_of
+    from repro.measure.population import use_population_statistics
+
+    batches = range(math.ceil(len(data.images) / run.optimiser.batch_size))
+    with numerics.autocast():
+        use_population_statistics(net, (batch_of(data, run, index)[0] for index in batches))
+
+
+def _write_responses(net: nn.Module, data: Prepared, numerics: Numerics, file: Path) -> str:
+    """Write the responses of the test images in evaluation mode (Figure 7), and say their mean."""
+    from repro.measure.responses import responses
+    from repro.records import write_responses
+
+    with numerics.autocast():
+        found = responses(net, (x for x, _ in data.batches("test")))
+    try:
+        write_responses(file, found)
+    except OSError as error:
+        raise RecordError(f"{file}: cannot be written: {error.strerror}") from error
+    mean = math.fsum(std for _, std in found) / len(found)
+    return f"; mean response {mean:.3f} over {len(found)} layers, each in {file}"
 
 
 def _check_file(path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from repro.data import load
 from repro.evaluate import main
 from repro.models import build
+from repro.records import read_responses
 from repro.run import main as run
 
 NETWORK = ["--network", "resnet-8", "--data", "digits", "--device", "cpu"]
@@ -45,6 +46,32 @@ def evaluated(checkpoint, network, capsys):
 def test_our_own_checkpoint_has_the_test_error_of_its_record(trained, capsys):
     found = evaluated(trained / "checkpoint.pt", "resnet-8-B", capsys)
     assert found == pytest.approx(recorded(trained), abs=0.01)
+
+
+def test_responses_are_those_of_the_record_and_others_by_population_statistics(trained, tmp_path, capsys):
+    ours, theirs = (read_responses(path) for path in (trained / "responses.csv", written(trained, tmp_path, capsys)))
+    assert [row[:2] for row in ours] == [row[:2] for row in theirs]
+    assert [row[2] for row in theirs] == pytest.approx([row[2] for row in ours], rel=1e-5)
+    others = read_responses(written(trained, tmp_path, capsys, "--statistics", "population"))
+    assert ", by population statistics; mean response " in (said := capsys.readouterr().out)
+    mean = sum(row[2] for row in others) / 7
+    assert f"mean response {mean:.3f} over 7 layers, each in {tmp_path / 'r.csv'}" in said
+    # Sixty iterations change weights fast, and statistics of the last ten of them are others.
+    assert [row[2] for row in others] != pytest.approx([row[2] for row in ours], rel=1e-2)
+
+
+def written(trained, place, capsys, *more):
+    capsys.readouterr()
+    file = place / "r.csv"
+    assert main([str(trained / "checkpoint.pt"), "--device", "cpu", "--responses", str(file), *more]) == 0
+    return file
+
+
+def test_responses_that_cannot_be_written_are_an_error_in_one_line(trained, tmp_path, capsys):
+    checkpoint, absent = trained / "checkpoint.pt", tmp_path / "none"
+    assert f"there is no folder {absent}" in problem(capsys, [checkpoint, "--responses", absent / "r.csv"], 2)
+    text = problem(capsys, [checkpoint, "--device", "cpu", "--responses", tmp_path], 1)
+    assert f"{tmp_path}: cannot be written: " in text
 
 
 def test_what_the_weights_do_not_tell_is_read_from_the_run_beside_them(tmp_path, capsys):

@@ -122,7 +122,8 @@ CHOICES = (
     "Responses are measured twice, of the test images in evaluation mode and of one training batch in training mode, "
     "each pooled over all units of a layer; the paper does not say which images, in which mode or over what.",
     "At test time batch normalisation uses running statistics, with a momentum of 0.1, of the unbiased variance; its "
-    "epsilon is 0.00001. The paper does not say what it used.",
+    "epsilon is 0.00001. The paper does not say what it used; what others move, repro.evaluate --statistics population "
+    "measures.",
     "Training error is the running one, of augmented crops in training mode; the clean one is reported beside it.",
 )
 
