@@ -26,8 +26,8 @@ class Numerics:
 
     Attributes:
         device: "cpu", "cuda" or "mps".
-        precision: of convolutions and matrix products: "fp32", "bf16" or "fp16" by autocast. Weights, momentum, batch
-            normalisation's statistics and the loss are fp32 always.
+        precision: of what passes through the network, forward and backward, logits among it: "fp32", "bf16" or "fp16"
+            by autocast. Weights, momentum, batch normalisation's statistics and the loss are fp32 always.
         threads: of one run on the CPU; of several ranks, of each.
         ranks: processes that train the run together, each a share of every batch.
     """
