@@ -152,8 +152,8 @@ def _evaluate(arguments: argparse.Namespace) -> str:
 
 def _normalise_by_population(net: nn.Module, data: Prepared, run: Run, numerics: Numerics) -> None:
     """Take batch normalisation's statistics from an epoch of the run's own training batches."""
-    from repro.launch.execute import batch_of
     from repro.measure.population import use_population_statistics
+    from repro.train.loop import batch_of
 
     batches = range(math.ceil(len(data.images) / run.optimiser.batch_size))
     with numerics.autocast():

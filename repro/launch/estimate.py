@@ -18,11 +18,11 @@ import torch
 from repro import names
 from repro.data.augment import Prepared, prepare
 from repro.data.dataset import Dataset
-from repro.launch.execute import CHECKUPS, batch_of, make_net
+from repro.launch.execute import CHECKUPS, make_net
 from repro.spec import Run, override
 from repro.train.evaluate import evaluate
 from repro.train.graph import capture
-from repro.train.loop import Training, train
+from repro.train.loop import Training, batch_of, train
 from repro.train.precision import Numerics, settle
 
 #: Shape of the images and sizes of the two sets, by name of the data set.

@@ -16,9 +16,9 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from repro.data.augment import Crops, Prepared, memory_format, prepare
+from repro.data.augment import Prepared, memory_format, prepare
 from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
@@ -33,9 +33,9 @@ from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
 from repro.train.graph import capture, forget
-from repro.train.loop import DivergedError, Training, train
+from repro.train.loop import DivergedError, Training, batch_of, train
 from repro.train.precision import Numerics, device_name, resolve, settle
-from repro.train.randomness import generator, order
+from repro.train.randomness import generator
 from repro.train.ranks import ALONE, RankError, Ranks
 
 
@@ -329,13 +329,6 @@ def _check_up(folder: RunFolder, training: Training, data: Prepared, numerics: N
     with autocast, given_whole_batches(training.net):
         signals = signal_health(training.net, x, y)
     folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
-
-
-def batch_of(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
-    """What an iteration trains on: images and labels."""
-    index = order(run.seed, len(data.images))(iteration, run.optimiser.batch_size).to(data.images.device)
-    chance = generator("augment", run.seed, iteration)
-    return data.batch(index, Crops.draw(len(index), data.pad, data.flip, chance))
 
 
 def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:

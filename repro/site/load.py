@@ -129,9 +129,9 @@ def _conflicts(records: Records) -> tuple[str, ...]:
 def _same_bits(run: pd.Series) -> str:
     """What decides a run's bits, as one text: like runs on like processors with the same torch have the same."""
     numerics, data, made = (run["record"].get(key) or {} for key in ("numerics", "data", "environment"))
-    decides = [Run.from_dict(run["record"]["spec"]).hash, *(run[key] for key in ("precision", "threads", "device"))]
     machine = [made.get(key) for key in ("device", "processor", "torch")]
-    return json.dumps([*decides, numerics, data.get("fingerprint"), machine], sort_keys=True, default=str)
+    decides = [Run.from_dict(run["record"]["spec"]).hash, numerics, data.get("fingerprint"), *machine]
+    return json.dumps(decides, sort_keys=True, default=str)
 
 
 def _first_difference(one: pd.DataFrame, other: pd.DataFrame) -> int | None:

@@ -127,6 +127,13 @@ def train(
         yield None
 
 
+def batch_of(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
+    """What an iteration trains on, for who looks at it apart from training: all images of the batch, and labels."""
+    index = randomness.order(run.seed, len(data.images))(iteration, run.optimiser.batch_size).to(data.images.device)
+    chance = randomness.generator("augment", run.seed, iteration)
+    return data.batch(index, Crops.draw(len(index), data.pad, data.flip, chance))
+
+
 def measure(
     net: nn.Module, data: Prepared, run: Run, state: State, numerics: Numerics, rate: float, ranks: Ranks
 ) -> Row:

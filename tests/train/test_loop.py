@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from repro.data import load
 from repro.data.augment import Crops, Prepared, prepare
 from repro.data.dataset import Dataset
-from repro.launch.execute import batch_of
 from repro.models import build
 from repro.spec import Images, Optimiser, Run, Schedule, override
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
-from repro.train.loop import DivergedError, Training, make_optimiser, set_rate, train
+from repro.train.loop import DivergedError, Training, batch_of, make_optimiser, set_rate, train
 from repro.train.precision import Numerics
 from repro.train.randomness import generator, order
 
