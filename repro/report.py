@@ -81,12 +81,12 @@ def _report(options: argparse.Namespace) -> int:
     from repro.site.load import load
     from repro.site.output import replaced
 
-    evidence = load(sources, options.preset)
+    gathered = load(sources, options.preset)
     with replaced(options.out) as folder:
-        verdicts = build(evidence, folder)
-    runs = evidence.records.runs
+        verdicts = build(gathered, folder)
+    runs = gathered.records.runs
     counts = ", ".join(f"{count} {name}" for name, count in runs["source"].value_counts(sort=False).items())
-    damaged = f"; {len(evidence.records.damaged)} damaged" if evidence.records.damaged else ""
+    damaged = f"; {len(gathered.records.damaged)} damaged" if gathered.records.damaged else ""
     print(printable(f"{options.out / 'index.html'}: {len(runs)} runs ({counts}){damaged}"))
     if not options.strict:
         return 0

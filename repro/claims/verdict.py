@@ -109,7 +109,9 @@ def lacking(links: Iterable[Link]) -> str:
 
 
 def _either(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+    # Of pairs, such as "plain-20 and plain-56", the comma says what belongs together.
+    last = ", or " if any(" and " in name for name in names) else " or "
+    return f"{', '.join(names[:-1])}{last}{names[-1]}" if len(names) > 1 else names[0]
 
 
 def findings(links: Iterable[Link]) -> list[tuple[str, Word]]:

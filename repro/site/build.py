@@ -20,12 +20,12 @@ from repro.figures.groups import ENDED, Group, narrow, sources
 from repro.site import markdown, svg
 from repro.site.content import Part, Tabled, address, effect, slug
 from repro.site.exhibits import parts, tabled
-from repro.site.load import Evidence
+from repro.site.load import Gathered
 from repro.site.protocol import CHOICES, title_of
 from repro.site.run_page import page
 from repro.tables import runs as runs_table
 from repro.tables import table as tables
-from repro.tables.table import Link
+from repro.tables.table import PageLink
 
 #: The claims that the paper is about, for the summary.
 HEADLINES = ("H1", "H2", "H5", "H6", "H10")
@@ -87,7 +87,7 @@ class JudgedView:
 class Report:
     """What the pages show."""
 
-    evidence: Evidence
+    gathered: Gathered
     runs: pd.DataFrame
     groups: tuple[GroupView, ...]
     first: str
@@ -112,41 +112,41 @@ class Report:
         counts = (
             (len(self.damaged), "damaged"),
             (len(self.failed), "failed or diverged"),
-            (len(self.evidence.conflicts), "in conflict"),
-            (len(self.evidence.repeated), "copied"),
-            (len(self.evidence.remarks), "repaired while reading"),
+            (len(self.gathered.conflicts), "in conflict"),
+            (len(self.gathered.repeated), "copied"),
+            (len(self.gathered.remarks), "repaired while reading"),
         )
         said = [f"{count} {what}" for count, what in counts if count]
         return f"{', '.join(said)}" if said else ""
 
 
-def build(evidence: Evidence, out: Path) -> tuple[Verdict, ...]:
+def build(gathered: Gathered, out: Path) -> tuple[Verdict, ...]:
     """Write the report into an empty folder; give all verdicts."""
     verdicts = tuple(
         verdict
-        for group in evidence.groups
-        for source in sources(evidence.of(group))
-        for verdict in claims.judge(evidence.of(group), source=source, data=group.data, preset=group.preset)
+        for group in gathered.groups
+        for source in sources(gathered.of(group))
+        for verdict in claims.judge(gathered.of(group), source=source, data=group.data, preset=group.preset)
     )
     order = ["data", "preset", "kind", "depth", "network", "variant", "seed", "source"]
-    runs = evidence.of().runs.sort_values(order, kind="stable").reset_index(drop=True)
-    groups = tuple(_group(evidence, group, verdicts) for group in evidence.groups)
+    runs = gathered.of().runs.sort_values(order, kind="stable").reset_index(drop=True)
+    groups = tuple(_group(gathered, group, verdicts) for group in gathered.groups)
     report = Report(
-        evidence=evidence,
+        gathered=gathered,
         runs=runs,
         groups=groups,
-        first=_first(evidence, groups),
-        parts=parts(evidence, out),
-        claims=tuple(_claims(evidence, verdicts)),
+        first=_first(gathered, groups),
+        parts=parts(gathered, out),
+        claims=tuple(_claims(gathered, verdicts)),
         verdicts=verdicts,
         all_runs=tabled(runs_table.table(runs, address), out),
-        damaged=tuple(f"{item.source}: {item.folder}: {item.reason}" for item in evidence.records.damaged),
+        damaged=tuple(f"{item.source}: {item.folder}: {item.reason}" for item in gathered.records.damaged),
         failed=tuple(_failures(runs)),
     )
     pages = environment()
     for name in ("index.html", "runs.html"):
         (out / name).write_text(pages.get_template(f"{name}.j2").render(report=report), encoding="utf-8")
-    _write_run_pages(evidence, runs, out, pages.get_template("run.html.j2"))
+    _write_run_pages(gathered, runs, out, pages.get_template("run.html.j2"))
     (out / "REPORT.md").write_text(markdown.render(report), encoding="utf-8")
     claims.write(out / "claims.json", verdicts)
     return verdicts
@@ -177,7 +177,7 @@ def _inline() -> Callable[[Chart], Markup]:
     return lambda chart: svg.chart(chart, f"chart-{next(numbers)}")
 
 
-def _first(evidence: Evidence, groups: Sequence[GroupView]) -> str:
+def _first(gathered: Gathered, groups: Sequence[GroupView]) -> str:
     """The group to open with: the nearest to the paper in which most headlines are judged.
 
     Where there is none, the one with the most complete networks, and of those the nearest to the paper.
@@ -190,14 +190,14 @@ def _first(evidence: Evidence, groups: Sequence[GroupView]) -> str:
         )
 
     def complete(view: GroupView) -> int:
-        runs = evidence.of(view.group).runs
+        runs = gathered.of(view.group).runs
         return int(runs[(runs["variant"] == "") & runs["status"].isin(ENDED)]["network"].nunique())
 
     return next(filter(tells, groups), max(groups, key=complete)).key
 
 
-def _group(evidence: Evidence, group: Group, verdicts: Sequence[Verdict]) -> GroupView:
-    runs = evidence.of(group).runs
+def _group(gathered: Gathered, group: Group, verdicts: Sequence[Verdict]) -> GroupView:
+    runs = gathered.of(group).runs
     counts = runs["status"].value_counts(sort=False)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     headlines = tuple(
@@ -217,9 +217,9 @@ def _is(verdict: Verdict, group: Group, source: str) -> bool:
     return (verdict.data, verdict.preset, verdict.source) == (group.data, group.preset, source)
 
 
-def _claims(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[ClaimView]:
+def _claims(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[ClaimView]:
     found = []
-    folders = {(run["source"], run["folder"]): run for _, run in evidence.records.runs.iterrows()}
+    folders = {(run["source"], run["folder"]): run for _, run in gathered.records.runs.iterrows()}
     for name in dict.fromkeys(verdict.id for verdict in verdicts):
         mine = [verdict for verdict in verdicts if verdict.id == name]
         alike = len({(verdict.verdict, verdict.evidence, verdict.command) for verdict in mine}) == 1
@@ -241,7 +241,7 @@ def _claims(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[ClaimView]:
 
 def _links(verdict: Verdict, folders: dict[tuple[str, str], pd.Series]) -> Markup:
     behind = [folders[(verdict.source, folder)] for folder in verdict.runs if (verdict.source, folder) in folders]
-    return Markup(", ").join(tables.anchor(Link(runs_table.name_of(run), address(run)), ".") for run in behind)
+    return Markup(", ").join(tables.anchor(PageLink(runs_table.name_of(run), address(run)), ".") for run in behind)
 
 
 def _failures(runs: pd.DataFrame) -> list[str]:
@@ -253,9 +253,9 @@ def _failures(runs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _write_run_pages(evidence: Evidence, runs: pd.DataFrame, out: Path, template: jinja2.Template) -> None:
+def _write_run_pages(gathered: Gathered, runs: pd.DataFrame, out: Path, template: jinja2.Template) -> None:
     (out / "runs").mkdir()
-    records = narrow(evidence.records)
+    records = narrow(gathered.records)
     curves = dict(list(records.curves.groupby(["source", "folder"])))
     responses = dict(list(records.responses.groupby(["source", "folder"])))
     for _, run in runs.iterrows():

@@ -16,7 +16,7 @@ from repro.figures.chart import Chart, shown
 from repro.figures.groups import Group, narrow, sources
 from repro.site import protocol
 from repro.site.content import Block, Download, Exhibit, Part, Picture, Tabled, address, protocol_of, slug
-from repro.site.load import Evidence
+from repro.site.load import Gathered
 from repro.tables import ends, paper_tables, responses, table1, table6, variants
 from repro.tables import table as tables
 from repro.tables.table import Table
@@ -24,14 +24,14 @@ from repro.tables.table import Table
 _NAMES = {"md": "Markdown", "tex": "LaTeX"}
 
 
-def parts(evidence: Evidence, out: Path) -> tuple[Part, ...]:
+def parts(gathered: Gathered, out: Path) -> tuple[Part, ...]:
     """Make every exhibit, in the paper's order, writing its files below `out`."""
     return (
         Part(
             "introduction",
             "Section 1. The problem",
             "Plain nets degrade: beyond some depth more layers give a higher training error.",
-            (_curves(evidence, out, figure1, "Figure 1", _ends(figure1.NETWORKS)),),
+            (_curves(gathered, out, figure1, "Figure 1", _ends(figure1.NETWORKS)),),
         ),
         Part(
             "imagenet",
@@ -51,7 +51,7 @@ def parts(evidence: Evidence, out: Path) -> tuple[Part, ...]:
             "The studies here can rerun all of this section; each exhibit says what was run.",
             (
                 _curves(
-                    evidence,
+                    gathered,
                     out,
                     figure6,
                     "Figure 6",
@@ -59,11 +59,11 @@ def parts(evidence: Evidence, out: Path) -> tuple[Part, ...]:
                     "with a higher training error; ResNets of up to 110 layers with a lower one. With 1202 layers the "
                     "training error is as low as with 110, the test error higher.",
                 ),
-                _of_table6(evidence, out),
-                _of_figure7(evidence, out),
-                _of_signals(evidence, out),
-                _of_shortcuts(evidence, out),
-                _of_settings(evidence, out),
+                _of_table6(gathered, out),
+                _of_figure7(gathered, out),
+                _of_signals(gathered, out),
+                _of_shortcuts(gathered, out),
+                _of_settings(gathered, out),
             ),
         ),
         Part(
@@ -85,12 +85,12 @@ def _ends(networks: Iterable[str]) -> str:
     return f"In the paper {', '.join(said)} (read from Figure 6)."
 
 
-def _curves(evidence: Evidence, out: Path, module: ModuleType, number: str, said: str) -> Exhibit:
+def _curves(gathered: Gathered, out: Path, module: ModuleType, number: str, said: str) -> Exhibit:
     blocks = []
-    for group in evidence.groups:
-        block = _pictures(evidence, out, group, module)
+    for group in gathered.groups:
+        block = _pictures(gathered, out, group, module)
         if block.pictures and module is figure6:
-            table = tabled(ends.table(evidence.of(group), group), out, block.key)
+            table = tabled(ends.table(gathered.of(group), group), out, block.key)
             block = replace(block, tables=(table,))
         blocks.append(block)
     return Exhibit(
@@ -100,7 +100,7 @@ def _curves(evidence: Evidence, out: Path, module: ModuleType, number: str, said
         said=said,
         command=_command("degradation"),
         blocks=tuple(block for block in blocks if block.pictures),
-        missing=_missing(evidence, blocks, "degradation"),
+        missing=_missing(gathered, blocks, "degradation"),
     )
 
 
@@ -116,15 +116,15 @@ def _commands(named: Iterable[str], group: Group | None = None) -> str:
     return " && ".join(filter(None, (_command(study, group) for study in named)))
 
 
-def _missing(evidence: Evidence, blocks: Sequence[Block], *named: str) -> tuple[tuple[Block, str], ...]:
+def _missing(gathered: Gathered, blocks: Sequence[Block], *named: str) -> tuple[tuple[Block, str], ...]:
     """The groups that show nothing of an exhibit, and what would change that."""
     filled = {block.group for block in blocks if block.pictures or block.tables}
-    return tuple((Block(group), _commands(named, group)) for group in evidence.groups if group not in filled)
+    return tuple((Block(group), _commands(named, group)) for group in gathered.groups if group not in filled)
 
 
-def _pictures(evidence: Evidence, out: Path, group: Group, module: ModuleType, *more: Tabled) -> Block:
+def _pictures(gathered: Gathered, out: Path, group: Group, module: ModuleType, *more: Tabled) -> Block:
     """A figure of each source of a group."""
-    records = evidence.of(group)
+    records = gathered.of(group)
     narrowed = {source: narrow(records, source=source) for source in sources(records)}
     charts: dict[str, Chart] = {source: module.chart(mine) for source, mine in narrowed.items()}
     charts = {source: chart for source, chart in charts.items() if not chart.empty}
@@ -195,10 +195,10 @@ def _of_paper(number: int, out: Path) -> Exhibit:
     )
 
 
-def _of_table6(evidence: Evidence, out: Path) -> Exhibit:
+def _of_table6(gathered: Gathered, out: Path) -> Exhibit:
     blocks = []
-    for group in evidence.groups:
-        runs = evidence.of(group).runs
+    for group in gathered.groups:
+        runs = gathered.of(group).runs
         table = table6.table(runs, group, address)
         behind = runs[runs["network"].isin([row.network for row in table6.rows_of_paper()]) & (runs["variant"] == "")]
         blocks.append(Block(group, (), (tabled(table, out, slug(group.data, group.preset)),), protocol_of(behind)))
@@ -215,13 +215,13 @@ def _of_table6(evidence: Evidence, out: Path) -> Exhibit:
     )
 
 
-def _of_figure7(evidence: Evidence, out: Path) -> Exhibit:
+def _of_figure7(gathered: Gathered, out: Path) -> Exhibit:
     blocks = []
-    for group in evidence.groups:
-        records = evidence.of(group)
+    for group in gathered.groups:
+        records = gathered.of(group)
         if len(records.responses[records.responses["network"].isin(figure7.NETWORKS)]):
             means = tabled(responses.table(records, group), out, slug(group.data, group.preset))
-            blocks.append(_pictures(evidence, out, group, figure7, means))
+            blocks.append(_pictures(gathered, out, group, figure7, means))
     read = paper.responses()
     of_all = read[read["layer"].isna()]
     said = ", ".join(f"{shown(name)} {value}" for name, value in zip(of_all["network"], of_all["value"], strict=True))
@@ -232,12 +232,12 @@ def _of_figure7(evidence: Evidence, out: Path) -> Exhibit:
         said=f"In the paper (mean over layers, read from the figure to about 0.1): {said}.",
         command=_command("responses"),
         blocks=tuple(block for block in blocks if block.pictures),
-        missing=_missing(evidence, blocks, "responses"),
+        missing=_missing(gathered, blocks, "responses"),
     )
 
 
-def _of_signals(evidence: Evidence, out: Path) -> Exhibit:
-    blocks = [_pictures(evidence, out, group, health) for group in evidence.groups]
+def _of_signals(gathered: Gathered, out: Path) -> Exhibit:
+    blocks = [_pictures(gathered, out, group, health) for group in gathered.groups]
     return Exhibit(
         anchor="signals",
         number="",
@@ -247,14 +247,14 @@ def _of_signals(evidence: Evidence, out: Path) -> Exhibit:
         "gradients of healthy norms, so that degradation is not due to vanishing. It gives no number.",
         command=_command("degradation"),
         blocks=tuple(block for block in blocks if block.pictures),
-        missing=_missing(evidence, blocks, "degradation"),
+        missing=_missing(gathered, blocks, "degradation"),
     )
 
 
-def _of_shortcuts(evidence: Evidence, out: Path) -> Exhibit:
+def _of_shortcuts(gathered: Gathered, out: Path) -> Exhibit:
     blocks = []
-    for group in evidence.groups:
-        records = evidence.of(group)
+    for group in gathered.groups:
+        records = gathered.of(group)
         table = variants.shortcuts(records, group)
         if table is not None:
             blocks.append(_tables_alone(group, table, out, _compared(records.runs)))
@@ -266,7 +266,7 @@ def _of_shortcuts(evidence: Evidence, out: Path) -> Exhibit:
         said="The paper compares shortcut options on ImageNet only, and has option A on CIFAR-10.",
         command=_command("shortcuts"),
         blocks=tuple(blocks),
-        missing=_missing(evidence, blocks, "shortcuts"),
+        missing=_missing(gathered, blocks, "shortcuts"),
     )
 
 
@@ -280,10 +280,10 @@ def _compared(runs: pd.DataFrame) -> pd.DataFrame:
 _DEPARTING = ("ambiguities", "longer", "warm-up")
 
 
-def _of_settings(evidence: Evidence, out: Path) -> Exhibit:
+def _of_settings(gathered: Gathered, out: Path) -> Exhibit:
     blocks = []
-    for group in evidence.groups:
-        records = evidence.of(group)
+    for group in gathered.groups:
+        records = gathered.of(group)
         table = variants.settings(records, group, address, _departures(records.runs))
         if table is not None:
             blocks.append(_tables_alone(group, table, out, records.runs[records.runs["variant"] != ""]))
@@ -296,7 +296,7 @@ def _of_settings(evidence: Evidence, out: Path) -> Exhibit:
         "variations of its own.",
         command=_commands(_DEPARTING),
         blocks=tuple(blocks),
-        missing=_missing(evidence, blocks, *_DEPARTING),
+        missing=_missing(gathered, blocks, *_DEPARTING),
     )
 
 

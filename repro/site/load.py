@@ -19,7 +19,7 @@ IDENTITY = ["source", "data", "preset", "network", "variant", "seed"]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Gathered:
     """What a report is made from.
 
     Attributes:
@@ -44,7 +44,7 @@ class Evidence:
         return narrow(self.records, group, source)
 
 
-def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Evidence:
+def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Gathered:
     """Read the runs of some sources.
 
     Args:
@@ -73,7 +73,7 @@ def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Evidence:
             f"no run{of} in {places}{damaged}: train some first, for example python -m repro.run degradation"
         )
     records, repeated = _once(records)
-    return Evidence(
+    return Gathered(
         records, repeated, _conflicts(records), tuple(dict.fromkeys(printable(str(w.message)) for w in caught))
     )
 

@@ -43,9 +43,9 @@ def render(report: Report) -> str:
     for title, found in (
         ("Damaged records", report.damaged),
         ("Failed and diverged runs", report.failed),
-        ("Conflicts", report.evidence.conflicts),
-        ("Copies, not counted", report.evidence.repeated),
-        ("Noticed while reading", report.evidence.remarks),
+        ("Conflicts", report.gathered.conflicts),
+        ("Copies, not counted", report.gathered.repeated),
+        ("Noticed while reading", report.gathered.remarks),
     ):
         if found:
             parts += [f"### {title}", _listed(found)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from repro.tables.table import Cell, Link, Table
+from repro.tables.table import Cell, PageLink, Table
 
 COLUMNS = (
     "run", "data", "preset", "source", "status", "iterations", "training (%)", "test (%)", "clean (%)", "precision",
@@ -26,7 +26,7 @@ def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
     for _, run in runs.iterrows():
         rows.append(
             (
-                (Link(name_of(run), address(run)),),
+                (PageLink(name_of(run), address(run)),),
                 *(str(run[key]) for key in ("data", "preset", "source", "status")),
                 f"{run['iteration']:,}"
                 + ("" if run["iteration"] == run["iterations"] else f" of {run['iterations']:,}"),

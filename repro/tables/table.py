@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 
 @dataclass(frozen=True)
-class Link:
+class PageLink:
     """A reference to another page of the report.
 
     Attributes:
@@ -26,7 +26,7 @@ class Link:
 
 
 #: What a cell shows: a text, or references.
-Cell = str | tuple[Link, ...]
+Cell = str | tuple[PageLink, ...]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def html(table: Table, root: str = ".") -> Markup:
     )
 
 
-def anchor(link: Link, root: str) -> Markup:
+def anchor(link: PageLink, root: str) -> Markup:
     """A reference as HTML, from a page whose way to the report's folder is `root`."""
     name = Markup(' aria-label="{}"').format(link.name) if link.name else ""
     return Markup('<a href="{}/{}"{}>{}</a>').format(root, _address(link.target), name, link.text)

@@ -14,7 +14,7 @@ from repro.claims.statistics import Estimate
 from repro.figures.chart import shown
 from repro.figures.groups import ENDED, Group, require_one
 from repro.tables import compare, complexity
-from repro.tables.table import Cell, Link, Table
+from repro.tables.table import Cell, PageLink, Table
 
 TITLE = "Test error (%) on CIFAR-10"
 #: Printed for this network as best (mean ± std), over so many runs (Section 4.2).
@@ -174,7 +174,7 @@ def _absence(begun: pd.DataFrame) -> str:
 
 def _cells(row: Row, ours: Ours, group: Group, address: Callable[[pd.Series], str]) -> list[Cell]:
     links = tuple(
-        Link(str(run["seed"]), address(run), f"{run['network']} seed {run['seed']}, {run['source']}")
+        PageLink(str(run["seed"]), address(run), f"{run['network']} seed {run['seed']}, {run['source']}")
         for _, run in ours.runs.iterrows()
     )
     value = in_words(ours.runs, row.network) if len(ours.runs) else ""

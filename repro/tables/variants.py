@@ -14,7 +14,7 @@ from repro.figures.chart import shown
 from repro.figures.groups import Group, sources
 from repro.records import Records
 from repro.tables import compare, table6
-from repro.tables.table import Cell, Link, Table
+from repro.tables.table import Cell, PageLink, Table
 
 _OPTIONS = ("none", "A", "B", "C")
 
@@ -114,7 +114,7 @@ def settings(
                 compare.in_words(apart) if apart else "",
                 said,
                 tuple(
-                    Link(str(run["seed"]), address(run), f"{network} {variant} seed {run['seed']}, {source}")
+                    PageLink(str(run["seed"]), address(run), f"{network} {variant} seed {run['seed']}, {source}")
                     for _, run in mine.iterrows()
                 ),
             )

@@ -239,6 +239,14 @@ def test_a_depth_of_which_the_runs_cannot_be_compared_is_not_passed_over(network
     assert f"Runs that differ in schedule.lr cannot be compared: plain-{depth} and resnet-{depth}." in found.evidence
 
 
+def test_of_two_pairs_that_cannot_be_compared_it_is_said_which_belong_together(tmp_path):
+    runs({f"{kind}-{n}": 9.0 for n in (20, 56) for kind in ("plain", "resnet")})(tmp_path)
+    for depth in (20, 56):
+        alter(tmp_path, f"plain-{depth}/seed-0")
+    said = "cannot be compared: plain-20 and resnet-20, or plain-56 and resnet-56;"
+    assert said in judged(tmp_path)["H6"].evidence
+
+
 # The seed's spread where fewer than three runs are there.
 
 

@@ -26,9 +26,9 @@ def exhibits(root: Path) -> dict[str, Exhibit]:
     plant(root / "a", "plain-20", test_end=18.0, train_end=16.0)
     plant(root / "b", "plain-20", test_end=45.0, train_end=44.0)
     plant(root / "b", "resnet-20-B", data="digits", preset="demo")
-    evidence = load([Source("a", root / "a"), Source("b", root / "b")])
+    gathered = load([Source("a", root / "a"), Source("b", root / "b")])
     (root / "out").mkdir()
-    found = parts(evidence, root / "out")
+    found = parts(gathered, root / "out")
     return {exhibit.anchor: exhibit for part in found for exhibit in part.exhibits}
 
 

@@ -16,10 +16,10 @@ from repro.site.load import load
 def test_a_copy_of_a_run_is_counted_once_and_told(tmp_path: Path) -> None:
     folder = plant(tmp_path, "plain-20")
     shutil.copytree(folder, tmp_path / "a-backup" / "seed-0")
-    evidence = load([Source("ours", tmp_path)])
-    assert list(evidence.records.runs["folder"]) == ["cifar10/short/plain-20/seed-0"], "the one in its own place"
-    assert evidence.records.curves["folder"].nunique() == 1
-    assert evidence.repeated == ("ours: a-backup/seed-0",)
+    gathered = load([Source("ours", tmp_path)])
+    assert list(gathered.records.runs["folder"]) == ["cifar10/short/plain-20/seed-0"], "the one in its own place"
+    assert gathered.records.curves["folder"].nunique() == 1
+    assert gathered.repeated == ("ours: a-backup/seed-0",)
 
 
 def test_equal_runs_of_two_sources_are_no_conflict(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_a_torn_line_is_a_remark_and_no_warning(tmp_path: Path, recwarn: pytest.
     folder = plant(tmp_path, "plain-20")
     with (folder / "curve.csv").open("a") as file:
         file.write("8100,2")
-    evidence = load([Source("ours", tmp_path)])
-    assert any("torn off" in text for text in evidence.remarks)
+    gathered = load([Source("ours", tmp_path)])
+    assert any("torn off" in text for text in gathered.remarks)
     assert not list(recwarn)
 
 

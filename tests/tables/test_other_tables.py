@@ -15,7 +15,7 @@ from repro.figures.groups import Group, narrow
 from repro.records import Records, Source, collect
 from repro.tables import ends, paper_tables, responses, runs, table1, variants
 from repro.tables.compare import Printed, against
-from repro.tables.table import Link, Table
+from repro.tables.table import PageLink, Table
 
 PAPER = Group("cifar10", "paper")
 SHORT = Group("cifar10", "short")
@@ -154,7 +154,7 @@ def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", seed=1, status="stopped", iteration=3000)
     table = runs.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
     done, stopped = table.rows
-    assert done[0] == (Link("resnet-20, seed 0", "0.html"),)
+    assert done[0] == (PageLink("resnet-20, seed 0", "0.html"),)
     assert done[1:] == ("cifar10", "short", "ours", "complete", "8,000", "15.00", "17.00", "12.00", "bf16", "0:13:20")
     assert stopped[4:9] == ("stopped", "3,000 of 8,000", "", "", "")
     assert "record" not in table.frame

@@ -15,7 +15,7 @@ from repro.figures.groups import Group, narrow
 from repro.records import Records, Source, collect
 from repro.tables import complexity, table6
 from repro.tables.compare import Printed, against
-from repro.tables.table import Link, Table
+from repro.tables.table import PageLink, Table
 
 PAPER = Group("cifar10", "paper")
 SHORT = Group("cifar10", "short")
@@ -48,7 +48,7 @@ def test_five_seeds_are_reported_as_the_paper_does(paper_like: Records) -> None:
     assert row["verdict"] == "no difference shown"
     assert isinstance(row["runs"], tuple)
     assert [link.text for link in row["runs"]] == list("01234")
-    assert row["runs"][2] == Link("2", "runs/cifar10/paper/resnet-110/seed-2.html", "resnet-110 seed 2, planted")
+    assert row["runs"][2] == PageLink("2", "runs/cifar10/paper/resnet-110/seed-2.html", "resnet-110 seed 2, planted")
 
 
 def test_equal_numbers_show_no_difference_and_others_are_higher_or_lower(tmp_path: Path) -> None:

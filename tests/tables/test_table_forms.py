@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro.tables.table import Link, Table, html, latex, markdown, save
+from repro.tables.table import PageLink, Table, html, latex, markdown, save
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](b) 50 % & $1_0$ *b* \\end{tabular}"
 TABLE = Table(
@@ -18,7 +18,13 @@ TABLE = Table(
     title=f"Title {HOSTILE}",
     frame=pd.DataFrame({"name": [HOSTILE], "value": [1.5]}),
     columns=("name", "value ± std", "runs"),
-    rows=((HOSTILE, "1.50 ± 0.10", (Link("seed 0", "runs/a b/c?d.html"), Link("<b>", 'x"y.html', '" onclick="x'))),),
+    rows=(
+        (
+            HOSTILE,
+            "1.50 ± 0.10",
+            (PageLink("seed 0", "runs/a b/c?d.html"), PageLink("<b>", 'x"y.html', '" onclick="x')),
+        ),
+    ),
     numeric=frozenset({1}),
     notes=(HOSTILE,),
 )
