@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -139,12 +140,18 @@ def together(words: Iterable[Word]) -> Word:
 def deciding(links: Sequence[Link], verdict: Word) -> Link | None:
     """The link on which a chain's verdict turns: of those with its verdict, the one nearest to contradiction.
 
-    That is the one with the lowest end of its interval that decides: the lower one of a claim that holds, else the
-    upper one.
+    That is the one whose difference is least (or most negative) in half-widths of its own interval: points of error and
+    responses of deep and shallow nets are of different sizes, what counts is how surely each is above 0.
     """
-    end = 0 if verdict == "holds" else 1
-    found = [(link.interval[end], link) for link in links if link.verdict == verdict and link.interval is not None]
+    found = [(_sureness(link), link) for link in links if link.verdict == verdict and link.interval is not None]
     return min(found, key=lambda item: item[0], default=(0.0, None))[1]
+
+
+def _sureness(link: Link) -> float:
+    """A link's difference in half-widths of its interval: above 1 it holds, below -1 it is contradicted."""
+    assert link.effect is not None and link.interval is not None
+    low, high = link.interval
+    return 2 * link.effect / (high - low) if high > low else math.copysign(math.inf, link.effect)
 
 
 def contradicted(verdicts: Iterable[Verdict]) -> bool:

@@ -144,4 +144,4 @@ def _end(curve: NetworkCurve) -> str:
     """Where a curve ends, in words: training and test error."""
     errors = [curve.end(column) for column in ERRORS]
     said = " / ".join("none yet" if math.isnan(error) else f"{error:.1f}" for error in errors)
-    return f"{shown(curve.network)} {said}{' (incomplete)' if curve.note else ''}"
+    return f"{shown(curve.network)} {said}{f' ({curve.note})' if curve.note else ''}"

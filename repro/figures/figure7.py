@@ -29,6 +29,8 @@ ABOUT_MODES = (
     "statistics, and few images far from the others can carry most of a standard deviation; in training mode it uses "
     "each batch's own, which bounds them."
 )
+OVER_SEEDS = "Where a net has several seeds, a line is their mean."
+LOGARITHMIC = "The axis is logarithmic; the paper's is linear."
 #: The paper's axis is linear. Beyond this a linear one would press all lines but one onto its floor.
 LINEAR_TO = 5.0
 
@@ -73,6 +75,8 @@ def chart(records: Records, top: float | None = None) -> Chart:
                 )
             )
     said = (*NOTES, *([ABOUT_MODES] if len(modes) > 1 else []))
+    said += (OVER_SEEDS,) if any(table[f"n_{mode}"].max() > 1 for mode in modes) else ()
+    said += (LOGARITHMIC,) if ticks else ()
     said += ("Diamonds: read from the paper's figure.",) if panels[0].marks else ()
     return Chart("figure-7", TITLE, _finding(table), tuple(panels), said, stacked=True)
 
@@ -132,15 +136,18 @@ def mean_responses(records: Records) -> pd.DataFrame:
         ValueError: the records are of several sources, data sets or presets.
     """
     require_one(records.responses, "source", "data", "preset")
-    table = records.responses
-    table = table[table["network"].isin(NETWORKS) & (table["variant"] == "") & np.isfinite(table["std"].astype(float))]
-    order = pd.Categorical(table["network"], NETWORKS, ordered=True)
-    grouped = table.assign(network=order, **{mode: table[mode].astype(float) for mode in MODES}).groupby(
-        ["network", "kind", "depth", "layer"], observed=True, sort=True
-    )
+    grouped = measured(records).groupby(["network", "kind", "depth", "layer"], observed=True, sort=True)
     wanted = {mode: (mode, "mean") for mode in MODES} | {f"n_{mode}": (mode, "count") for mode in MODES}
     means = grouped.agg(**wanted)
     return means.reset_index().astype({"network": str})
+
+
+def measured(records: Records) -> pd.DataFrame:
+    """The responses of Figure 7's nets, without variants: network in the order of the figure, each mode as a number."""
+    table = records.responses
+    table = table[table["network"].isin(NETWORKS) & (table["variant"] == "") & np.isfinite(table["std"].astype(float))]
+    order = pd.Categorical(table["network"], NETWORKS, ordered=True)
+    return table.assign(network=order, **{mode: table[mode].astype(float) for mode in MODES})
 
 
 def _said(seeds: int) -> str:

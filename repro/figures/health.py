@@ -115,7 +115,10 @@ def _finding(health: pd.DataFrame) -> str:
         values = rows.assign(value=rows[quantity].astype(float)).groupby("network")["value"]
         low, high = values.min(), values.max()
         ranges = ", ".join(f"{shown(net)} {_round(low[net])} to {_round(high[net])}" for net in NETWORKS if net in low)
-        said.append(f"{name[:1].upper()}{name[1:]} of layers, from the least to the greatest in any look: {ranges}.")
+        said.append(
+            f"{name[:1].upper()}{name[1:]} of layers, from the least to the greatest in any run and look, "
+            f"also in those not drawn: {ranges}."
+        )
     return " ".join(said)
 
 

@@ -13,7 +13,9 @@ from repro.figures.chart import Chart, Mark, Panel, Series, log_text
 #: Width and height of a panel, and the room around its axes, in the units of its text of 12.
 SIZES = {1: (640, 300), 2: (480, 320), 3: (352, 320)}
 STACKED = (480, 270)
-_LEFT, _TOP, _BOTTOM = 44.0, 10.0, 42.0
+_TOP, _BOTTOM = 10.0, 42.0
+#: Left of the axes: room for a label of the axis, and for each character of a tick (on a phone, where text is larger).
+_LABEL_ROOM, _CHARACTER = 20.0, 8.0
 _LABEL = 12.5
 
 
@@ -24,8 +26,11 @@ def chart(chart: Chart, name: str) -> Markup:
         name: unique within the page; letters, digits and hyphens.
     """
     size = STACKED if chart.stacked else SIZES[min(len(chart.panels), 3)]
+    widest = max((len(text) for panel in chart.panels for _, text in _y_ticks(panel)), default=0)
+    # The same for all panels, so that their axes begin below one another.
+    left = _LABEL_ROOM + _CHARACTER * max(widest, 3)
     panels = Markup().join(
-        _panel(panel, f"{name}-{number}", size) for number, panel in enumerate(chart.panels, start=1)
+        _panel(panel, f"{name}-{number}", size, left) for number, panel in enumerate(chart.panels, start=1)
     )
     form = "stacked" if chart.stacked else f"of-{len(chart.panels)}"
     return Markup('<div class="chart {}" data-chart="">\n<div class="panels">\n{}</div>\n{}</div>\n').format(
@@ -36,9 +41,9 @@ def chart(chart: Chart, name: str) -> Markup:
 class _Scale:
     """From data to the coordinates of the picture."""
 
-    def __init__(self, panel: Panel, width: float, height: float) -> None:
+    def __init__(self, panel: Panel, width: float, height: float, left: float) -> None:
         self.panel = panel
-        self.left, self.top = _LEFT, _TOP
+        self.left, self.top = left, _TOP
         self.right = width - (58.0 if panel.ends else 14.0)
         self.bottom = height - _BOTTOM
 
@@ -53,9 +58,9 @@ class _Scale:
         return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
 
 
-def _panel(panel: Panel, name: str, size: tuple[float, float]) -> Markup:
+def _panel(panel: Panel, name: str, size: tuple[float, float], left: float) -> Markup:
     width, height = size
-    scale = _Scale(panel, width, height)
+    scale = _Scale(panel, width, height, left)
     parts = [
         Markup('<clipPath id="{}-clip"><rect x="{}" y="{}" width="{}" height="{}"/></clipPath>').format(
             name, scale.left, scale.top, round(scale.right - scale.left, 1), round(scale.bottom - scale.top, 1)
@@ -90,13 +95,12 @@ def _panel(panel: Panel, name: str, size: tuple[float, float]) -> Markup:
 
 def _axes(panel: Panel, scale: _Scale) -> list[Markup]:
     parts = []
-    text = log_text if panel.log else _short
-    for value in panel.y_ticks or ticks(*panel.y_limits):
+    for value, text in _y_ticks(panel):
         y = round(scale.y(value), 1)
         parts.append(
             Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(scale.left, scale.right, y, y)
         )
-        parts.append(Markup('<text class="tick y" x="{}" y="{}">{}</text>').format(scale.left - 6, y + 4, text(value)))
+        parts.append(Markup('<text class="tick y" x="{}" y="{}">{}</text>').format(scale.left - 6, y + 4, text))
     low, high = (limit / panel.x_unit for limit in panel.x_limits)
     for value in ticks(low, high):
         x = round(scale.x(value * panel.x_unit), 1)
@@ -115,6 +119,11 @@ def _axes(panel: Panel, scale: _Scale) -> list[Markup]:
         ),
     ]
     return parts
+
+
+def _y_ticks(panel: Panel) -> list[tuple[float, str]]:
+    text = log_text if panel.log else _short
+    return [(value, text(value)) for value in panel.y_ticks or ticks(*panel.y_limits)]
 
 
 def ticks(low: float, high: float) -> list[float]:

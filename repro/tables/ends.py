@@ -16,7 +16,8 @@ from repro.tables.table import Cell, Table
 
 
 def table(records: Records, group: Group) -> Table:
-    """A row per network of Figure 6; curves that end early are marked.
+    """A row per network of Figure 6; of curves that end early it says where, as they may end before a step of the
+    learning rate that others have behind them.
 
     Args:
         records: of the group.
@@ -31,7 +32,7 @@ def table(records: Records, group: Group) -> Table:
             for source, curves in every.items():
                 curve = curves.get(network)
                 end = curve.end(column) if curve else math.nan
-                cells.append((f"{end:.2f}{' …' if curve.note else ''}") if curve and math.isfinite(end) else "")
+                cells.append(_cell(curve, end) if curve and math.isfinite(end) else "")
                 tidy.append(
                     {
                         "network": network,
@@ -53,7 +54,7 @@ def table(records: Records, group: Group) -> Table:
         "without saying of which error. Ours: the last drawn point, the mean over seeds. Claims and the table of runs "
         "take the training error over a whole evaluation interval, which is longer.",
         *(["The paper's are of other images or another schedule: not comparable."] if not group.comparable else []),
-        *(["… the curve ends early. " + " ".join(early)] if early else []),
+        *(["Curves that end early: " + " ".join(early)] if early else []),
     ]
     return Table(
         name="curve-ends",
@@ -64,6 +65,10 @@ def table(records: Records, group: Group) -> Table:
         numeric=frozenset(range(1, len(columns))),
         notes=tuple(notes),
     )
+
+
+def _cell(curve: NetworkCurve, end: float) -> str:
+    return f"{end:.2f} (at {int(curve.mean['iteration'].max()):,})" if curve.note else f"{end:.2f}"
 
 
 def _curves(records: Records) -> dict[str, NetworkCurve]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from repro import paper
@@ -15,13 +13,13 @@ from repro.tables.table import Cell, Table
 
 
 def table(records: Records, group: Group) -> Table:
-    """The paper's readings and the means of each source, over layers and seeds, in each mode.
+    """The paper's readings and the means of each source, over layers and then over seeds, in each mode.
 
     Args:
         records: of the group.
     """
     every = sources(records)
-    means = {source: figure7.mean_responses(narrow(records, source=source)) for source in every}
+    means = {source: _by_seed(narrow(records, source=source)) for source in every}
     tidy, rows = [], []
     for network in figure7.NETWORKS:
         read = _reading(network)
@@ -29,23 +27,35 @@ def table(records: Records, group: Group) -> Table:
         for source in every:
             mine = means[source][means[source]["network"] == network]
             for mode, words in figure7.MODES.items():
-                seeds = int(mine[f"n_{mode}"].max()) if len(mine) else 0
-                value = float(mine[mode].mean()) if seeds else math.nan
-                cells.append(f"{value:.2f} (n = {seeds})" if seeds else "not run" if not len(mine) else "not measured")
-                tidy.append(
-                    {"network": network, "paper": read, "source": source, "mode": words, "mean": value, "n": seeds}
-                )
+                values = mine[mode].dropna()
+                cells.append(_in_words(values) if len(values) else "not measured" if len(mine) else "not run")
+                of = {"network": network, "paper": read, "source": source, "mode": words}
+                tidy.append({**of, "mean": values.mean(), "std": values.std(), "n": len(values)})
         rows.append(tuple(cells))
     return Table(
         name="mean-responses",
         title="Mean over layers of the standard deviation of responses",
-        frame=pd.DataFrame(tidy, columns=["network", "paper", "source", "mode", "mean", "n"]),
+        frame=pd.DataFrame(tidy, columns=["network", "paper", "source", "mode", "mean", "std", "n"]),
         columns=("network", "paper", *(f"{source}, {mode}" for source in every for mode in figure7.MODES.values())),
         rows=tuple(rows),
         numeric=frozenset(range(1, 2 + 2 * len(every))),
-        notes=("† Read from the paper's Figure 7, to about 0.1. The paper does not say in which mode it measured.",)
+        notes=(
+            "† Read from the paper's Figure 7, to about 0.1. The paper does not say in which mode it measured.",
+            "Ours: mean ± standard deviation over n seeds of each run's mean over its layers.",
+        )
         + (() if group.comparable else ("Other data or another schedule than the paper's: not comparable.",)),
     )
+
+
+def _by_seed(records: Records) -> pd.DataFrame:
+    """Network, folder, and in each mode a run's mean over its layers; NaN where it was not measured."""
+    rows = figure7.measured(records)
+    return rows.groupby(["network", "folder"], observed=True, as_index=False)[list(figure7.MODES)].mean()
+
+
+def _in_words(values: pd.Series) -> str:
+    spread = f" ± {values.std():.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{spread} (n = {len(values)})"
 
 
 def _reading(network: str) -> float:

@@ -94,9 +94,10 @@ def test_a_project_that_found_what_the_paper_did(paper_like):
     assert [link.verdict for link in found["H11"].links] == ["too close to call"] * 4
     # 8.75, 7.51, 7.17, 6.97, 6.61: each step is within what one run can tell.
     assert [link.verdict for link in found["H5"].links] == ["too close to call"] * 5
-    # The last step is nearest to a contradiction: its interval goes least far above 0.
-    assert found["H5"].effect == pytest.approx(6.97 - 6.61)
-    assert found["H13"].n == 5 and found["H13"].effect == pytest.approx(7.72 - 6.61)
+    # Of single seeds, errors of a few percent with an interval in proportion: 7.51 against 7.17 is the least sure step.
+    assert found["H5"].effect == pytest.approx(7.51 - 7.17)
+    # Highway's 7.72 has a spread of 0.16 printed, FitNet's 8.39 that assumed of a single run, some five times as much.
+    assert found["H13"].n == 5 and found["H13"].effect == pytest.approx(8.39 - 6.61)
     assert found["H2"].effect == pytest.approx(13.3 - 9.7)
     assert found["H10"].unit == "standard deviation" and found["H2"].unit == "percentage points"
 

@@ -370,7 +370,8 @@ def test_a_deepest_net_that_has_only_begun_is_shown(tmp_path: Path) -> None:
     assert all(60 < point < begun.y_limits[1] for point in points)
     assert begun.remarks == ()
     assert "The axis of errors of the right panel ends at 100 %." in chart.notes
-    assert re.search(r"ResNet-1202 \d\d\.\d / none yet \(incomplete\)", chart.finding)
+    early = r"\(incomplete: stopped at iteration 200 of 8,000\)"
+    assert re.search(rf"ResNet-1202 \d\d\.\d / none yet {early}", chart.finding)
 
 
 def test_a_net_that_was_never_evaluated_is_in_the_legend_by_its_training_error(tmp_path: Path) -> None:

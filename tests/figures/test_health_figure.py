@@ -34,7 +34,7 @@ def test_it_draws_the_first_and_the_last_checkup_on_logarithmic_axes(tmp_path):
     assert lines[titles[0], "plain-56"].dashed
     assert not lines[titles[0], "ResNet-56"].dashed
     # The least is of the last look, the greatest of the first.
-    assert "any look: plain-56 100 to 1,000, ResNet-56 1 to 10." in chart.finding
+    assert "not drawn: plain-56 100 to 1,000, ResNet-56 1 to 10." in chart.finding
 
 
 def test_a_line_is_the_geometric_mean_over_seeds(tmp_path):

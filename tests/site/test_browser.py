@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import pytest
 from planted import plant
 
 from repro import report
+from repro.figures.chart import Chart, Panel, log_axis
+from repro.site import svg
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install '.[test]'")
 from selenium.webdriver import ActionChains, Keys  # noqa: E402
@@ -240,6 +243,27 @@ def luminance(browser: Any) -> float:
     colour = browser.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
     red, green, blue = map(int, re.findall(r"\d+", colour)[:3])
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("size", [DESKTOP, TELEPHONE])
+@pytest.mark.parametrize("limits", [(0.002, 0.2), (0.1, 100.0), (50.0, 5000.0), (1e-9, 1e4)])
+def test_no_tick_lies_under_the_label_of_its_axis(
+    browser: Any, tmp_path: Path, limits: tuple[float, float], size
+) -> None:
+    bounds, ticks = log_axis(*limits)
+    panel = Panel("a", "layer index", "gradient norm", (0.0, 1.0), bounds, (), ticks, log=True)
+    drawn = svg.chart(Chart("a", "A", "", (panel, replace(panel, y_ticks=bounds)), (), stacked=True), "a")
+    style = (ROOT / "repro/site/style.css").read_text(encoding="utf-8")
+    (tmp_path / "a.html").write_text(
+        f'<!DOCTYPE html><meta charset="utf-8"><style>{style}</style><main>{drawn}</main>', encoding="utf-8"
+    )
+    open_page(browser, tmp_path / "a.html", size)
+    for picture in displayed(browser, "svg[role=img]"):
+        label = picture.find_element(By.CSS_SELECTOR, ".label.y").rect
+        written = [tick.rect for tick in picture.find_elements(By.CSS_SELECTOR, ".tick.y")]
+        assert len(written) >= 2
+        assert all(label["x"] + label["width"] <= rect["x"] for rect in written)
+        assert label["x"] >= picture.rect["x"]
 
 
 def test_light_and_dark_follow_the_reader_and_paper_is_white(browser: Any, folder: Path) -> None:

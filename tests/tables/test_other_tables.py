@@ -74,7 +74,7 @@ def test_ends_of_curves_stand_beside_the_papers(paper_like: Records) -> None:
 def test_a_curve_that_ends_early_is_marked(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", status="stopped", iteration=3000)
     table = ends.table(found(tmp_path), SHORT)
-    assert str(cells(table, "plain-20")["ours"]).endswith(" …")
+    assert str(cells(table, "plain-20")["ours"]).endswith(" (at 3,000)")
     assert any("stopped at iteration 3,000 of 8,000" in note for note in table.notes)
     assert any("not comparable" in note for note in table.notes)
 
@@ -87,7 +87,7 @@ def test_mean_responses_beside_the_papers_readings(tmp_path: Path) -> None:
     assert cells(table, "ResNet-20") == {
         "network": "ResNet-20",
         "paper": "1.6 †",
-        "ours, evaluation mode": "1.50 (n = 2)",
+        "ours, evaluation mode": "1.50 ± 0.71 (n = 2)",
         "ours, training mode": "0.50 (n = 1)",
     }
     assert cells(table, "plain-20")["ours, training mode"] == "not measured"
