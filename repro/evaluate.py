@@ -11,7 +11,7 @@ import dataclasses
 import math
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from repro.shell import Parser, command
 from repro.spec import Run
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from repro.data.augment import Prepared
     from repro.train.precision import Numerics
@@ -92,8 +92,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     from repro import data as images
     from repro.data.augment import memory_format, prepare
     from repro.models import build
-    from repro.models.public import load_weights, state_dict
-    from repro.train import checkpoint
+    from repro.models.public import load_weights
     from repro.train.evaluate import evaluate
     from repro.train.precision import best_device, resolve, settle
 
@@ -101,20 +100,15 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     # Known before minutes are spent on it.
     if arguments.responses and not arguments.responses.parent.is_dir():
         raise UserError(f"--responses {arguments.responses}: there is no folder {arguments.responses.parent}")
-    beside, recorded = _beside(arguments.checkpoint, arguments.network)
+    weights, own, recorded = _read(arguments.checkpoint, arguments.network)
     place = arguments.device or best_device()
     # Rounding moves a few images over the border: as it was trained and tested, it has the error of its record.
     usual = recorded.get("precision") if recorded.get("device") == place else None
     numerics = resolve(place, arguments.precision or usual or "fp32", None, None)
     device = settle(numerics)
-    try:
-        weights = state_dict(checkpoint.read(arguments.checkpoint, torch.device("cpu")))
-    except RecordError as error:
-        raise _about(arguments.checkpoint, error) from error
-
-    if beside is None and arguments.network is None:
-        raise UserError(f"--network is needed: no run.json beside {arguments.checkpoint} says what it is")
-    run = beside or Run(network=arguments.network)
+    if own is None and arguments.network is None:
+        raise UserError(f"--network is needed: nothing in {arguments.checkpoint}, or beside it, says what it is")
+    run = own or Run(network=arguments.network)
     dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
     subsample = run.model.subsample
     net = build(run.network, dataset.channels, len(dataset.classes), family="cifar", subsample=subsample)
@@ -141,7 +135,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     held_out = run.images.evaluate_on == "held-out"
     kind, whose = ("", " on held-out images") if held_out else ("test ", "")
     # On other images, such as the original pixels, the error is worth knowing, but it is not that of the record.
-    trained = f" (trained on {beside.data})" if beside and beside.data != dataset.name else ""
+    trained = f" (trained on {own.data})" if own and own.data != dataset.name else ""
     layers = _write_responses(net, data, numerics, arguments.responses) if arguments.responses else ""
     by = ", by population statistics" if arguments.statistics == "population" else ""
     return (
@@ -191,25 +185,37 @@ def _about(path: Path, error: RecordError) -> RecordError:
     return RecordError(text if text.startswith(str(path)) else f"{path}: {text}")
 
 
-def _beside(path: Path, network: str | None) -> tuple[Run | None, dict[str, Any]]:
-    """The run that this checkpoint is of, or None where it is none of ours, and the numerics it was computed with.
+def _read(path: Path, network: str | None) -> tuple[dict[str, Tensor], Run | None, Mapping[str, Any]]:
+    """A checkpoint's weights, the run that it is of (None where it is none of ours), and the numerics of its training.
 
     What the weights do not tell is known from it: how images were prepared, how option A takes a stride of 2, and
-    whether there are shortcuts at all, as option A's have no parameters.
+    whether there are shortcuts at all, as option A's have no parameters. It is told by the run.json beside the
+    checkpoint, and where there is none by the record kept within.
 
     Raises:
-        RecordError: it is of another network than is asked for.
+        RecordError: it cannot be read, or is of another network than is asked for.
     """
+    from repro.models.public import state_dict
+    from repro.record_check import check
     from repro.records import read_record
+    from repro.train import checkpoint
 
+    try:
+        content = checkpoint.read(path)
+        weights = state_dict(content)
+    except RecordError as error:
+        raise _about(path, error) from error
     file = path.parent / "run.json"
-    if not file.exists():
-        return None, {}
-    record = read_record(file)
-    run = Run.from_dict(record["spec"])
+    record = read_record(file) if file.exists() else checkpoint.record_in(content)
+    if record is None:
+        return weights, None, {}
+    try:
+        run = check(record)
+    except UserError as error:
+        raise RecordError(f"{path}: its record {error}") from error
     if network is not None and names.parse(network, "cifar") != names.parse(run.network, "cifar"):
-        raise RecordError(f"{path}: is of {run.network}, not {network}, by the run.json beside it: leave --network out")
-    return run, record.get("numerics") or {}
+        raise RecordError(f"{path}: is of {run.network}, not {network}, by its run.json: leave --network out")
+    return weights, run, record.get("numerics") or {}
 
 
 if __name__ == "__main__":

@@ -79,10 +79,10 @@ def parse(name: str, family: Family | None = None) -> NetworkName:
     Raises:
         UserError: another form, or a depth that the family does not have; the nearest valid name is given.
     """
-    match = re.fullmatch(r"(plain|resnet)-([1-9]\d{0,5})(?:-(\w+))?", name, re.ASCII)
+    match = re.fullmatch(rf"({'|'.join(get_args(Kind))})-([1-9]\d{{0,5}})(?:-(\w+))?", name, re.ASCII)
     if match is None:
         depths = IMAGENET_DEPTHS if family == "imagenet" else CIFAR_DEPTHS
-        known = [f"{kind}-{depth}" for kind in ("plain", "resnet") for depth in depths]
+        known = [f"{kind}-{depth}" for kind in get_args(Kind) for depth in depths]
         raise unknown("network", name, known + [f"resnet-{depth}-{option}" for depth in depths for option in "ABC"])
     kind, depth, option = match[1], int(match[2]), match[3]
     if family is None:
@@ -97,8 +97,8 @@ def parse(name: str, family: Family | None = None) -> NetworkName:
     elif kind == "plain":
         return NetworkName("plain", depth, None, family)
     else:
-        return NetworkName("resnet", depth, option or default_option(depth, family), family)  # type: ignore[arg-type]
-    asked = option.upper() if option and kind == "resnet" else ""
+        return NetworkName(kind, depth, option or default_option(depth, family), family)  # type: ignore[arg-type]
+    asked = option.upper() if option and kind != "plain" else ""
     suffix = f"-{asked}" if asked in get_args(Option) else ""
     raise UserError(f"unknown network {name!r}: {reason}, did you mean '{kind}-{nearest}{suffix}'?")
 

@@ -37,6 +37,12 @@ class Study:
     stop_at: Mapping[str, int] = field(default_factory=dict)
     #: What a preset changes of this study: its networks, seeds, settings, variants or stop_at.
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: The presets for whose iterations and images its numbers are made; others are refused. Empty: all will do.
+    sized_for: tuple[str, ...] = ()
+
+    def fits(self, preset: str) -> bool:
+        """Whether its numbers are made for a preset."""
+        return not self.sized_for or preset in self.sized_for
 
     def for_preset(self, preset: str) -> Study:
         """The study as one preset runs it."""
@@ -63,8 +69,14 @@ class Study:
             data: name of the data set, instead of the preset's.
 
         Raises:
-            UserError: an unknown preset, network of `only`, or setting.
+            UserError: an unknown preset, or one that the study's numbers do not fit; an unknown network of `only`, or
+                setting.
         """
+        if preset in presets() and not self.fits(preset):
+            raise UserError(
+                f"study {self.name!r} has numbers for {', '.join(self.sized_for)} alone: give it those for {preset} "
+                f"under [presets.{preset}] in its file, and add {preset} to sized_for there"
+            )
         study = self.for_preset(preset)
         only = [_shortest(name) for name in only or ()]
         for name in only:
@@ -138,8 +150,16 @@ def data_words(preset: str, data: str) -> list[str]:
 @cache
 def presets() -> dict[str, dict[str, Any]]:
     """All presets by name, their settings flattened to dotted names; 'summary' describes each."""
-    table = _read_toml(EXPERIMENTS / "presets.toml")
-    return {name: _flatten(values) for name, values in table.items()}
+    path = EXPERIMENTS / "presets.toml"
+    found = {}
+    for name, values in _read_toml(path).items():
+        if not isinstance(values, Mapping) or not isinstance(values.get("summary"), str):
+            raise UserError(f'{path}: {name}: a table with a summary is needed: [{name}], then summary = "what it is"')
+        found[name] = _flatten(values)
+        for key in found[name]:
+            if key in _NOT_SETTINGS and key != "data":
+                raise UserError(f"{path}: {name}: {key} is no setting of a preset: use {_NOT_SETTINGS[key]}")
+    return found
 
 
 def names() -> list[str]:
@@ -194,7 +214,7 @@ def _parse(text: str) -> dict[str, Any]:
 def _study(name: str, table: Mapping[str, Any]) -> Study:
     """Check a table of a file, key by key."""
     texts = ("title", "question", "expected", "paper")
-    known = (*texts, "networks", "seeds", "settings", "variants", "stop_at", "presets")
+    known = (*texts, "networks", "seeds", "settings", "variants", "stop_at", "presets", "sized_for")
     for key in table:
         if key not in known:
             raise unknown("key", key, known)
@@ -224,6 +244,12 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
     for network in stops:
         if _shortest(network) not in networks:
             raise unknown("network of stop_at", network, networks)
+    sized_for = table.get("sized_for", [])
+    if not _is_list_of(sized_for, str):
+        raise UserError(f"sized_for is {shown(sized_for)}: a list of presets is needed")
+    for preset in sized_for:
+        if preset not in presets():
+            raise unknown("preset", preset, presets())
     presets_changed = table.get("presets", {})
     if not isinstance(presets_changed, Mapping):
         raise UserError("presets must be a table of presets")
@@ -240,6 +266,7 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
         variants=tuple(_flatten(item) for item in variants),
         stop_at={_shortest(network): last for network, last in stops.items()},
         presets=presets_changed,
+        sized_for=tuple(sized_for),
         **{key: table[key] for key in texts},
     )
 

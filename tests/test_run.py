@@ -1,6 +1,7 @@
 """The command line of `python -m repro.run`: bad usage in one line that says what to do, and nothing written."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +163,15 @@ def test_usage_errors_need_no_torch(place):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 20
     assert "did you mean 'short'?" in done.stderr
+
+
+def test_a_study_that_cannot_be_read_hides_no_other(place, capsys, monkeypatch):
+    folder = Path(shutil.copytree(studies.EXPERIMENTS, place / "experiments"))
+    (folder / "mine.toml").write_text("title = 5\n")
+    monkeypatch.setattr(studies, "EXPERIMENTS", folder)
+    assert main(["--list"]) == 0
+    said = capsys.readouterr().out
+    assert "title is no text" in said and "degradation" in said and "warm-up" in said
 
 
 def test_the_list_names_every_study_and_preset(place, capsys):

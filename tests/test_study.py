@@ -1,13 +1,15 @@
 """Experiment files: the runs that they make, and what is said of those that are wrong, hostile or none."""
 
 import os
+import shutil
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from repro import names
+from repro import claims, names
 from repro import study as studies
 from repro.errors import UserError
 from repro.study import Study, load, parse_settings, preset_run, presets
@@ -118,6 +120,66 @@ def test_a_preset_changes_a_study(file):
     assert [run.network for run in study.runs("short")] == ["plain-20", "resnet-20"]
 
 
+@pytest.fixture
+def preset_file(tmp_path, monkeypatch):
+    """The project's own experiments with other text at the end of presets.toml."""
+    folder = Path(shutil.copytree(studies.EXPERIMENTS, tmp_path / "experiments"))
+    monkeypatch.setattr(studies, "EXPERIMENTS", folder)
+
+    def add(text):
+        studies.presets.cache_clear()
+        with (folder / "presets.toml").open("a") as file:
+            file.write(text)
+        return folder / "presets.toml"
+
+    yield add
+    studies.presets.cache_clear()
+
+
+TINY = '[tiny]\nsummary = "of my own"\ndata = "digits"\nschedule.iterations = 300\n'
+
+
+def test_a_preset_of_ones_own_is_a_table_in_the_file(preset_file):
+    preset_file(TINY)
+    plan = load("degradation").runs("tiny")
+    assert {(run.preset, run.data, run.schedule.iterations) for run in plan} == {("tiny", "digits", 300)}
+
+
+@pytest.mark.parametrize("name", ["longer", "ambiguities"])
+def test_a_study_whose_numbers_do_not_fit_a_preset_does_not_guess(name, preset_file):
+    """Three times the paper's 64,000 iterations are not three times 300."""
+    preset_file(TINY)
+    with pytest.raises(UserError, match=r"has numbers for demo, short, paper alone: give it those for tiny under"):
+        load(name).runs("tiny")
+    claim = next(claim for claim in claims.load() if claim.id == "H15")
+    assert claim.command("tiny", "digits") is None
+    assert claim.command("demo", "digits") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[mine]\nlog_every = 10\n", "mine: a table with a summary is needed"),
+        ("[mine]\nsummary = 5\n", "mine: a table with a summary is needed"),
+        ("[mine]\nsummary = 'x'\nseed = 3\n", "mine: seed is no setting of a preset: use seeds of the study"),
+        ("[mine]\nsummary = 'x'\nnetwork = 'plain-8'\n", "mine: network is no setting of a preset"),
+        ("[mine]\nsummary = 'x'\npreset = 'demo'\n", "mine: preset is no setting of a preset"),
+    ],
+)
+def test_what_is_wrong_with_a_preset_is_said_with_the_file(text, said, preset_file):
+    path = preset_file(text)
+    with pytest.raises(UserError) as caught:
+        presets()
+    assert said in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_value_outside_all_presets_is_said_with_the_file(preset_file):
+    path = preset_file("")
+    path.write_text("mine = 3\n" + path.read_text())
+    with pytest.raises(UserError, match="mine: a table with a summary is needed"):
+        presets()
+
+
 def test_a_setting_that_is_the_presets_own_names_no_variant():
     assert load("degradation").runs("short", settings={"schedule.iterations": 8000})[0].variant == ""
     assert load("degradation").runs("demo", settings={"schedule.iterations": 8000})[0].variant != ""
@@ -164,6 +226,8 @@ def test_presets_that_belong_together_are_set_together():
         (GOOD + "stop_at = { plain-20 = 0 }", "a table of iterations by network"),
         (GOOD + "stop_at = { plain-20 = 'x' }", "a table of iterations by network"),
         (GOOD + "stop_at = { plain-32 = 5 }", "unknown network of stop_at 'plain-32'"),
+        (GOOD + "sized_for = 'demo'", "sized_for is 'demo': a list of presets"),
+        (GOOD + "sized_for = ['dem']", "unknown preset 'dem': did you mean 'demo'?"),
         (GOOD + "x = 1" + "0" * 5000, "cannot be read as an experiment file"),
         (GOOD + "x = 0x1" + "0" * 5000, "cannot be read as an experiment file"),
         (GOOD + "x = " + "[" * 3000 + "]" * 3000, "nested too deep"),
@@ -173,7 +237,7 @@ def test_presets_that_belong_together_are_set_together():
         (b"\xff\xfe\x00", "cannot be read as an experiment file"),
         (b"\x00" * 100, "cannot be read as an experiment file"),
     ],
-    ids=range(40),
+    ids=range(42),
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name(content, said, file):
     assert said in refusal(file(content))

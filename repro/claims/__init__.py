@@ -43,6 +43,8 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
     if claim.id in EXACT:
         return _counted(claim.id)
     if claim.id not in RULES:
+        if not claim.needs:
+            raise ValueError(f"{claim.id} has neither a rule in repro/claims/rules.py nor `needs` in claims.toml")
         return Judgement((), "not run", f"It would take {claim.needs}.")
     found = RULES[claim.id](evidence)
     if claim.scope == "paper" and (evidence.data, evidence.preset) != PAPER_SETTING:

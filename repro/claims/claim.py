@@ -20,14 +20,15 @@ class Plan:
     only: tuple[str, ...]
 
     def command(self, preset: str, data: str) -> str | None:
-        """What to type; None where the study stops one of the networks before its end at this preset.
+        """What to type; None where the study does not fit this preset, or stops one of the networks early at it.
 
         CIFAR-10 is found by --data-dir, for which the command has DIR.
 
         Raises:
             UserError: an unknown preset or study.
         """
-        if set(self.only) & set(study.load(self.study).for_preset(preset).stop_at):
+        planned = study.load(self.study)
+        if not planned.fits(preset) or set(self.only) & set(planned.for_preset(preset).stop_at):
             return None
         words = ["python", "-m", "repro.run", self.study, "--preset", preset, *study.data_words(preset, data)]
         return shlex.join([*words, "--only", ",".join(self.only)])

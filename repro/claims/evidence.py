@@ -65,6 +65,7 @@ class Ended:
 
     network: str
     variant: str
+    seed: int
     folder: str
     train_error: float
     test_error: float
@@ -98,7 +99,10 @@ class Evidence:
         self.curves = _of(records.curves, source, data, preset)
         self.health = _of(records.health, source, data, preset)
         self._ended = _complete(records, self._all)
-        self._reference = _complete(records, _rows(records, REFERENCE, data, preset)) if source != REFERENCE else []
+        # A reference run that was repeated here to the bit is one run, and tells nothing more of what seeds do.
+        here = {_results(run) for run in self._ended}
+        reference = _complete(records, _rows(records, REFERENCE, data, preset)) if source != REFERENCE else []
+        self._reference = [run for run in reference if _results(run) not in here]
 
     def runs(self, network: str, measure: Measure | None = None, variant: str = "") -> list[Ended]:
         """Complete runs of a network, if asked for only those that have a number."""
@@ -176,12 +180,23 @@ def _complete(records: Records, rows: Iterable[Mapping[Any, Any]]) -> list[Ended
     return [_ended(row, means.get((row["source"], row["folder"]), [math.nan, math.nan])) for row in complete]
 
 
+def _results(run: Ended) -> tuple[Any, ...]:
+    """What two runs have in common only if one repeats the other: what was run, and what it came to."""
+    return run.network, run.variant, run.seed, *sorted(run.protocol.items()), run.train_error, run.test_error
+
+
 def _repeated(runs: Iterable[Ended], of: Ended, measure: Measure) -> list[list[float]]:
-    """What runs of a network gave that differ in their seed alone, by protocol: as usual, and in its variant."""
-    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
+    """What runs of a network gave that differ in their seed alone: as usual, and in its variant.
+
+    Only runs of its own protocol count, apart from what its variant changes: one of an equally named preset that
+    trains longer, say, has another spread.
+    """
+    allowed = {of.variant: [], "": changed(of.variant)} if of.variant else {"": []}
+    groups: dict[str, list[float]] = {}
     for run in runs:
-        if run.network == of.network and run.variant in ("", of.variant) and math.isfinite(run.value(measure)):
-            groups.setdefault((run.variant, tuple(sorted(run.protocol.items()))), []).append(run.value(measure))
+        comparable = run.network == of.network and run.variant in allowed
+        if comparable and not departures([run, of], allowed[run.variant]) and math.isfinite(run.value(measure)):
+            groups.setdefault(run.variant, []).append(run.value(measure))
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -193,6 +208,7 @@ def _ended(row: Mapping[Any, Any], responses: Sequence[float]) -> Ended:
     return Ended(
         network=run.network,
         variant=run.variant,
+        seed=run.seed,
         folder=row["folder"],
         train_error=row["train_error"],
         test_error=row["test_error"],

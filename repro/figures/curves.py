@@ -161,8 +161,10 @@ def paper_marks(runs: pd.DataFrame, networks: Iterable[str], columns: Iterable[s
     marks = []
     for network in networks:
         for column in columns:
-            item = read[(read["network"] == network) & (read["quantity"] == column)].iloc[0]
-            if float(item["value"]) <= top:
+            shown_here = (
+                (read["network"] == network) & (read["quantity"] == column) & (read["value"].astype(float) <= top)
+            )
+            for _, item in read[shown_here].iterrows():
                 marks.append(
                     Mark(
                         label=shown(network),

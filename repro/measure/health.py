@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.measure.responses import layers, mode
+from repro.measure.responses import layers, mode, watched
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,14 @@ def signal_health(net: nn.Module, images: Tensor, labels: Tensor) -> list[Signal
     """
     found = layers(net)
     variances: dict[str, tuple[float, float]] = {}
-    hooks = []
-    for name, conv, norm in found:
-        hooks.append(conv.register_forward_hook(partial(_take, variances, f"{name} out")))
-        hooks.append(norm.register_forward_hook(partial(_take, variances, f"{name} response")))
+
+    def take(key: str, name: str, output: Tensor) -> None:
+        variances[f"{name} {key}"] = _variances(output.detach())
+
     with mode(net, training=True), _buffers_kept(net), torch.enable_grad():
-        try:
+        # Not in the backward pass, which in very deep nets runs the layers a second time.
+        with watched(found, response=partial(take, "response"), output=partial(take, "out")):
             loss = F.cross_entropy(net(images), labels)
-        finally:
-            # Before the backward pass, which in very deep nets runs the layers a second time.
-            for hook in hooks:
-                hook.remove()
         gradients = torch.autograd.grad(loss, [conv.weight for _, conv, _ in found])
     return [
         Signal(
@@ -77,12 +74,6 @@ def signal_health(net: nn.Module, images: Tensor, labels: Tensor) -> list[Signal
         )
         for index, ((name, _, _), gradient) in enumerate(zip(found, gradients, strict=True), start=1)
     ]
-
-
-def _take(
-    variances: dict[str, tuple[float, float]], key: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
-) -> None:
-    variances[key] = _variances(output.detach())
 
 
 def _variances(batch: Tensor) -> tuple[float, float]:

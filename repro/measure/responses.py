@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,25 +29,21 @@ def responses(net: nn.Module, batches: Iterable[Tensor]) -> list[tuple[str, floa
         block, 6n + 1 of them; projections (1x1) are no responses. In the networks of Table 1, the 3x3 ones only.
 
     Raises:
-        ValueError: no images.
+        ValueError: no images, or a net of another order of layers.
     """
-    moments = {name: _Moments() for name, _, _ in layers(net)}
-    hooks = [norm.register_forward_hook(partial(_take, moments[name])) for name, _, norm in layers(net)]
-    try:
-        with mode(net, training=False):
-            for images in batches:
-                net(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    found = layers(net)
+    moments = {name: _Moments() for name, _, _ in found}
+
+    def take(name: str, output: Tensor) -> None:
+        # The ReLU that follows overwrites `output`, so it is reduced to its moments at once.
+        moments[name].add(output)
+
+    with mode(net, training=False), watched(found, response=take):
+        for images in batches:
+            net(images)
     if not all(seen.count for seen in moments.values()):
         raise ValueError("responses need at least one image")
     return [(name, math.sqrt(seen.squares / seen.count)) for name, seen in moments.items()]
-
-
-def _take(seen: _Moments, norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    # The ReLU that follows overwrites `output`, so it is reduced to its moments at once.
-    seen.add(output)
 
 
 @dataclass
@@ -97,10 +93,44 @@ def layers(net: nn.Module) -> list[tuple[str, nn.Conv2d, nn.BatchNorm2d]]:
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
             parent, dot, own = name.rpartition(".")
             norm = modules.get(f"{parent}{dot}{own.replace('conv', 'bn')}")
-            if not isinstance(norm, nn.BatchNorm2d):
+            if not isinstance(norm, nn.BatchNorm2d) or norm.num_features != module.out_channels:
                 raise ValueError(f"{name} has no batch normalisation of its own: it has no response to measure")
             found.append((name, module, norm))
     return found
+
+
+@contextmanager
+def watched(
+    found: Iterable[tuple[str, nn.Conv2d, nn.BatchNorm2d]],
+    *,
+    response: Callable[[str, Tensor], None],
+    output: Callable[[str, Tensor], None] = lambda name, tensor: None,
+) -> Iterator[None]:
+    """While a net runs, hand on the output of each of some layers, and its response, as (name, tensor).
+
+    A ValueError comes out of a net that normalises before it convolves, where a normalisation of a convolution's number
+    takes in something else than what that gives out: what was measured would be another layer's.
+    """
+    given: dict[str, Tensor] = {}
+
+    def of_convolution(name: str, module: nn.Module, inputs: tuple[Tensor, ...], tensor: Tensor) -> None:
+        given[name] = tensor
+        output(name, tensor)
+
+    def of_norm(name: str, module: nn.Module, inputs: tuple[Tensor, ...], tensor: Tensor) -> None:
+        if given.pop(name, None) is not inputs[0]:
+            raise ValueError(f"{name} is not followed by the batch normalisation of its number: no response to measure")
+        response(name, tensor)
+
+    hooks = []
+    for name, convolution, norm in found:
+        hooks.append(convolution.register_forward_hook(partial(of_convolution, name)))
+        hooks.append(norm.register_forward_hook(partial(of_norm, name)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

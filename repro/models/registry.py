@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, assert_never
 
 import torch
 from torch import nn
@@ -58,9 +58,13 @@ def build(
 
 
 def _net(parsed: NetworkName, channels: int, classes: int, subsample: Subsample, stride_on_3x3: bool) -> nn.Module:
-    if parsed.family == "imagenet":
-        return ImageNetNet(parsed, channels, classes, subsample, stride_on_3x3)
-    return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample)
+    match parsed.kind:
+        case "plain" | "resnet":
+            if parsed.family == "imagenet":
+                return ImageNetNet(parsed, channels, classes, subsample, stride_on_3x3)
+            return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample)
+        case other:  # A kind that has a name but no class yet would else be trained as another.
+            assert_never(other)
 
 
 @torch.no_grad()

@@ -105,8 +105,8 @@ def _curves(gathered: Gathered, out: Path, module: ModuleType, number: str, said
 
 
 def _command(study: str, group: Group | None = None) -> str:
-    """What would fill an exhibit, by default with the paper's own setting; empty if the preset is not known here."""
-    if group is not None and group.preset not in studies.presets():
+    """What would fill an exhibit, by default with the paper's own setting; empty if no study here has the preset."""
+    if group and (group.preset not in studies.presets() or not studies.load(study).fits(group.preset)):
         return ""
     preset, data = (group.preset, group.data) if group else ("paper", "cifar10")
     return " ".join(["python -m repro.run", study, "--preset", preset, *studies.data_words(preset, data)])

@@ -76,13 +76,16 @@ def _curves(records: Records) -> dict[str, NetworkCurve]:
 
 
 def reading(network: str, column: str) -> tuple[str, float]:
-    """The paper's end point of a curve as a text, and as a number where it is more than a bound.
+    """The paper's end point of a curve as a text, empty where it drew none, and as a number where it is no bound.
 
     Args:
         column: train_error or test_error.
     """
     read = paper.readings(6)
-    item = read[(read["network"] == network) & (read["quantity"] == column)].iloc[0]
+    found = read[(read["network"] == network) & (read["quantity"] == column)]
+    if not len(found):
+        return "", math.nan
+    item = found.iloc[0]
     value = float(item["value"])
     if math.isfinite(value):
         return f"{value:g}", value

@@ -108,6 +108,13 @@ def kept(path: Path, run_hash: str) -> dict[str, Any]:
         return {}
 
 
+def record_in(content: Any) -> Mapping[str, Any] | None:
+    """The record that was kept in what a file of torch.save held; None where it is no checkpoint of this project."""
+    kept = content.get("kept") if isinstance(content, Mapping) and content.get("format") == FORMAT else None
+    record = kept.get("record") if isinstance(kept, Mapping) else None
+    return record if isinstance(record, Mapping) else None
+
+
 def read(path: Path, device: torch.device | str = "cpu") -> Any:
     """Read a file of torch.save; tensors and plain containers only, checksums verified.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,11 @@ def test_the_test_that_checks_h17_exists():
     words = shlex.split(CLAIMS["H17"].command("paper", "cifar10"))
     assert words[:3] == ["python", "-m", "pytest"]
     assert f"def {words[words.index('-k') + 1]}(" in (ROOT / words[3]).read_text(encoding="utf-8")
+
+
+def test_a_claim_without_rule_count_or_needs_is_a_mistake_that_is_told(monkeypatch, tmp_path):
+    """Else it would be "not run" for ever, whatever is run."""
+    new = replace(CLAIMS["H5"], id="H26")
+    monkeypatch.setattr(claims, "load", lambda: (new,))
+    with pytest.raises(ValueError, match="H26 has neither a rule"):
+        claims.judge(collect([Source("local", tmp_path)]), source="local", data="digits", preset="demo")

@@ -332,6 +332,28 @@ def test_a_variant_is_of_the_spread_that_its_own_runs_and_the_usual_ones_show(tm
     assert "3 here" in found.evidence
 
 
+def test_a_reference_run_repeated_to_the_bit_is_one_run(tmp_path):
+    for place in ("few", "reference"):
+        runs(test=BOTH, seeds=(-2.0, 2.0))(tmp_path / place)
+    records = collect([Source("local", tmp_path / "few"), Source("reference", tmp_path / "reference")])
+    found = {v.id: v for v in claims.judge(records, source="local", data="cifar10", preset="paper")}["H2"]
+    alone = judged(tmp_path / "few")["H2"]
+    assert found.interval == alone.interval and "of the reference" not in found.evidence
+
+
+def test_a_reference_of_another_protocol_tells_nothing_of_the_spread(tmp_path):
+    """As a preset of one's own that has the name of another."""
+    runs(test=BOTH)(tmp_path / "few")
+    runs(test=BOTH, seeds=(-2.0, 0.5, 2.0))(tmp_path / "reference")
+    for record in (tmp_path / "reference").rglob("run.json"):
+        changed = json.loads(record.read_text(encoding="utf-8"))
+        changed["spec"]["schedule"]["lr"] = 0.05
+        record.write_text(json.dumps(changed), encoding="utf-8")
+    records = collect([Source("local", tmp_path / "few"), Source("reference", tmp_path / "reference")])
+    found = {v.id: v for v in claims.judge(records, source="local", data="cifar10", preset="paper")}["H2"]
+    assert found.interval == judged(tmp_path / "few")["H2"].interval and "of the reference" not in found.evidence
+
+
 def test_runs_of_the_reference_tell_the_spread_and_those_of_no_other_source(tmp_path):
     few, several = runs(test=BOTH), runs(test=BOTH, seeds=(-2.0, 0.0, 2.0))
 

@@ -13,6 +13,7 @@ from planted import plant
 
 from repro.figures import draw, figure1, figure4, figure6, figure7
 from repro.figures.chart import COLOURS, Chart, Panel, Series, log_axis, log_text
+from repro.figures.curves import paper_marks
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
 from repro.site import svg
@@ -92,6 +93,14 @@ def test_training_error_is_averaged_over_a_thousand_iterations(tmp_path: Path) -
     first = rows[rows["iteration"] <= 1000]["train_error"]
     assert len(first) == 10
     assert line.y[0] == pytest.approx(sum(first) / 10)
+
+
+def test_a_net_that_the_paper_did_not_draw_has_no_mark(paper_like: Records) -> None:
+    runs = narrow(paper_like, Group("cifar10", "paper")).runs
+    columns = ["train_error", "test_error"]
+    assert paper_marks(runs, ["resnet-26", "plain-20"], columns, 100) == paper_marks(runs, ["plain-20"], columns, 100)
+    assert len(paper_marks(runs, ["plain-20"], columns, 100)) == 2
+    assert not paper_marks(runs, ["plain-110"], columns, 100), "a bound is no mark"
 
 
 def test_incomplete_runs_are_drawn_and_marked(tmp_path: Path) -> None:

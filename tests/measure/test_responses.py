@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro import models
+from repro.measure.health import signal_health
 from repro.measure.responses import responses
 
 NETS = ["plain-14", "resnet-14", "resnet-14-B", "resnet-14-C"]
@@ -187,6 +188,29 @@ def test_of_an_imagenet_net_the_3x3_layers():
     found = responses(net, [images(2, size=32)])
     blocks = [f"layer{s}.{b}.conv2" for s, n in enumerate((3, 4, 6, 3), start=1) for b in range(n)]
     assert [key for key, _ in found] == blocks
+
+
+class PreActivation(nn.Module):
+    """The order of layers of arXiv:1603.05027, of equal channels, with the usual names."""
+
+    def __init__(self):
+        super().__init__()
+        self.bn1, self.conv1 = nn.BatchNorm2d(3), nn.Conv2d(3, 3, 3, padding=1)
+        self.bn2, self.conv2 = nn.BatchNorm2d(3), nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv2(self.bn2(self.conv1(self.bn1(x)))).mean((2, 3))
+
+
+def test_of_a_net_that_normalises_first_nothing_is_measured_under_another_layers_name():
+    with pytest.raises(ValueError, match="conv1 is not followed by"):
+        responses(PreActivation(), [images(2)])
+    with pytest.raises(ValueError, match="conv1 is not followed by"):
+        signal_health(PreActivation(), images(2), torch.tensor([0, 1]))
+    net = made("plain-8")
+    net.bn1 = nn.BatchNorm2d(3)
+    with pytest.raises(ValueError, match="conv1 has no batch normalisation"):
+        responses(net, [images(2)])
 
 
 def test_a_layer_without_batch_normalisation_is_an_error():

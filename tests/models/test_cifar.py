@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from repro import models
-from repro.names import CIFAR_DEPTHS, parse
+from repro.models import registry
+from repro.names import CIFAR_DEPTHS, NetworkName, parse
 
 #: Computed by hand from Section 4.2: no convolution has a bias, batch normalisation has gamma and beta.
 PARAMETERS = {
@@ -245,3 +246,9 @@ def test_the_deepest_net_is_initialised_and_computes_again():
     assert net.layer1.segment and built("resnet-110").layer1.segment is None
     assert parameters(net) == PARAMETERS["A"][-1]
     assert all(p.device.type == "cpu" and p.isfinite().all() for p in net.parameters())
+
+
+def test_a_kind_without_a_class_is_not_built_as_another(monkeypatch):
+    monkeypatch.setattr(registry.names, "parse", lambda name, family: NetworkName("preact", 20, "A", "cifar"))
+    with pytest.raises(AssertionError, match="preact"):
+        models.build("preact-20")

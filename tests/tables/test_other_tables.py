@@ -71,6 +71,11 @@ def test_ends_of_curves_stand_beside_the_papers(paper_like: Records) -> None:
     assert rows["plain-110"][0] == "> 60"
 
 
+def test_a_net_that_the_paper_did_not_draw_has_no_reading() -> None:
+    printed, value = ends.reading("resnet-26", "test_error")
+    assert printed == "" and math.isnan(value)
+
+
 def test_a_curve_that_ends_early_is_marked(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", status="stopped", iteration=3000)
     table = ends.table(found(tmp_path), SHORT)
