@@ -70,9 +70,6 @@ def parser() -> argparse.ArgumentParser:
 
 def _report(options: argparse.Namespace) -> int:
     sources = _sources(options.results)
-    for preset in options.preset:
-        if preset not in study.presets():
-            raise unknown("preset", preset, study.presets())
     if options.import_curves or options.name:
         sources = _with_foreign(options, sources)
     # These bring pandas, scipy and matplotlib, which take seconds: a mistake in the command is told at once.
@@ -86,8 +83,11 @@ def _report(options: argparse.Namespace) -> int:
         verdicts = build(gathered, folder)
     runs = gathered.records.runs
     counts = ", ".join(f"{count} {name}" for name, count in runs["source"].value_counts(sort=False).items())
-    damaged = f"; {len(gathered.records.damaged)} damaged" if gathered.records.damaged else ""
-    print(printable(f"{options.out / 'index.html'}: {len(runs)} runs ({counts}){damaged}"))
+    # Asked for, and not one of the usual ones, which need not be there.
+    empty = [source.name for source in sources if options.results and source.name not in set(runs["source"])]
+    counts += "".join(f", none {name}" for name in empty)
+    unreadable = f"; {len(gathered.records.damaged)} unreadable" if gathered.records.damaged else ""
+    print(printable(f"{options.out / 'index.html'}: {len(runs)} runs ({counts}){unreadable}"))
     if not options.strict:
         return 0
     for verdict in verdicts:
@@ -107,6 +107,9 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
     _check_name(options.name, f"--as {options.name}", "another name")
     if options.name in DEFAULT_SOURCES:
         raise UserError(f"--as {options.name}: that is this program's own source, give another name")
+    for preset in options.preset:
+        if preset not in study.presets():
+            raise unknown("preset", preset, study.presets())
     preset = options.preset[0] if len(options.preset) == 1 else "paper"
     folder = ROOT / "results" / options.name
     target = Target(options.network, options.data, preset, options.seed)

@@ -146,7 +146,7 @@ def test_runs_that_did_not_end_well_are_listed(folder: Path) -> None:
     assert "resnet-110, seed 0 (digits, demo): diverged at iteration 300: " + HOSTILE in text
     assert "resnet-32, seed 0 (digits, demo): failed at iteration 300" in text
     assert "second: <script>alert(1)<script>" in text, "the damaged one, by its folder"
-    assert "1 damaged, 2 failed or diverged" in Page(folder / "index.html").text
+    assert "1 unreadable, 2 failed or diverged" in Page(folder / "index.html").text
     assert "second: " in (folder / "REPORT.md").read_text()
 
 
@@ -275,6 +275,28 @@ def test_foreign_curves_are_brought_in_and_shown(
     assert "To repeat it" not in page
     assert report.main([*arguments[:2], "--network", "resnet-20"]) == 2
     assert report.main([*arguments[:2], "--as", "local"]) == 2
+
+
+def test_a_folder_without_runs_is_told_beside_one_that_has_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant(tmp_path / "yours", "plain-20", data="digits", preset="demo")
+    (tmp_path / "empty").mkdir()
+    arguments = ["--results", str(tmp_path / "yours"), "--results", str(tmp_path / "empty")]
+    assert report.main([*arguments, "--out", str(tmp_path / "o")]) == 0
+    assert "1 runs (1 yours, none empty)" in capsys.readouterr().out
+
+
+def test_a_preset_that_only_a_stranger_has_can_be_asked_for(tmp_path: Path) -> None:
+    plant(tmp_path / "theirs", "plain-20", data="digits", preset="demo")
+    (tmp_path / "theirs/digits/demo").rename(tmp_path / "theirs/digits/tiny")
+    record = tmp_path / "theirs/digits/tiny/plain-20/seed-0/run.json"
+    record.write_text(record.read_text(encoding="utf-8").replace('"demo"', '"tiny"'), encoding="utf-8")
+    plant(tmp_path / "theirs", "plain-20", data="digits", preset="demo")
+    arguments = ["--results", str(tmp_path / "theirs"), "--preset", "tiny", "--out", str(tmp_path / "o")]
+    assert report.main(arguments) == 0
+    assert not (tmp_path / "o" / "runs" / "theirs--digits--demo--plain-20--seed-0.html").exists()
+    assert (tmp_path / "o" / "runs" / "theirs--digits--tiny--plain-20--seed-0.html").exists()
 
 
 @pytest.mark.parametrize(

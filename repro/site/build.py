@@ -110,7 +110,7 @@ class Report:
     def trouble(self) -> str:
         """What is not well, in a few words, or nothing."""
         counts = (
-            (len(self.damaged), "damaged"),
+            (len(self.damaged), "unreadable"),
             (len(self.failed), "failed or diverged"),
             (len(self.gathered.conflicts), "in conflict"),
             (len(self.gathered.repeated), "copied"),

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from repro.errors import RecordError, printable
+from repro import study
+from repro.errors import RecordError, printable, unknown
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
 from repro.spec import Run
@@ -52,11 +53,16 @@ def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Gathered:
         presets: only runs of these; all if empty.
 
     Raises:
+        UserError: a preset that is neither known here nor that of any run.
         RecordError: there is no run at all.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         records = collect([source for source in folders if source.path.is_dir()])
+    for preset in presets:
+        known = {*study.presets(), *records.runs["preset"]}
+        if preset not in known:
+            raise unknown("preset", preset, sorted(known))
     if presets:
         records = replace(
             records,
@@ -68,9 +74,9 @@ def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Gathered:
     if not len(records.runs):
         places = ", ".join(str(source.path) for source in folders)
         of = f" of preset {' or '.join(presets)}" if presets else ""
-        damaged = f"; {len(records.damaged)} damaged: {records.damaged[0].reason}" if records.damaged else ""
+        unreadable = f"; {len(records.damaged)} unreadable: {records.damaged[0].reason}" if records.damaged else ""
         raise RecordError(
-            f"no run{of} in {places}{damaged}: train some first, for example python -m repro.run degradation"
+            f"no run{of} in {places}{unreadable}: train some first, for example python -m repro.run degradation"
         )
     records, repeated = _once(records)
     return Gathered(

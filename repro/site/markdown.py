@@ -41,7 +41,7 @@ def render(report: Report) -> str:
     parts += ["## Choices that the paper leaves open", _listed(report.choices)]
     parts += ["## Runs", *_table(report.all_runs)]
     for title, found in (
-        ("Damaged records", report.damaged),
+        ("Unreadable records, passed over", report.damaged),
         ("Failed and diverged runs", report.failed),
         ("Conflicts", report.gathered.conflicts),
         ("Copies, not counted", report.gathered.repeated),

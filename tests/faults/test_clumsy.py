@@ -163,7 +163,7 @@ def test_results_that_may_not_be_read(place, capsys, unprivileged):
     (place / "results").chmod(0o000)
     with unprivileged():
         said = refused(place, capsys, report.main, ["--results", "x=results", "--out", "out"], 1)
-    assert "no run in results; 1 damaged: results: Permission denied" in said
+    assert "no run in results; 1 unreadable: results: Permission denied" in said
 
 
 def test_an_experiment_file_that_may_not_be_read(place, capsys, unprivileged):
@@ -210,7 +210,7 @@ def test_reports_while_runs_are_being_written(undisturbed, tmp_path, capsys):
         if times == 0 and len(set(seen)) > 3:
             times += 1
             assert report.main(["--results", f"x={results}", "--out", str(tmp_path / "out")]) == 0
-            assert "damaged" not in capsys.readouterr().out
+            assert "unreadable" not in capsys.readouterr().out
         time.sleep(0.01)
     assert command.wait() == 0
     assert seen == sorted(seen)

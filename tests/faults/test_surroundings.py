@@ -304,7 +304,7 @@ def test_records_of_strangers_lead_nowhere_and_are_shown_as_text(tmp_path, capsy
     assert report.main(["--results", str(tmp_path / "results"), "--out", str(out)]) == 0
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err
-    assert "2 runs (2 results); 3 damaged" in said.out
+    assert "2 runs (2 results); 3 unreadable" in said.out
     for path in out.rglob("*.html"):
         text = path.read_text()
         assert "<img src=x" not in text

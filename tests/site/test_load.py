@@ -68,5 +68,5 @@ def test_a_torn_line_is_a_remark_and_no_warning(tmp_path: Path, recwarn: pytest.
 def test_nothing_to_read_says_where_it_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "run.json").write_text("{")
-    with pytest.raises(RecordError, match=r"no run in .*; 1 damaged: .*run\.json"):
+    with pytest.raises(RecordError, match=r"no run in .*; 1 unreadable: .*run\.json"):
         load([Source("ours", tmp_path), Source("absent", tmp_path / "nowhere")])
