@@ -81,7 +81,7 @@ def test_a_report_of_a_hundred_of_them(seed, good, tmp_path, capsys):
     found = collect([Source("theirs", tmp_path / "theirs")])
     assert len(found.runs) > 10 < len(found.damaged)
     assert report.main(["--results", "theirs=" + str(tmp_path / "theirs"), "--out", str(tmp_path / "out")]) == 0
-    assert f"; {len(found.damaged)} damaged\n" in capsys.readouterr().out
+    assert f"; {len(found.damaged)} unreadable\n" in capsys.readouterr().out
     for page in (tmp_path / "out").rglob("*.html"):
         assert "<script>alert" not in page.read_text()
 
