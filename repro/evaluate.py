@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("checkpoint", type=Path, help="a run's checkpoint.pt, or a public state_dict (or a dict holding one)")
-    add("--network", help="what it is a checkpoint of, e.g. resnet-56 (default: as run.json beside it says)")
+    add("--network", help="what it is of, e.g. resnet-56 (default: as its run.json, or the copy within, says)")
     add("--data", metavar="NAME", help="digits, cifar10 or cifar10-jpeg (default: as run.json says, else cifar10)")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
     add("--mean", type=_numbers, metavar="R,G,B", help="of its own normalisation, for pixels in [0, 1]")

@@ -110,7 +110,7 @@ def kept(path: Path, run_hash: str) -> dict[str, Any]:
 
 def record_in(content: Any) -> Mapping[str, Any] | None:
     """The record that was kept in what a file of torch.save held; None where it is no checkpoint of this project."""
-    kept = content.get("kept") if isinstance(content, Mapping) and content.get("format") == FORMAT else None
+    kept = content.get("kept") if isinstance(content, Mapping) else None
     record = kept.get("record") if isinstance(kept, Mapping) else None
     return record if isinstance(record, Mapping) else None
 
