@@ -136,18 +136,15 @@ def mean_responses(records: Records) -> pd.DataFrame:
         ValueError: the records are of several sources, data sets or presets.
     """
     require_one(records.responses, "source", "data", "preset")
-    grouped = measured(records).groupby(["network", "kind", "depth", "layer"], observed=True, sort=True)
-    wanted = {mode: (mode, "mean") for mode in MODES} | {f"n_{mode}": (mode, "count") for mode in MODES}
-    means = grouped.agg(**wanted)
-    return means.reset_index().astype({"network": str})
-
-
-def measured(records: Records) -> pd.DataFrame:
-    """The responses of Figure 7's nets, without variants: network in the order of the figure, each mode as a number."""
     table = records.responses
     table = table[table["network"].isin(NETWORKS) & (table["variant"] == "") & np.isfinite(table["std"].astype(float))]
     order = pd.Categorical(table["network"], NETWORKS, ordered=True)
-    return table.assign(network=order, **{mode: table[mode].astype(float) for mode in MODES})
+    grouped = table.assign(network=order, **{mode: table[mode].astype(float) for mode in MODES}).groupby(
+        ["network", "kind", "depth", "layer"], observed=True, sort=True
+    )
+    wanted = {mode: (mode, "mean") for mode in MODES} | {f"n_{mode}": (mode, "count") for mode in MODES}
+    means = grouped.agg(**wanted)
+    return means.reset_index().astype({"network": str})
 
 
 def _said(seeds: int) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from repro import paper
+from repro.claims.evidence import RESPONSES, Evidence
 from repro.figures import figure7
 from repro.figures.chart import shown
-from repro.figures.groups import Group, narrow, sources
+from repro.figures.groups import Group, sources
 from repro.records import Records
 from repro.tables.table import Cell, Table
+from repro.tables.table6 import mean_and_std
 
 
 def table(records: Records, group: Group) -> Table:
@@ -19,18 +21,18 @@ def table(records: Records, group: Group) -> Table:
         records: of the group.
     """
     every = sources(records)
-    means = {source: _by_seed(narrow(records, source=source)) for source in every}
+    of = {name: Evidence(records, source=name, data=group.data, preset=group.preset) for name in every}
     tidy, rows = [], []
     for network in figure7.NETWORKS:
         read = _reading(network)
         cells: list[Cell] = [shown(network), f"{read} †"]
         for source in every:
-            mine = means[source][means[source]["network"] == network]
-            for mode, words in figure7.MODES.items():
-                values = mine[mode].dropna()
-                cells.append(_in_words(values) if len(values) else "not measured" if len(mine) else "not run")
-                of = {"network": network, "paper": read, "source": source, "mode": words}
-                tidy.append({**of, "mean": values.mean(), "std": values.std(), "n": len(values)})
+            for measure, mode in zip(RESPONSES, figure7.MODES.values(), strict=True):
+                values = pd.Series([run.value(measure) for run in of[source].runs(network, measure)], dtype=float)
+                absent = "not measured" if of[source].runs(network) else "not run"
+                cells.append(mean_and_std(values) if len(values) else absent)
+                row = {"network": network, "paper": read, "source": source, "mode": mode}
+                tidy.append({**row, "mean": values.mean(), "std": values.std(), "n": len(values)})
         rows.append(tuple(cells))
     return Table(
         name="mean-responses",
@@ -45,17 +47,6 @@ def table(records: Records, group: Group) -> Table:
         )
         + (() if group.comparable else ("Other data or another schedule than the paper's: not comparable.",)),
     )
-
-
-def _by_seed(records: Records) -> pd.DataFrame:
-    """Network, folder, and in each mode a run's mean over its layers; NaN where it was not measured."""
-    rows = figure7.measured(records)
-    return rows.groupby(["network", "folder"], observed=True, as_index=False)[list(figure7.MODES)].mean()
-
-
-def _in_words(values: pd.Series) -> str:
-    spread = f" ± {values.std():.2f}" if len(values) > 1 else ""
-    return f"{values.mean():.2f}{spread} (n = {len(values)})"
 
 
 def _reading(network: str) -> float:

@@ -185,13 +185,17 @@ def _cells(row: Row, ours: Ours, group: Group, address: Callable[[pd.Series], st
 
 def in_words(runs: pd.DataFrame, network: str = "") -> str:
     """Mean ± standard deviation (n); for 110 layers in the paper's form, best (mean ± std)."""
-    mean, std, n = runs["test_error"].mean(), runs["test_error"].std(), len(runs)
+    errors = runs["test_error"]
     foreign = " foreign" if (runs["status"] == "foreign").any() else ""
-    if n == 1:
-        return f"{mean:.2f} (n = 1{foreign})"
-    if network == BEST_AND_MEAN:
-        return f"{runs['test_error'].min():.2f} ({mean:.2f} ± {std:.2f}, n = {n}{foreign})"
-    return f"{mean:.2f} ± {std:.2f} (n = {n}{foreign})"
+    if network == BEST_AND_MEAN and len(runs) > 1:
+        return f"{errors.min():.2f} ({errors.mean():.2f} ± {errors.std():.2f}, n = {len(runs)}{foreign})"
+    return mean_and_std(errors, foreign)
+
+
+def mean_and_std(values: pd.Series[float], more: str = "") -> str:
+    """Mean ± standard deviation (n) of runs that differ in their seed; of a single one there is no deviation."""
+    spread = f" ± {values.std():.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{spread} (n = {len(values)}{more})"
 
 
 def _tidy(row: Row, source: str, ours: Ours, group: Group) -> dict[str, object]:
