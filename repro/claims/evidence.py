@@ -99,10 +99,11 @@ class Evidence:
         self.curves = _of(records.curves, source, data, preset)
         self.health = _of(records.health, source, data, preset)
         self._ended = _complete(records, self._all)
-        # A reference run that was repeated here to the bit is one run, and tells nothing more of what seeds do.
-        here = {_results(run) for run in self._ended}
-        reference = _complete(records, _rows(records, REFERENCE, data, preset)) if source != REFERENCE else []
-        self._reference = [run for run in reference if _results(run) not in here]
+        self._reference = _complete(records, _rows(records, REFERENCE, data, preset)) if source != REFERENCE else []
+        # A run that repeats one of the reference to the bit tells nothing more of what seeds do. It counts there, among
+        # the reference's other seeds, which it may have no fellow of here.
+        known = {_results(run) for run in self._reference}
+        self._own = [run for run in self._ended if _results(run) not in known]
 
     def runs(self, network: str, measure: Measure | None = None, variant: str = "") -> list[Ended]:
         """Complete runs of a network, if asked for only those that have a number."""
@@ -152,7 +153,7 @@ class Evidence:
         """As assumed, moderated by what runs of this network show, as usual or in this variant, here or in the
         reference.
         """
-        here, reference = (_repeated(runs, run, measure) for runs in (self._ended, self._reference))
+        here, reference = (_repeated(runs, run, measure) for runs in (self._own, self._reference))
         counts = [(sum(map(len, groups)), where) for groups, where in ((here, "here"), (reference, "of the reference"))]
         shown = " and ".join(f"{count} {where}" for count, where in counts if count)
         if not shown:

@@ -333,12 +333,20 @@ def test_a_variant_is_of_the_spread_that_its_own_runs_and_the_usual_ones_show(tm
 
 
 def test_a_reference_run_repeated_to_the_bit_is_one_run(tmp_path):
-    for place in ("few", "reference"):
+    """Two seeds repeated are two runs, not four; one seed repeated still knows its fellows in the reference."""
+
+    def h2(place: str) -> Verdict:
+        records = collect([Source("local", tmp_path / place), Source("reference", tmp_path / "reference")])
+        return {v.id: v for v in claims.judge(records, source="local", data="cifar10", preset="paper")}["H2"]
+
+    for place in ("both", "reference"):
         runs(test=BOTH, seeds=(-2.0, 2.0))(tmp_path / place)
-    records = collect([Source("local", tmp_path / "few"), Source("reference", tmp_path / "reference")])
-    found = {v.id: v for v in claims.judge(records, source="local", data="cifar10", preset="paper")}["H2"]
-    alone = judged(tmp_path / "few")["H2"]
-    assert found.interval == alone.interval and "of the reference" not in found.evidence
+    runs(test=BOTH, seeds=(-2.0,))(tmp_path / "first")
+    runs(test=BOTH, seeds=(-1.9,))(tmp_path / "other")
+    assert h2("both").interval == judged(tmp_path / "both")["H2"].interval
+    for place in ("both", "first", "other"):
+        assert "show, 2 of the reference" in h2(place).evidence
+    assert width(h2("first")) == pytest.approx(width(h2("other")), rel=0.05)
 
 
 def test_a_reference_of_another_protocol_tells_nothing_of_the_spread(tmp_path):
