@@ -134,7 +134,7 @@ def _crop(padded: Tensor, crops: Crops, height: int, width: int) -> Tensor:
 def prepare(dataset: Dataset, choice: Images, device: torch.device) -> Prepared:
     """Put a data set on a device, with the run's choices applied.
 
-    The held-out images are the last of each class in the data set's order, equally many of each.
+    The held-out images are the last of each class in the data set's order in memory, equally many of each.
 
     Raises:
         UserError: so many images are to be held out that none of a class is left, or not the same number of each class.

@@ -1,4 +1,7 @@
-"""CIFAR-10: 50,000 training and 10,000 test images of 32x32 RGB in 10 classes, read from whichever form lies there."""
+"""CIFAR-10: 50,000 training and 10,000 test images of 32x32 RGB in 10 classes, read from whichever form lies there.
+
+In memory they are in canonical order (`repro.data.pixels.Split`), whatever form they were read from.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from repro.data import forms, image_folder, parquet_files, python_batches
+from repro.data import binary_batches, forms, image_folder, parquet_files, python_batches
 from repro.data.dataset import Dataset
 from repro.data.download import download as fetch
 from repro.data.pixels import CLASSES, Split
@@ -22,6 +25,7 @@ TEST_PER_CLASS = 1_000
 _READERS: dict[forms.Kind, Callable[[Path], tuple[Split, Split]]] = {
     "python batches": python_batches.read_folder,
     "python archive": python_batches.read_archive,
+    "binary batches": binary_batches.read,
     "parquet files": parquet_files.read,
     "image folders": image_folder.read,
 }
@@ -48,6 +52,7 @@ def load_cifar10(name: str, folder: Path, download: bool = False) -> Dataset:
     train, test = _READERS[form.kind](form.path)
     _check(train, TRAIN_PER_CLASS, f"{form.path}: the training set")
     _check(test, TEST_PER_CLASS, f"{form.path}: the test set")
+    train, test = train.in_canonical_order(), test.in_canonical_order()
     return Dataset(
         name="cifar10-jpeg" if choice.jpeg else "cifar10",
         train_images=torch.from_numpy(train.images),

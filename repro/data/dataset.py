@@ -12,7 +12,7 @@ from torch import Tensor
 # Compared by identity: == between tensors is no single truth value, and `fingerprint` is what tells two sets apart.
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels as they were found, on the CPU, in the order of the files.
+    """Images and labels on the CPU; those of CIFAR-10 in an order that follows from the images alone.
 
     Attributes:
         name: "digits", "cifar10" or "cifar10-jpeg".

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from repro.data import image_folder, parquet_files, python_batches
+from repro.data import binary_batches, image_folder, parquet_files, python_batches
 from repro.data.pixels import is_jpeg, reason
 from repro.errors import DataError, OtherDataError
 
 #: In the order in which they are preferred.
-Kind = Literal["python batches", "python archive", "parquet files", "image folders"]
+Kind = Literal["python batches", "python archive", "binary batches", "parquet files", "image folders"]
 
 #: What a user can do, for the end of an error.
 CHOICES = (
-    f"put one of these there: {python_batches.FOLDER} or {python_batches.ARCHIVE}; "
+    f"put one of these there: {python_batches.FOLDER} or {python_batches.ARCHIVE}, or {binary_batches.FOLDER}; "
     "the Hugging Face files train-*.parquet and test-*.parquet (of uoft-cs/cifar10); "
     "or folders of images train/airplane/*.png … test/truck/*.png"
 )
@@ -47,8 +47,8 @@ def choose(name: str, folder: Path) -> Choice:
     """Decide which form in a folder to read.
 
     Original pixels come before JPEG images, unless "cifar10-jpeg" is what is asked for; among equals the order is
-    batches, archive, parquet files, image folders; and the folder itself comes before those in it. Images of other data
-    sets, which may lie in the same form beside them, are passed over.
+    that of `Kind`; and the folder itself comes before those in it. Images of other data sets, which may lie in the same
+    form beside them, are passed over.
 
     Raises:
         DataError: there is none, or only original pixels where "cifar10-jpeg" is asked for, or one that comes before
@@ -124,6 +124,8 @@ def _path(kind: Kind, place: Path) -> Path | None:
             return place if place.name == python_batches.FOLDER or python_batches.FIRST_BATCH in names else None
         if kind == "python archive":
             return place / python_batches.ARCHIVE if python_batches.ARCHIVE in names else None
+        if kind == "binary batches":
+            return place if place.name == binary_batches.FOLDER or binary_batches.FIRST_BATCH in names else None
         if kind == "parquet files":
             return place if any(parquet_files.shards(place, split) for split in ("train", "test")) else None
         splits = [place / split for split in ("train", "test") if split in names and (place / split).is_dir()]

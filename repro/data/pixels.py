@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +23,19 @@ _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The training set or the test set: images uint8 (N, 3, 32, 32), labels int64 (N,), in the order of the files."""
+    """The training set or the test set: images uint8 (N, 3, 32, 32), labels int64 (N,)."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+
+    def in_canonical_order(self) -> Split:
+        """The same images in ascending order of the SHA-256 of their bytes (C, H, W), then of their labels.
+
+        The order follows from the images alone, so that the same ones train to the same bits whatever they lie in.
+        """
+        digests = [hashlib.sha256(image.tobytes()).digest() for image in self.images]
+        order = sorted(range(len(digests)), key=lambda index: (digests[index], self.labels[index]))
+        return Split(self.images[order], self.labels[order])
 
 
 def is_jpeg(image: bytes, where: str) -> bool:

@@ -78,6 +78,23 @@ def write_batches(folder: Path) -> Path:
     return place
 
 
+def write_binary(folder: Path) -> Path:
+    """The version for C: rows of a label byte and 3,072 bytes of pixels."""
+    place = folder / "cifar-10-batches-bin"
+    place.mkdir(parents=True)
+    for name, (split, part) in BATCHES.items():
+        pixels = images(split)[part].transpose(0, 3, 1, 2)
+        rows = [bytes([label]) + image.tobytes() for label, image in zip(labels(split)[part], pixels, strict=True)]
+        (place / f"{name}.bin").write_bytes(b"".join(rows))
+    return place
+
+
+def canonical(split: str) -> list[int]:
+    """Places of the images above in canonical order: by the SHA-256 of their bytes, colour by colour, then label."""
+    digests = [hashlib.sha256(image.transpose(2, 0, 1).tobytes()).hexdigest() for image in images(split)]
+    return [place for _, _, place in sorted(zip(digests, labels(split), range(len(digests)), strict=True))]
+
+
 def archive(names: Sequence[str] = tuple(BATCHES)) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as tar:

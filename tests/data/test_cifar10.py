@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from small_cifar import (
     CLASSES,
+    canonical,
     encoded,
     images,
     labels,
@@ -24,13 +25,17 @@ from small_cifar import (
     shrink,
     write_archive,
     write_batches,
+    write_binary,
     write_images,
     write_parquet,
     write_shard,
 )
 
 from repro import data
+from repro.data import pixels
+from repro.data.augment import prepare
 from repro.errors import DataError
+from repro.spec import Images
 
 
 @pytest.fixture(autouse=True)
@@ -54,13 +59,14 @@ def same_pixels(found: torch.Tensor, expected: np.ndarray) -> bool:
 FORMS: dict[str, Callable[[Path], object]] = {
     "python batches": write_batches,
     "python archive": write_archive,
+    "binary batches": write_binary,
     "parquet files": write_parquet,
     "image folders": write_images,
 }
 
 
 @pytest.mark.parametrize(
-    ("form", "below"), [*((form, "") for form in FORMS), *((form, "in") for form in list(FORMS)[1:])]
+    ("form", "below"), [*((form, "") for form in FORMS), *((form, "in") for form in FORMS if "batches" not in form)]
 )
 def test_original_pixels_are_read_exactly(form: str, below: str, tmp_path: Path) -> None:
     FORMS[form](tmp_path / below)
@@ -68,15 +74,14 @@ def test_original_pixels_are_read_exactly(form: str, below: str, tmp_path: Path)
     found = data.load("cifar10", tmp_path)
     assert (found.name, found.source, found.pad, found.flip) == ("cifar10", form, 4, True)
     assert list(found.classes) == CLASSES
-    for split, pixels, classes in (
+    for split, found_images, classes in (
         ("train", found.train_images, found.train_labels),
         ("test", found.test_images, found.test_labels),
     ):
-        # Folders of images have lost the order between classes; the sort keeps that within one.
-        order = np.argsort(labels(split), kind="stable") if form == "image folders" else np.arange(len(labels(split)))
-        assert same_pixels(pixels, images(split)[order])
+        order = canonical(split)
+        assert same_pixels(found_images, images(split)[order])
         assert classes.dtype == torch.int64 and classes.tolist() == [labels(split)[i] for i in order]
-        assert pixels.is_contiguous()
+        assert found_images.is_contiguous()
 
 
 def test_the_folder_of_batches_itself_may_be_given(tmp_path: Path) -> None:
@@ -85,11 +90,27 @@ def test_the_folder_of_batches_itself_may_be_given(tmp_path: Path) -> None:
     assert data.load("cifar10", tmp_path).source == "python batches"
 
 
-def test_shards_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
-    write_parquet(tmp_path, shards=3)
-    found = data.load("cifar10", tmp_path)
-    assert same_pixels(found.train_images, images("train")) and same_pixels(found.test_images, images("test"))
-    assert found.train_labels.tolist() == labels("train") and found.test_labels.tolist() == labels("test")
+def test_the_same_images_are_the_same_data_set_whatever_they_lie_in(tmp_path: Path) -> None:
+    """Rows of a parquet file in any order and number of files; what is held out is the same as well."""
+    sets = []
+    for form, write in FORMS.items():
+        write(tmp_path / form)
+        sets.append(data.load("cifar10", tmp_path / form))
+    for shards in (2, 3):
+        write_parquet(tmp_path / f"{shards} files", shards=shards)
+        sets.append(data.load("cifar10", tmp_path / f"{shards} files"))
+    for split in ("train", "test"):
+        backwards = [encoded(image) for image in images(split)][::-1]
+        write_shard(tmp_path / "backwards" / f"{split}-00000-of-00001.parquet", backwards, labels(split)[::-1])
+    sets.append(data.load("cifar10", tmp_path / "backwards"))
+    assert len(sets) == 8 and len({found.fingerprint for found in sets}) == 1
+    held_out = [prepare(found, Images(held_out=10, evaluate_on="held-out"), torch.device("cpu")) for found in sets]
+    assert all(torch.equal(one.test_images, held_out[0].test_images) for one in held_out)
+
+
+def test_of_equal_images_the_one_with_the_lower_label_comes_first() -> None:
+    split = pixels.Split(np.zeros((3, 3, 32, 32), dtype=np.uint8), np.array([7, 2, 5]))
+    assert split.in_canonical_order().labels.tolist() == [2, 5, 7]
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar10-jpeg"])
@@ -97,17 +118,15 @@ def test_shards_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
 def test_jpeg_images_have_a_name_of_their_own(form: str, name: str, tmp_path: Path) -> None:
     if form == "parquet files":
         write_parquet(tmp_path, "jpeg")
-        order = np.arange(20)
     else:
         write_images(tmp_path, "jpeg", ".JPEG" if form.endswith("JPEG") else ".jpg")
-        order = np.argsort(labels("train"), kind="stable")
     assert data.identify(name, tmp_path) == "cifar10-jpeg"
     found = data.load(name, tmp_path)
     assert (found.name, found.pad, found.flip) == ("cifar10-jpeg", 4, True)
-    for place, index in enumerate(order):
+    for image in images("train"):
         # Encoded at the best quality, so that every decoder comes close to the pixels before.
-        near = found.train_images[place].permute(1, 2, 0).numpy().astype(int) - images("train")[index]
-        assert np.abs(near).max() <= 8 and np.abs(near).max() > 0
+        apart = np.abs(found.train_images.permute(0, 2, 3, 1).numpy().astype(int) - image).max((1, 2, 3))
+        assert sum(apart <= 8) == 1 and apart.min() > 0
 
 
 def test_original_pixels_are_taken_before_jpeg_images_and_said_to_be(tmp_path: Path) -> None:
@@ -199,9 +218,9 @@ class TestNothingThere:
         )
 
     def test_other_things_are_named(self, tmp_path: Path) -> None:
-        for name in ("cifar-10-batches-bin", "notes.txt", *(f"z{n}" for n in range(6))):
+        for name in ("cifar-100-python", "notes.txt", *(f"z{n}" for n in range(6))):
             (tmp_path / name).mkdir()
-        assert "it holds cifar-10-batches-bin, notes.txt, z0, z1, z2 and 3 more" in refused(tmp_path)
+        assert "it holds cifar-100-python, notes.txt, z0, z1, z2 and 3 more" in refused(tmp_path)
 
     def test_nothing_is_said_of_downloads_where_they_do_not_help(self, tmp_path: Path) -> None:
         message = refused(tmp_path, "cifar10-jpeg")
@@ -242,11 +261,11 @@ class TestNothingThere:
 
 def test_too_few_images(tmp_path: Path) -> None:
     write_parquet(tmp_path)
-    pixels = [encoded(image) for image in images("train")]
-    write_shard(tmp_path / "train-00000-of-00001.parquet", pixels[:-1], labels("train")[:-1])
+    blobs = [encoded(image) for image in images("train")]
+    write_shard(tmp_path / "train-00000-of-00001.parquet", blobs[:-1], labels("train")[:-1])
     assert "the training set has 19 images, not 20: it is incomplete or mislabelled" in refused(tmp_path)
-    write_shard(tmp_path / "train-00000-of-00001.parquet", pixels, labels("train"))
-    write_shard(tmp_path / "test-00001-of-00002.parquet", pixels[:1], labels("train")[:1])
+    write_shard(tmp_path / "train-00000-of-00001.parquet", blobs, labels("train"))
+    write_shard(tmp_path / "test-00001-of-00002.parquet", blobs[:1], labels("train")[:1])
     assert "the test set has 11 images, not 10" in refused(tmp_path)
 
 
