@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "torchvision", "numpy")
+#: As Linux names them.
+INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16")
+#: By these oneDNN and torch are told to leave instructions unused.
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
 
 
 @cache
@@ -22,19 +26,36 @@ def environment() -> dict[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": processor(),
+        "instructions": instructions(),
         **_commit(),
     }
 
 
 def processor() -> str:
     """The processor's model name, or what the platform says of it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def instructions() -> str | None:
+    """Which of an x86 processor's instructions torch's kernels choose by, and any limit that the environment sets.
+
+    With other instructions sums are taken in another order, and bits differ. None where the system does not say.
+    """
+    flags = _cpuinfo("flags").split()
+    known = [name for name in INSTRUCTIONS if name in flags]
+    limits = [f"{name}={os.environ[name]}" for name in ISA_LIMITS if os.environ.get(name)]
+    return " ".join([*known, *limits]) or None
+
+
+def _cpuinfo(key: str) -> str:
+    """What Linux says of the first processor; empty where it says nothing."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
+            if line.partition(":")[0].strip() == key:
                 return line.partition(":")[2].strip()
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def _version(package: str) -> str | None:

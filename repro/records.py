@@ -4,6 +4,7 @@
     curve.csv       one row per `log_every` iterations, append-only
     responses.csv   standard deviation of each layer's responses (Figure 7)
     health.csv      variance forward and gradient norm backward of each layer, at some iterations
+    SHA256SUMS      hashes of these, once the run is complete (see `repro.seal`)
     checkpoint.pt   weights and everything else that resuming needs; never committed
 
 Nothing here imports torch.
@@ -23,7 +24,7 @@ from typing import Any
 import pandas as pd
 
 from repro import names
-from repro.disk import leftovers, read_text, replacing, write_json, write_text
+from repro.disk import json_text, leftovers, read_text, replacing, write_json, write_text
 from repro.errors import RecordError, UserError, counted
 from repro.lock import Hold, hold
 from repro.record_check import FORMAT, STATUSES, check, check_for_resuming
@@ -37,9 +38,12 @@ from repro.rows import (
     read_curve,
     read_health,
     read_responses,
+    without_seconds,
     write_health,
     write_responses,
 )
+from repro.seal import check as check_seal
+from repro.seal import seal
 from repro.spec import LARGEST, Run
 
 __all__ = [
@@ -113,9 +117,12 @@ class RunFolder:
         return record
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Write run.json."""
+        """Write run.json, and seal the folder of a complete run."""
         self.check()
-        write_json(self.record_path, self.whole(record))
+        text = json_text(self.whole(record))
+        if record["status"] == "complete":
+            seal(self.path, text)
+        write_text(self.record_path, text)
 
     def whole(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A record with what each has: format, hash, spec."""
@@ -153,7 +160,7 @@ class RunFolder:
                 continue
             if not path.is_file() or not path.read_bytes().startswith(text.encode()):
                 changed.append(path.name)
-            write_text(path, text)
+            write_text(path, without_seconds(text))
         return changed
 
     def rewind(self, iteration: int) -> None:
@@ -324,6 +331,8 @@ def _joined(pieces: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
 def _read_run(source: str, folder: str, path: Path) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
     """The run's row, and its rows in each of `_TABLES`."""
     record = read_record(path / "run.json")
+    if record["status"] == "complete":
+        check_seal(path)
     run = Run.from_dict(record["spec"])
     name = names.parse(run.network)
     rows = {}

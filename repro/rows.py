@@ -18,7 +18,7 @@ class Row:
     """A row of curve.csv. Errors are percent; losses are mean cross-entropy in nats.
 
     Training loss and error are means over the iterations since the row before, in training mode on augmented crops.
-    Test loss and error are NaN where no evaluation was due. `seconds` is training time from the first iteration on.
+    Test loss and error are NaN where no evaluation was due. No clock is in it: equal runs write equal files.
     """
 
     iteration: int
@@ -28,10 +28,11 @@ class Row:
     train_error: float
     test_loss: float
     test_error: float
-    seconds: float
 
 
 COLUMNS = tuple(item.name for item in fields(Row))
+#: What ended each line of a curve in the first versions.
+_FORMER = ",seconds"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def read_curve(path: Path) -> list[Row]:
     if not whole:
         return []
     rows: list[Row] = []
-    for number, values in _lines(path, f"{whole}\n", COLUMNS):
+    for number, values in _lines(path, without_seconds(f"{whole}\n"), COLUMNS):
         try:
             row = Row(_whole(values[0]), *map(_number, values[1:]))
             _check(row)
@@ -79,6 +80,14 @@ def read_curve(path: Path) -> list[Row]:
             raise RecordError(f"{path}: line {number} is out of order: iteration {row.iteration}")
         rows.append(row)
     return rows
+
+
+def without_seconds(text: str) -> str:
+    """The text of a curve without the column of seconds that the first versions wrote."""
+    header, *lines = text.split("\n")
+    if header != ",".join(COLUMNS) + _FORMER:
+        return text
+    return "\n".join([header.removesuffix(_FORMER), *(line.rpartition(",")[0] for line in lines)])
 
 
 def _check(row: Row) -> None:

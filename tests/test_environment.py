@@ -131,3 +131,16 @@ def test_the_processor_is_named_as_the_system_names_it(cpuinfo, expected, monkey
     monkeypatch.setattr(platform, "processor", lambda: "")
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert module.processor() == (expected if expected.startswith("A") else "riscv64")
+
+
+def test_the_instructions_are_those_that_choose_a_kernel(monkeypatch):
+    cpuinfo = "processor: 0\nvmx flags: avx512f\nflags\t\t: fpu amx_bf16 avx2 sse\nmodel name: x\n"
+    monkeypatch.setattr(Path, "read_text", lambda path, **options: cpuinfo)
+    for name in module.ISA_LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    assert module.instructions() == "avx2 amx_bf16"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert module.instructions() == "avx2 amx_bf16 ONEDNN_MAX_CPU_ISA=AVX2"
+    monkeypatch.setattr(Path, "read_text", lambda path, **options: "Features: bf16\n")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert module.instructions() is None

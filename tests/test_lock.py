@@ -149,7 +149,7 @@ def test_who_was_taken_for_dead_and_was_not_writes_nothing_more(tmp_path):
         note.write_bytes(b"another machine's\n")
         for write in (
             lambda: folder.write({"status": "running", "iteration": 5}),
-            lambda: folder.append(Row(100, *[1.0] * 7)),
+            lambda: folder.append(Row(100, *[1.0] * 6)),
             lambda: folder.add_health([HealthRow(0, 1, "conv1", 1.0, 1.0, 1.0)]),
             lambda: folder.put_back({}),
             lambda: folder.rewind(0),

@@ -38,7 +38,7 @@ from repro.spec import LARGEST, Run
 
 FAST = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 HEADER = ",".join(COLUMNS)
-GOOD = "10,0.9,0.1,2.3,90.0,,,1.5"
+GOOD = "10,0.9,0.1,2.3,90.0,,"
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ PERCENT = st.floats(0, 100) | st.just(math.nan)
 ROWS = st.builds(
     lambda at, values: [Row(i, *v) for i, v in zip(sorted(at), values, strict=False)],
     st.sets(st.integers(0, LARGEST), max_size=6),
-    st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, PERCENT, NUMBERS, PERCENT, NUMBERS), max_size=6),
+    st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, PERCENT, NUMBERS, PERCENT), max_size=6),
 )
 
 
@@ -193,7 +193,7 @@ def test_a_row_is_on_the_disk_before_anything_can_say_that_the_run_is_complete(t
     synced = []
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
     for iteration in (100, 200):
-        folder.append(Row(iteration, *[1.0] * 7))
+        folder.append(Row(iteration, *[1.0] * 6))
         assert synced[-1] == folder.curve_path.stat().st_size
     assert len(synced) == 2
 
@@ -201,7 +201,7 @@ def test_a_row_is_on_the_disk_before_anything_can_say_that_the_run_is_complete(t
 def test_tables_are_put_back_as_a_checkpoint_has_them(tmp_path):
     folder = RunFolder(tmp_path, Run("plain-20"))
     folder.path.mkdir(parents=True)
-    rows = [Row(100 * i, *[1.0] * 7) for i in range(1, 5)]
+    rows = [Row(100 * i, *[1.0] * 6) for i in range(1, 5)]
     for row in rows[:2]:
         folder.append(row)
     folder.add_health([HealthRow(0, 1, "conv1", 1.0, 2.0, 3.0)])
@@ -226,7 +226,7 @@ def test_rewinding_wants_all_rows_up_to_there(tmp_path):
     folder = RunFolder(tmp_path, Run("plain-20"))
     folder.path.mkdir(parents=True)
     for i in (1, 2, 3):
-        folder.append(Row(100 * i, *[1.0] * 7))
+        folder.append(Row(100 * i, *[1.0] * 6))
     folder.rewind(250)
     assert [row.iteration for row in read_curve(folder.curve_path)] == [100, 200]
     with pytest.raises(RecordError, match="lacks rows up to iteration 300"):
@@ -246,24 +246,24 @@ def test_rewinding_wants_all_rows_up_to_there(tmp_path):
     [
         (["iteration,loss"], "line 1 is not the header"),
         ([HEADER.upper()], "line 1 is not the header"),
-        ([HEADER, GOOD, "20,1,1"], "line 3 is malformed: it has 3 fields, not 8"),
-        ([HEADER, GOOD + ",9"], "line 2 is malformed: it has 9 fields"),
+        ([HEADER, GOOD, "20,1,1"], "line 3 is malformed: it has 3 fields, not 7"),
+        ([HEADER, GOOD + ",9"], "line 2 is malformed: it has 8 fields"),
         ([HEADER, GOOD, ""], "line 3 is malformed: it has 1 fields"),
-        ([HEADER, '"10",0.9,0.1,2.3,90.0,,,1.5'], "line 2 is malformed"),
-        ([HEADER, "ten,0.9,0.1,2.3,90.0,,,1.5"], "'ten' is no whole number"),
-        ([HEADER, "1_0,0.9,0.1,2.3,90.0,,,1.5"], "'1_0' is no whole number"),
-        ([HEADER, "-10,0.9,0.1,2.3,90.0,,,1.5"], "'-10' is no whole number"),
-        ([HEADER, "10.5,0.9,0.1,2.3,90.0,,,1.5"], "'10.5' is no whole number"),
-        ([HEADER, "９,0.9,0.1,2.3,90.0,,,1.5"], "is no whole number"),
-        ([HEADER, "9" * 5000 + ",0.9,0.1,2.3,90.0,,,1.5"], "is no whole number"),
-        ([HEADER, ",0.9,0.1,2.3,90.0,,,1.5"], "'' is no whole number"),
-        ([HEADER, "10, 0.9,0.1,2.3,90.0,,,1.5"], "' 0.9' is no number"),
-        ([HEADER, "10,0.9,0.1,high,90.0,,,1.5"], "'high' is no number"),
-        ([HEADER, "10,0.9,0.1,2_3,90.0,,,1.5"], "'2_3' is no number"),
-        ([HEADER, "10,0.9,0.1,2.3,190.0,,,1.5"], "train_error is 190.0"),
-        ([HEADER, "10,0.9,0.1,2.3,90.0,,-1,1.5"], "test_error is -1.0"),
-        ([HEADER, "10,0.9,0.1,-2.3,90.0,,,1.5"], "train_loss is -2.3"),
-        ([HEADER, "10,0.9,0.1," + "x" * 200_000 + ",90.0,,,1.5"], "is no number"),
+        ([HEADER, '"10",0.9,0.1,2.3,90.0,,'], "line 2 is malformed"),
+        ([HEADER, "ten,0.9,0.1,2.3,90.0,,"], "'ten' is no whole number"),
+        ([HEADER, "1_0,0.9,0.1,2.3,90.0,,"], "'1_0' is no whole number"),
+        ([HEADER, "-10,0.9,0.1,2.3,90.0,,"], "'-10' is no whole number"),
+        ([HEADER, "10.5,0.9,0.1,2.3,90.0,,"], "'10.5' is no whole number"),
+        ([HEADER, "９,0.9,0.1,2.3,90.0,,"], "is no whole number"),
+        ([HEADER, "9" * 5000 + ",0.9,0.1,2.3,90.0,,"], "is no whole number"),
+        ([HEADER, ",0.9,0.1,2.3,90.0,,"], "'' is no whole number"),
+        ([HEADER, "10, 0.9,0.1,2.3,90.0,,"], "' 0.9' is no number"),
+        ([HEADER, "10,0.9,0.1,high,90.0,,"], "'high' is no number"),
+        ([HEADER, "10,0.9,0.1,2_3,90.0,,"], "'2_3' is no number"),
+        ([HEADER, "10,0.9,0.1,2.3,190.0,,"], "train_error is 190.0"),
+        ([HEADER, "10,0.9,0.1,2.3,90.0,,-1"], "test_error is -1.0"),
+        ([HEADER, "10,0.9,0.1,-2.3,90.0,,"], "train_loss is -2.3"),
+        ([HEADER, "10,0.9,0.1," + "x" * 200_000 + ",90.0,,"], "is no number"),
         ([HEADER, GOOD, GOOD], "line 3 is out of order: iteration 10"),
         ([HEADER, GOOD.replace("10,", "20,", 1), GOOD], "line 3 is out of order: iteration 10"),
         ([HEADER, GOOD + "\x00"], "line 2 is malformed"),
@@ -281,10 +281,18 @@ def test_the_malformed_line_of_a_curve_is_named(lines, said, planted):
 
 def test_numbers_that_are_none_are_read_as_such(tmp_path):
     path = tmp_path / "curve.csv"
-    path.write_text(f"{HEADER}\n10,0.9,0.1,nan,90.0,inf,,1e999\n")
+    path.write_text(f"{HEADER}\n10,0.9,1e999,nan,90.0,inf,\n")
     (row,) = read_curve(path)
     assert math.isnan(row.train_loss) and math.isnan(row.test_error)
-    assert row.test_loss == row.seconds == math.inf
+    assert row.test_loss == row.lr == math.inf
+
+
+def test_the_seconds_of_the_first_versions_are_left_out(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text(f"{HEADER}\n{GOOD}\n")
+    rows = read_curve(path)
+    path.write_text(f"{HEADER},seconds\n{GOOD},1.5\n")
+    assert read_curve(path) == rows
 
 
 def test_an_empty_curve_is_one_without_rows(tmp_path):
@@ -597,7 +605,7 @@ def test_a_second_look_at_an_iteration_takes_the_place_of_the_first_and_of_later
 
 def test_rewinding_keeps_what_belongs_to_the_iteration_itself(begun):
     for iteration in (100, 200, 300):
-        begun.append(Row(iteration, *[1.0] * 7))
+        begun.append(Row(iteration, *[1.0] * 6))
         begun.add_health([HealthRow(iteration, 1, "conv1", 1.0, 2.0, 3.0)])
     begun.rewind(200)
     assert [row.iteration for row in read_curve(begun.curve_path)] == [100, 200]

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -31,10 +32,10 @@ from repro.models.norm import given_whole_batches
 from repro.records import HealthRow, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
-from repro.train.evaluate import evaluate
+from repro.train.evaluate import evaluate, mistakes
 from repro.train.graph import capture, forget
 from repro.train.loop import DivergedError, Training, batch_of, train
-from repro.train.precision import Numerics, device_name, resolve, settle
+from repro.train.precision import Numerics, build_of_torch, device_name, resolve, settle
 from repro.train.randomness import generator
 from repro.train.ranks import ALONE, RankError, Ranks
 
@@ -229,7 +230,7 @@ def _execute(
         training.forward, obstacle = capture(training.net.train(), batch_of(data, run, state.iteration)[0], numerics)
         notes += [f"not as a CUDA graph: {obstacle}"] if obstacle else []
 
-    surroundings = {**environment(), "device": device_name(device)}
+    surroundings = {**environment(), "device": device_name(device), **build_of_torch()}
     session = {"began": _now(), "from": state.iteration, **changes(record, surroundings, notes)}
     record = {
         "status": "running",
@@ -274,8 +275,12 @@ def _execute(
     if not finished:
         close("stopped")
         return Outcome(run, "stopped", f"at iteration {state.iteration}")
-    final = _final(training.net, folder, data, numerics)
-    close("complete", final=final)
+    close(
+        "complete",
+        final=_final(training.net, folder, data, numerics),
+        wrong_test_images=_bits(mistakes(training.net, data.batches("test"), numerics)),
+        weights_sha256=checkpoint.weights_hash(training.net),
+    )
     checkpoint.previous(folder.checkpoint_path).unlink(missing_ok=True)
     return Outcome(run, "complete")
 
@@ -366,6 +371,11 @@ def _final(net: nn.Module, folder: RunFolder, data: Prepared, numerics: Numerics
         "clean_train_error": clean_error,
         "clean_train_loss": clean_loss,
     }
+
+
+def _bits(flags: torch.Tensor) -> str:
+    """A bit for each image, in hex: the first image is the highest bit of the first digit."""
+    return bytes(np.packbits(flags.numpy())).hex()
 
 
 def _mean(values: list[float], weights: list[int]) -> float:

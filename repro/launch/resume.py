@@ -47,11 +47,12 @@ def check_numerics(numerics: Numerics, record: dict[str, Any], folder: RunFolder
 
 
 def changes(record: Mapping[str, Any] | None, now: Mapping[str, Any], notes: list[str]) -> dict[str, str]:
-    """Which of device and torch, on which a run's bits depend as well, are others than in the session before: as they
-    are now. What the user should know about it is added to the notes.
+    """Which of device, its instructions and torch, on which a run's bits depend as well, are others than in the session
+    before: as they are now. What the user should know about it is added to the notes.
     """
     before = (record or {}).get("environment") or {}
-    found = {key: str(now[key]) for key in ("device", "torch") if before.get(key) not in (None, now[key])}
+    decide = ("device", "instructions", "torch")
+    found = {key: str(now[key]) for key in decide if before.get(key) not in (None, now.get(key))}
     if found:
         said = ", ".join(f"{key} {before[key]} to {value}" for key, value in found.items())
         notes.append(f"its machine has changed ({said}), and the bits may: both are recorded")

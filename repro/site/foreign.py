@@ -166,7 +166,6 @@ def _row(point: _Point, scale: float, data: str, path: Path) -> Row:
         train_error=train,
         test_loss=math.nan,
         test_error=test,
-        seconds=math.nan,
     )
 
 

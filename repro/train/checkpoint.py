@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import zipfile
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from repro.disk import replacing
 from repro.errors import RecordError
@@ -38,6 +39,15 @@ def save(path: Path, run_hash: str, training: Training, kept: Mapping[str, Any])
         temporary.write_bytes(buffer.getbuffer())
         if path.exists():
             path.replace(previous(path))
+
+
+def weights_hash(net: nn.Module) -> str:
+    """SHA-256 in hex over the names, shapes and bytes of a network's weights and running statistics."""
+    digest = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def packed(training: Training) -> bytes:

@@ -35,5 +35,19 @@ def evaluate(
     return loss / seen, 100 * mistakes / seen
 
 
+@torch.no_grad()
+def mistakes(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], numerics: Numerics) -> Tensor:
+    """Which images a network gets wrong, (N,) bool on the CPU, in evaluation mode; its mode is left as found."""
+    training = net.training
+    net.eval()
+    wrong = []
+    for x, y in batches:
+        with numerics.autocast():
+            logits = net(x)
+        wrong.append(logits.float().argmax(1) != y)
+    net.train(training)
+    return torch.cat(wrong).cpu()
+
+
 def _sum(values: list[Tensor]) -> float:
     return torch.stack(values).sum().item() if values else 0

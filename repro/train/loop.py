@@ -151,7 +151,7 @@ def measure(
         test_loss, test_error = evaluate(net, data.batches("test"), numerics, ranks)
     state.seconds += time.perf_counter() - began
     epoch = iteration * run.optimiser.batch_size / len(data.images)
-    return Row(iteration, epoch, rate, train_loss, train_error, test_loss, test_error, round(state.seconds, 3))
+    return Row(iteration, epoch, rate, train_loss, train_error, test_loss, test_error)
 
 
 def make_optimiser(net: nn.Module, choice: Optimiser, precision: str) -> torch.optim.SGD:

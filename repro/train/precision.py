@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from repro.environment import processor
+from repro.environment import instructions, processor
 from repro.errors import RecordError, UserError, unknown
 from repro.train.allocator import keep_memory
 
@@ -124,6 +122,16 @@ def device_name(device: torch.device) -> str:
     return processor() if device.type == "cpu" else device.type
 
 
+def build_of_torch() -> dict[str, str | None]:
+    """Which build of torch computes, and with which of NVIDIA's libraries, for the record."""
+    cudnn = torch.backends.cudnn.version() if torch.cuda.is_available() else None  # type: ignore[no-untyped-call]
+    return {
+        "torch_build": str(torch.__version__),
+        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
+        "cudnn": None if cudnn is None else str(cudnn),
+    }
+
+
 def best_precision(device: str) -> str:
     """bf16 where the processor computes in it natively, else fp32.
 
@@ -154,13 +162,7 @@ def cpu_has_bf16() -> bool:
 
     Emulated bf16 is slower than fp32.
     """
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return False
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return " avx512_bf16" in flags or " amx_bf16" in flags
+    return bool({"avx512_bf16", "amx_bf16"} & set((instructions() or "").split()))
 
 
 def cores() -> int:

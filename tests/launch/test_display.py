@@ -32,7 +32,7 @@ def shown(monkeypatch):
 
 
 def at(iteration, note="", row=True):
-    values = Row(iteration, 0.0, 0.1, 1.5, 40.0, float("nan"), float("nan"), 1.0) if row else None
+    values = Row(iteration, 0.0, 0.1, 1.5, 40.0, float("nan"), float("nan")) if row else None
     return Progress(RUN, iteration, 0, 1000, values, note)
 
 

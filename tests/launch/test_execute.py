@@ -1,6 +1,7 @@
 """What a run computes beside its training: the network that it begins with, and its final results."""
 
 import csv
+import hashlib
 import json
 
 import pytest
@@ -22,6 +23,13 @@ def digits():
     return load("digits")
 
 
+def by_hand(net):
+    digest = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
 def test_final_results_are_those_of_the_curve_and_of_the_weights(digits, tmp_path):
     """Rows at 4, 8, ... 20 and 23: those of the last 8 iterations stand for 4, 4 and 3."""
     settings = {"schedule.iterations": 23, "log_every": 4, "evaluate_every": 8, "schedule.lr": 0.01}
@@ -40,6 +48,8 @@ def test_final_results_are_those_of_the_curve_and_of_the_weights(digits, tmp_pat
 
     net = build("resnet-8", channels=1)
     net.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True)["model"])
+    record = json.loads((folder / "run.json").read_text())
+    assert record["weights_sha256"] == by_hand(net)
     net.double().eval()
     mean = digits.train_images.double().div(255).mean(0)
     for kind, images, labels in (
@@ -50,6 +60,13 @@ def test_final_results_are_those_of_the_curve_and_of_the_weights(digits, tmp_pat
             logits = net(images.double() / 255 - mean)
         wrong = (logits.argmax(1) != labels).double().mean().item()
         assert final[f"{kind}_error"] == pytest.approx(100 * wrong, abs=0.3)
+        if kind == "test":
+            digits_of_bits = record["wrong_test_images"]
+            bits = f"{int(digits_of_bits, 16):0{4 * len(digits_of_bits)}b}"
+            found = torch.tensor([bit == "1" for bit in bits])
+            assert len(bits) == 360 and found.double().mean().item() * 100 == pytest.approx(final["test_error"])
+            # In float64 hardly an image is judged otherwise.
+            assert (found != (logits.argmax(1) != labels)).sum() <= 1
         assert final[f"{kind}_loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
 
     outputs = []
@@ -102,7 +119,7 @@ def test_the_seed(digits):
 def test_the_test_error_is_of_the_last_evaluation_not_the_best_and_the_record_has_the_end_of_the_warm_up(
     digits, tmp_path, monkeypatch
 ):
-    rows = [Row(at, 0.0, 0.1, 1.0, 50.0, error / 10, error, 1.0) for at, error in ((1, 5.0), (2, 4.0), (3, 9.0))]
+    rows = [Row(at, 0.0, 0.1, 1.0, 50.0, error / 10, error) for at, error in ((1, 5.0), (2, 4.0), (3, 9.0))]
     monkeypatch.setattr(execute, "read_curve", lambda path: rows)
     settings = {"schedule.iterations": 3, "log_every": 1, "evaluate_every": 3, "optimiser.batch_size": 16}
     warm_up = {"schedule.warm_up": "on", "schedule.warm_up_until": 100.0}

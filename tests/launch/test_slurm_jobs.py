@@ -234,7 +234,7 @@ def test_a_run_whose_job_is_lost_is_submitted_again_as_long_as_it_gets_further(w
         for rows in (1, 2, 3, 4, 5):  # each job has come further than the one before
             folder.rewind(0)
             for number in range(1, rows + 1):
-                folder.append(Row(10 * number, 0.0, 0.1, 1.5, 40.0, math.nan, math.nan, 1.0))
+                folder.append(Row(10 * number, 0.0, 0.1, 1.5, 40.0, math.nan, math.nan))
             yield from states("RUNNING", "NODE_FAIL")
         yield from states(*["OUT_OF_MEMORY"] * 3)
 
