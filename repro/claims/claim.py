@@ -46,6 +46,7 @@ class Claim:
     caveats: str
     scope: Literal["any", "paper", "none"]
     plan: Plan | None = None
+    seeds: int = 0
     needs: str = ""
     test: str = ""
 
