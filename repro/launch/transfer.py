@@ -7,6 +7,7 @@ from pathlib import Path
 
 from repro.errors import RecordError
 from repro.records import RunFolder, replacing
+from repro.seal import NAME as SEAL
 from repro.train import checkpoint
 
 #: File names and contents.
@@ -54,7 +55,7 @@ def put(folder: RunFolder, files: Files) -> None:
 def _paths(folder: RunFolder) -> list[Path]:
     newest = folder.checkpoint_path
     tables = [folder.curve_path, folder.health_path, folder.responses_path]
-    return [*tables, checkpoint.previous(newest), newest, folder.record_path]
+    return [*tables, checkpoint.previous(newest), newest, folder.path / SEAL, folder.record_path]
 
 
 def _complete(folder: RunFolder) -> bool:

@@ -128,7 +128,7 @@ def test_a_batch_that_does_not_make_equal_shares_is_refused():
 @pytest.mark.parametrize("name", ["plain-8", "resnet-8-C"])
 def test_a_network_in_shares_has_the_weights_and_names_of_one_that_is_not(name):
     def net(shares: int) -> nn.Module:
-        return models.build(name, norm_shares=shares, generator=torch.Generator().manual_seed(0))
+        return models.build(name, norm_shares=shares, generator=torch.Generator().manual_seed(0)).double()
 
     usual, shared = net(1), net(2)
     assert {type(m) for m in usual.modules() if isinstance(m, nn.BatchNorm2d)} == {nn.BatchNorm2d}
@@ -137,9 +137,10 @@ def test_a_network_in_shares_has_the_weights_and_names_of_one_that_is_not(name):
     assert all(
         torch.equal(a, b) for a, b in zip(usual.state_dict().values(), shared.state_dict().values(), strict=True)
     )
-    images = torch.randn(4, 3, 8, 8)
-    assert not torch.equal(usual(images), shared(images))
-    assert torch.equal(usual(images[:2]), net(2)(images)[:2])
+    images = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    assert not torch.allclose(usual(images), shared(images), atol=1e-3)
+    # Not to the bit: on some processors a product of two rows is summed in another order than one of four.
+    torch.testing.assert_close(usual(images[:2]), net(2)(images)[:2])
 
 
 def test_putting_a_network_into_shares_keeps_what_its_layers_hold():
