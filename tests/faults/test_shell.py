@@ -13,7 +13,7 @@ import commands
 import pytest
 from commands import assert_same_bits
 
-from repro import evaluate, report, seal, run, shell
+from repro import evaluate, report, run, seal, shell
 from repro.launch import start
 from repro.site import build
 
