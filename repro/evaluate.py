@@ -196,8 +196,7 @@ def _read(path: Path, network: str | None) -> tuple[dict[str, Tensor], Run | Non
         RecordError: it cannot be read, or is of another network than is asked for.
     """
     from repro.models.public import state_dict
-    from repro.record_check import check
-    from repro.records import read_record
+    from repro.records import Record, read_record
     from repro.train import checkpoint
 
     try:
@@ -206,16 +205,19 @@ def _read(path: Path, network: str | None) -> tuple[dict[str, Tensor], Run | Non
     except RecordError as error:
         raise _about(path, error) from error
     file = path.parent / "run.json"
-    record = read_record(file) if file.exists() else checkpoint.record_in(content)
-    if record is None:
+    kept = checkpoint.record_in(content)
+    if not file.exists() and kept is None:
         return weights, None, {}
     try:
-        run = check(record)
+        record = read_record(file) if file.exists() else Record.of(kept)
+    except RecordError:
+        raise
     except UserError as error:
         raise RecordError(f"{path}: its record {error}") from error
+    run = record.spec
     if network is not None and names.parse(network, "cifar") != names.parse(run.network, "cifar"):
         raise RecordError(f"{path}: is of {run.network}, not {network}, by its run.json: leave --network out")
-    return weights, run, record.get("numerics") or {}
+    return weights, run, record.numerics.to_dict()
 
 
 if __name__ == "__main__":

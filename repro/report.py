@@ -100,7 +100,7 @@ def _report(options: argparse.Namespace) -> int:
 def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[Source]:
     """Bring in foreign curves, and add their source."""
     from repro.records import Source
-    from repro.site.foreign import Target, bring_in
+    from repro.records.foreign import Target, bring_in
 
     if not (options.import_curves and options.name):
         raise UserError("--import-curves FILE.csv and --as NAME go together")

@@ -21,7 +21,7 @@ from tabulate import tabulate
 from repro import study as studies
 from repro.errors import UserError
 from repro.launch import torchrun
-from repro.record_check import MOST_THREADS
+from repro.records.record import MOST_THREADS
 from repro.shell import Parser, command
 
 LOCAL = Path("results/local")

@@ -4,41 +4,78 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field, fields, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from repro import names as network_names
-from repro.errors import UserError, shown, unknown
-from repro.spec import LARGEST, Run, fields_of, override
+from repro.checked import Text, Whole, checked, flattened
+from repro.errors import UserError, unknown
+from repro.spec import AtLeastOne, Run, fields_of, override
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 #: Larger than any study a person writes; a file beyond it is refused unread.
 LARGEST_FILE = 1_000_000
 
 
-@dataclass(frozen=True)
+def _shortest(network: str) -> str:
+    """The one name of a network: resnet-20-A is resnet-20, and trained once."""
+    return str(network_names.parse(network, "cifar"))
+
+
+def _once(networks: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(networks))
+
+
+def _preset(name: str) -> str:
+    if name not in presets():
+        raise unknown("preset", name, presets())
+    return name
+
+
+def _shown(text: str) -> str:
+    if not text.replace("\n", "").isprintable():
+        raise PydanticCustomError("hidden", "a text that can be shown")
+    return text
+
+
+Words = Annotated[Text, AfterValidator(_shown)]
+Network = Annotated[Text, AfterValidator(_shortest)]
+PresetName = Annotated[Text, AfterValidator(_preset)]
+Settings = Annotated[Mapping[str, Any], AfterValidator(flattened)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Study:
     """A file of experiments/: a question, and the networks and settings whose runs answer it."""
 
     name: str
-    title: str
-    question: str
-    expected: str
-    paper: str
-    networks: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
+    title: Words
+    question: Words
+    expected: Words
+    paper: Words
+    networks: Annotated[tuple[Network, ...], Field(min_length=1), AfterValidator(_once)]
+    seeds: Annotated[tuple[Whole, ...], Field(min_length=1)] = (0,)
     #: Settings of every run, and alternatives of them: each run is repeated once per variant.
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    variants: tuple[Mapping[str, Any], ...] = ({},)
+    settings: Settings = field(default_factory=dict)
+    variants: Annotated[tuple[Settings, ...], Field(min_length=1)] = ({},)
     #: Networks that stop after an iteration of their unchanged schedule, to be carried on by whoever has the time:
     #: --stop-at takes the place of these, and one at the end of the schedule lifts them.
-    stop_at: Mapping[str, int] = field(default_factory=dict)
+    stop_at: Mapping[Network, AtLeastOne] = field(default_factory=dict)
     #: What a preset changes of this study: its networks, seeds, settings, variants or stop_at.
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    presets: Mapping[PresetName, Mapping[str, Any]] = field(default_factory=dict)
     #: The presets for whose iterations and images its numbers are made; others are refused. Empty: all will do.
-    sized_for: tuple[str, ...] = ()
+    sized_for: tuple[PresetName, ...] = ()
+
+    def __post_init__(self) -> None:
+        for network in self.stop_at:
+            if network not in self.networks:
+                raise unknown("network of stop_at", network, self.networks)
 
     def fits(self, preset: str) -> bool:
         """Whether its numbers are made for a preset."""
@@ -46,9 +83,8 @@ class Study:
 
     def for_preset(self, preset: str) -> Study:
         """The study as one preset runs it."""
-        changes = dict(self.presets.get(preset, {}))
-        settings = {**self.settings, **_settings(changes.pop("settings", {}))}
-        return _study(self.name, {**_as_dict(self), **changes, "settings": settings, "presets": {}})
+        study = _study({**vars(self), **self.presets.get(preset, {}), "presets": {}})
+        return replace(study, settings={**self.settings, **study.settings})
 
     def runs(
         self,
@@ -94,19 +130,14 @@ class Study:
         return list(found.values())
 
 
-def _shortest(network: str) -> str:
-    """The one name of a network: resnet-20-A is resnet-20, and trained once."""
-    return str(network_names.parse(network, "cifar"))
-
-
 def preset_run(preset: str, network: str, seed: int = 0, data: str | None = None) -> Run:
     """The run of one network as a preset has it."""
     values = presets().get(preset)
     if values is None:
         raise unknown("preset", preset, presets())
     values = {key: value for key, value in values.items() if key != "summary"}
-    run = override(Run(network=network, preset=preset, seed=seed), values)
-    return override(run, {"data": data}) if data else run
+    own = {"preset": preset, "seed": seed, **({"data": data} if data else {})}
+    return override(Run(network), {**values, **own})
 
 
 def _with_settings(base: Run, settings: Mapping[str, Any]) -> Run:
@@ -115,9 +146,28 @@ def _with_settings(base: Run, settings: Mapping[str, Any]) -> Run:
         if key in _NOT_SETTINGS:
             raise UserError(f"{key} is no setting of a run: use {_NOT_SETTINGS[key]}")
     run = override(base, settings)
+    return override(run, {"variant": _variant(_changed(run, base))})
+
+
+def _changed(run: Run, base: Run) -> dict[str, Any]:
     ours, theirs = fields_of(run), fields_of(base)
-    changed = {key: ours[key] for key in sorted(settings) if ours[key] != theirs[key]}
-    return override(run, {"variant": ",".join(f"{key}={_text(value)}" for key, value in changed.items())})
+    return {key: ours[key] for key in sorted(ours) if key not in _NOT_SETTINGS and ours[key] != theirs[key]}
+
+
+def _variant(settings: Mapping[str, Any]) -> str:
+    return ",".join(f"{key}={_text(value)}" for key, value in settings.items())
+
+
+@cache
+def settings_of(run: Run) -> dict[str, Any]:
+    """The settings by which a run departs from its preset, as its variant says.
+
+    Empty where they are not known: the preset is none of this project's, or has changed since the run.
+    """
+    if run.preset not in presets():
+        return {}
+    changed = _changed(run, preset_run(run.preset, run.network, run.seed, run.data))
+    return changed if _variant(changed) == run.variant else {}
 
 
 _NOT_SETTINGS = {
@@ -155,7 +205,7 @@ def presets() -> dict[str, dict[str, Any]]:
     for name, values in _read_toml(path).items():
         if not isinstance(values, Mapping) or not isinstance(values.get("summary"), str):
             raise UserError(f'{path}: {name}: a table with a summary is needed: [{name}], then summary = "what it is"')
-        found[name] = _flatten(values)
+        found[name] = flattened(values)
         for key in found[name]:
             if key in _NOT_SETTINGS and key != "data":
                 raise UserError(f"{path}: {name}: {key} is no setting of a preset: use {_NOT_SETTINGS[key]}")
@@ -177,7 +227,10 @@ def load(name: str) -> Study:
     if not name.endswith(".toml") and name not in names():
         raise unknown("study", name, names())
     try:
-        study = _study(name, _read_toml(path))
+        table = _read_toml(path)
+        if "name" in table:
+            raise UserError("name is given: a study has that of its file, leave it out")
+        study = _study({"name": name, **table})
         for preset in study.presets:
             study.for_preset(preset)
         return study
@@ -211,91 +264,14 @@ def _parse(text: str) -> dict[str, Any]:
     return table
 
 
-def _study(name: str, table: Mapping[str, Any]) -> Study:
-    """Check a table of a file, key by key."""
-    texts = ("title", "question", "expected", "paper")
-    known = (*texts, "networks", "seeds", "settings", "variants", "stop_at", "presets", "sized_for")
-    for key in table:
-        if key not in known:
-            raise unknown("key", key, known)
-    for key in texts:
-        text = table.get(key)
-        if not isinstance(text, str):
-            raise UserError(f"{key} is {'no text' if key in table else 'missing'}: a text is needed")
-        if not text.replace("\n", "").isprintable():
-            raise UserError(f"{key} holds control characters: a text that can be shown is needed")
-    networks = table.get("networks")
-    if not _is_list_of(networks, str) or not networks:
-        raise UserError('it names no network: networks = ["plain-20", ...] is needed')
-    networks = list(dict.fromkeys(map(_shortest, networks)))
-    seeds = table.get("seeds", [0])
-    if not _is_list_of(seeds, int) or not seeds or not all(0 <= seed <= LARGEST for seed in seeds):
-        raise UserError(f"seeds is {shown(seeds)}: a list of whole numbers from 0 is needed, such as [0, 1, 2]")
-    variants = table.get("variants", [{}])
-    if not _is_list_of(variants, Mapping) or not variants:
-        raise UserError("variants must be a list of tables of settings")
-    stops = table.get("stop_at", {})
-    if (
-        not isinstance(stops, Mapping)
-        or not _is_list_of(list(stops.values()), int)
-        or min(stops.values(), default=1) < 1
-    ):
-        raise UserError(f"stop_at is {shown(stops)}: a table of iterations by network is needed")
-    for network in stops:
-        if _shortest(network) not in networks:
-            raise unknown("network of stop_at", network, networks)
-    sized_for = table.get("sized_for", [])
-    if not _is_list_of(sized_for, str):
-        raise UserError(f"sized_for is {shown(sized_for)}: a list of presets is needed")
-    for preset in sized_for:
-        if preset not in presets():
-            raise unknown("preset", preset, presets())
-    presets_changed = table.get("presets", {})
-    if not isinstance(presets_changed, Mapping):
-        raise UserError("presets must be a table of presets")
-    for preset, changes in presets_changed.items():
-        if preset not in presets():
-            raise unknown("preset", preset, presets())
-        if not isinstance(changes, Mapping):
-            raise UserError(f"presets.{preset} must be a table")
-    return Study(
-        name=name,
-        networks=tuple(networks),
-        seeds=tuple(seeds),
-        settings=_settings(table.get("settings", {})),
-        variants=tuple(_flatten(item) for item in variants),
-        stop_at={_shortest(network): last for network, last in stops.items()},
-        presets=presets_changed,
-        sized_for=tuple(sized_for),
-        **{key: table[key] for key in texts},
-    )
+def _study(table: Mapping[str, Any]) -> Study:
+    study: Study = checked(_studies(), table, (item.name for item in fields(Study)), "key")
+    return study
 
 
-def _as_dict(study: Study) -> dict[str, Any]:
-    return {key: value for key, value in vars(study).items() if key != "name"}
-
-
-def _is_list_of(value: Any, kind: type) -> bool:
-    return isinstance(value, list | tuple) and all(
-        isinstance(item, kind) and not isinstance(item, bool) for item in value
-    )
-
-
-def _settings(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UserError(f"settings is {shown(value)}: a table of settings is needed")
-    return _flatten(value)
-
-
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted names: {"schedule": {"lr": 1}} becomes {"schedule.lr": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+@cache
+def _studies() -> TypeAdapter[Study]:
+    return TypeAdapter(Study)
 
 
 _EXAMPLES = {"--set": "schedule.iterations=4000", "--slurm": "time=240"}

@@ -7,9 +7,8 @@ import pytest
 from planted import plant
 
 from repro.records import RunFolder, Source, collect, read_record
+from repro.records.seal import NAME
 from repro.run import main
-from repro.seal import NAME
-from repro.spec import Run
 
 STUDY = ["degradation", "--only", "resnet-20", "--threads", "1", "--jobs", "1", "--set", "schedule.iterations=20"]
 
@@ -74,11 +73,11 @@ def test_a_run_of_the_first_versions_has_no_seal(tmp_path):
 
 def test_a_run_that_goes_on_is_sealed_anew(sealed, capsys):
     """Stopped after its seal was written and before its record called it complete."""
-    folder = RunFolder(sealed.parents[3], Run.from_dict(read_record(sealed / "run.json")["spec"]))
+    folder = RunFolder(sealed.parents[3], read_record(sealed / "run.json").spec)
     record = folder.read()
     assert record is not None
     before = (sealed / "curve.csv").read_bytes()
-    folder.write({**record, "status": "running", "final": None})
+    folder.write({**record.to_dict(), "status": "running", "final": None})
     assert problems(sealed) == []
     assert main([*STUDY, "--results", str(folder.path.parents[3])]) == 0
     assert problems(sealed) == []

@@ -195,38 +195,39 @@ def test_presets_that_belong_together_are_set_together():
     ("content", "said"),
     [
         ("", "title is missing"),
-        (GOOD.replace('"t"', "5"), "title is no text"),
-        (GOOD.replace('"t"', r'"\u001b[2J"'), "title holds control characters"),
-        (HEAD, "names no network"),
-        (HEAD + "networks = []", "names no network"),
-        (HEAD + 'networks = "plain-20"', "names no network"),
+        (GOOD.replace('"t"', "5"), "title is 5: a text"),
+        (GOOD.replace('"t"', r'"\u001b[2J"'), "title is '\\x1b[2J': a text that can be shown"),
+        (GOOD + "name = 'x'", "name is given"),
+        (HEAD, "networks is missing"),
+        (HEAD + "networks = []", "networks is []: one or more"),
+        (HEAD + 'networks = "plain-20"', "networks is 'plain-20': a list"),
         (HEAD + 'networks = ["plain-21"]', "did you mean 'plain-20'?"),
         (HEAD + 'networks = ["resnet-34"]', "did you mean 'resnet-32'?"),
         (HEAD + 'networks = ["../../plain-20"]', "did you mean 'plain-20'?"),
         (GOOD + "sed = [1]", "unknown key 'sed': did you mean 'seeds'?"),
-        (GOOD + "seeds = 1", "whole numbers from 0"),
-        (GOOD + "seeds = []", "whole numbers from 0"),
-        (GOOD + "seeds = [-1]", "whole numbers from 0"),
-        (GOOD + "seeds = [true]", "whole numbers from 0"),
-        (GOOD + "seeds = [0.5]", "whole numbers from 0"),
-        (GOOD + "seeds = [99999999999999999999]", "whole numbers from 0"),
+        (GOOD + "seeds = 1", "seeds is 1: a list"),
+        (GOOD + "seeds = []", "seeds is []: one or more"),
+        (GOOD + "seeds = [-1]", "seeds is -1: 0 or more"),
+        (GOOD + "seeds = [true]", "seeds is True: a whole number"),
+        (GOOD + "seeds = [0.5]", "seeds is 0.5: a whole number"),
+        (GOOD + "seeds = [99999999999999999999]", "seeds is 99999999999999999999: 9,007,199,254,740,992 or less"),
         (GOOD + "settings = 0", "settings is 0: a table"),
         (GOOD + "settings = []", "settings is []: a table"),
-        (GOOD + "variants = []", "list of tables"),
-        (GOOD + "variants = {}", "list of tables"),
-        (GOOD + "variants = [1]", "list of tables"),
-        (GOOD + "presets = 1", "presets must be a table"),
+        (GOOD + "variants = []", "variants is []: one or more"),
+        (GOOD + "variants = {}", "variants is {}: a list"),
+        (GOOD + "variants = [1]", "variants is 1: a table"),
+        (GOOD + "presets = 1", "presets is 1: a table"),
         (GOOD + "presets.dem = {}", "unknown preset 'dem': did you mean 'demo'?"),
-        (GOOD + "presets.demo = 1", "presets.demo must be a table"),
+        (GOOD + "presets.demo = 1", "presets.demo is 1: a table"),
         (GOOD + "presets.demo.settings = 5", "settings is 5: a table"),
-        (GOOD + "presets.demo.seeds = 5", "whole numbers from 0"),
+        (GOOD + "presets.demo.seeds = 5", "seeds is 5: a list"),
         (GOOD + "presets.demo.networks = ['plain-9']", "did you mean 'plain-8'?"),
         (GOOD + "presets.demo.titel = 'x'", "did you mean 'title'?"),
-        (GOOD + "stop_at = 5", "a table of iterations by network"),
-        (GOOD + "stop_at = { plain-20 = 0 }", "a table of iterations by network"),
-        (GOOD + "stop_at = { plain-20 = 'x' }", "a table of iterations by network"),
+        (GOOD + "stop_at = 5", "stop_at is 5: a table"),
+        (GOOD + "stop_at = { plain-20 = 0 }", "stop_at.plain-20 is 0: 1 or more"),
+        (GOOD + "stop_at = { plain-20 = 'x' }", "stop_at.plain-20 is 'x': a whole number"),
         (GOOD + "stop_at = { plain-32 = 5 }", "unknown network of stop_at 'plain-32'"),
-        (GOOD + "sized_for = 'demo'", "sized_for is 'demo': a list of presets"),
+        (GOOD + "sized_for = 'demo'", "sized_for is 'demo': a list"),
         (GOOD + "sized_for = ['dem']", "unknown preset 'dem': did you mean 'demo'?"),
         (GOOD + "x = 1" + "0" * 5000, "cannot be read as an experiment file"),
         (GOOD + "x = 0x1" + "0" * 5000, "cannot be read as an experiment file"),
@@ -237,7 +238,7 @@ def test_presets_that_belong_together_are_set_together():
         (b"\xff\xfe\x00", "cannot be read as an experiment file"),
         (b"\x00" * 100, "cannot be read as an experiment file"),
     ],
-    ids=range(42),
+    ids=range(43),
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name(content, said, file):
     assert said in refusal(file(content))
@@ -344,7 +345,7 @@ TABLES = st.builds(
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
 def test_any_table_plans_or_is_refused_in_a_line(table, preset):
     try:
-        study = studies._study("fuzzed", table)
+        study = studies._study({"name": "fuzzed", **table})
         plan = study.runs(preset)
     except UserError as error:
         assert "\n" not in str(error)

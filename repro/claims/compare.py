@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from repro.claims.evidence import RESPONSES, WORDS, Ended, Evidence, Measure, changed, departures
+from repro.claims.evidence import RESPONSES, WORDS, Ended, Evidence, Measure, departures
 from repro.claims.statistics import Estimate, Fixed, Side, Spread, difference
 from repro.claims.verdict import Lack, Link, Word, by_interval, lacking
 
@@ -138,7 +138,7 @@ def alike(
 ) -> Link:
     """The claim that a network does the same in two variants: that the whole interval lies within a margin of 0."""
     sides = [evidence.runs(network, measure, variant) for variant in variants]
-    settings = [key for variant in variants for key in changed(variant)]
+    settings = [key for runs in sides for run in runs for key in run.settings]
     blocked = _incomparable(statement, measure, network, [run for runs in sides for run in runs], settings)
     if blocked:
         return blocked

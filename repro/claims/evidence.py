@@ -15,6 +15,7 @@ from repro.claims.statistics import Side, Spread, moderated
 from repro.claims.verdict import Lack
 from repro.records import Records
 from repro.spec import Run, fields_of
+from repro.study import settings_of
 
 Measure = Literal["train_error", "test_error", "response", "response_training"]
 WORDS = {
@@ -60,6 +61,7 @@ class Ended:
         test_images: on which test_error was counted; None if the record does not say.
         crops: training images seen in the last evaluation interval.
         warm_up_ended: iteration at which training error had fallen below 80 %; None if it never had, or without one.
+        settings: by which it departs from its preset, by dotted name.
         protocol: all settings but network and seed, and the images' fingerprint, by dotted name.
     """
 
@@ -74,6 +76,7 @@ class Ended:
     test_images: int | None
     crops: int
     warm_up_ended: int | None
+    settings: tuple[str, ...]
     protocol: Mapping[str, str]
 
     def value(self, measure: Measure) -> float:
@@ -192,7 +195,7 @@ def _repeated(runs: Iterable[Ended], of: Ended, measure: Measure) -> list[list[f
     Only runs of its own protocol count, apart from what its variant changes: one of an equally named preset that
     trains longer, say, has another spread.
     """
-    allowed = {of.variant: [], "": changed(of.variant)} if of.variant else {"": []}
+    allowed = {of.variant: [], "": of.settings} if of.variant else {"": []}
     groups: dict[str, list[float]] = {}
     for run in runs:
         comparable = run.network == of.network and run.variant in allowed
@@ -202,9 +205,7 @@ def _repeated(runs: Iterable[Ended], of: Ended, measure: Measure) -> list[list[f
 
 
 def _ended(row: Mapping[Any, Any], responses: Sequence[float]) -> Ended:
-    record = row["record"]
-    run = Run.from_dict(record["spec"])
-    about = record.get("data") or {}
+    run = row["run"]
     response, response_training = responses
     return Ended(
         network=run.network,
@@ -215,25 +216,21 @@ def _ended(row: Mapping[Any, Any], responses: Sequence[float]) -> Ended:
         test_error=row["test_error"],
         response=response,
         response_training=response_training,
-        test_images=_count(about.get("test_images")),
+        test_images=_count(row["test_images"]),
         crops=min(run.evaluate_every, run.schedule.iterations) * run.optimiser.batch_size,
-        warm_up_ended=_count(record.get("warm_up_ended")),
-        protocol={"images": json.dumps(about.get("fingerprint")), **_protocol(run)},
+        warm_up_ended=_count(row["warm_up_ended"]),
+        settings=tuple(settings_of(run)),
+        protocol={"images": str(row["fingerprint"]), **_protocol(run)},
     )
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return None if pd.isna(value) or value == 0 else int(value)
 
 
 def _protocol(run: Run) -> dict[str, str]:
     named = ("network", "seed", "variant")
     return {key: json.dumps(value) for key, value in fields_of(run).items() if key not in named}
-
-
-def changed(variant: str) -> list[str]:
-    """The settings, by dotted name, that a variant changes."""
-    return [part.partition("=")[0] for part in variant.split(",")]
 
 
 def departures(runs: Iterable[Ended], allowed: Iterable[str] = ()) -> list[str]:

@@ -13,7 +13,6 @@ import pandas as pd
 from repro import names, paper
 from repro.figures.chart import Mark, Series, colour_of, shown
 from repro.figures.groups import ENDED, Group, require_one
-from repro.spec import Run
 
 #: Points on a curve, about: the paper's are 1,000 of 64,000 iterations apart.
 POINTS = 64
@@ -107,7 +106,7 @@ def _rows(runs: pd.DataFrame) -> list[pd.Series]:
 
 def drawn_width(run: pd.Series) -> int:
     """How many iterations a drawn point of a run's training error is the mean of."""
-    every = int(run["record"]["spec"].get("log_every", Run.log_every))
+    every = int(run["run"].log_every)
     return max(1, round(int(run["iterations"]) / POINTS / every)) * every
 
 

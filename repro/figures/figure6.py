@@ -27,7 +27,6 @@ from repro.figures.curves import (
 )
 from repro.figures.draw import drawn
 from repro.records import Records
-from repro.spec import Run
 
 PANELS = {
     "plain nets": ("plain-20", "plain-32", "plain-44", "plain-56", "plain-110"),
@@ -82,9 +81,9 @@ def _never_warm(runs: pd.DataFrame) -> list[str]:
     said = []
     for network, mine in runs[runs["status"] == "complete"].groupby("network", sort=False):
         # A run without warm-up has 0 there.
-        cold = [record for record in mine["record"] if record.get("warm_up_ended", 0) is None]
-        if cold:
-            schedule = Run.from_dict(cold[0]["spec"]).schedule
+        cold = mine[mine["warm_up_ended"].isna()]
+        if len(cold):
+            schedule = cold["run"].iloc[0].schedule
             of = "" if len(cold) == len(mine) else f" in {len(cold)} of {len(mine)} runs"
             said.append(
                 f"{shown(str(network))}: its training error never fell below {schedule.warm_up_until:g} %{of}, so "

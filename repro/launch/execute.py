@@ -24,7 +24,7 @@ from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
 from repro.launch.failure import is_foreseen, reason
-from repro.launch.resume import came_far, changes, check_numerics, fingerprint, record_of_checkpoint, take_up
+from repro.launch.resume import came_far, changes, check_numerics, record_of_checkpoint, take_up
 from repro.measure.health import signal_health
 from repro.measure.responses import responses
 from repro.models import build
@@ -176,8 +176,9 @@ def _failed(folder: RunFolder, error: Exception) -> Outcome:
     message = reason(error, folder.path)
     trace = None if is_foreseen(error) else "".join(traceback.format_exception(error))
     try:
-        record = folder.read() or {"iteration": 0}
-        folder.write({**record, "status": "failed", "error": message, "traceback": trace})
+        record = folder.read()
+        known = record.to_dict() if record else {"iteration": 0}
+        folder.write({**known, "status": "failed", "error": message, "traceback": trace})
     except (OSError, UserError):
         return Outcome(folder.run, "failed", message)
     hint = f" (details in {folder.record_path})" if trace else ""
@@ -194,19 +195,19 @@ def _execute(
 ) -> Outcome:
     run = folder.run
     record = folder.read()
-    if record and record["status"] == "complete":
+    if record and record.status == "complete":
         return Outcome(run, "complete", "already complete")
-    if record and record["status"] == "diverged":
-        return Outcome(run, "diverged", f"diverged before: {record.get('error')}")
+    if record and record.status == "diverged":
+        return Outcome(run, "diverged", f"diverged before: {record.error}")
     notes = []
     if record is None and (record := record_of_checkpoint(folder)):
         notes.append("run.json was gone and is written anew")
-    recorded = record.get("numerics") if record else None
+    recorded = record.numerics.to_dict() if record else None
     numerics = resolve(
         options.device, options.precision, options.threads, recorded, options.default_threads, ranks.count
     )
     device = settle(numerics)
-    if record and fingerprint(record) not in (None, dataset.fingerprint):
+    if record and record.data.fingerprint not in (None, dataset.fingerprint):
         raise RecordError(f"{folder.path}: was begun on other images than these: give the same ones to carry on")
 
     forget(numerics)
@@ -214,7 +215,7 @@ def _execute(
     training = Training.start(make_net(run, dataset, device), run, numerics)
     resumed = take_up(folder, training, notes)
     state = training.state
-    if record and record["status"] == "stopped" and options.last(run) <= state.iteration < run.schedule.iterations:
+    if record and record.status == "stopped" and options.last(run) <= state.iteration < run.schedule.iterations:
         return Outcome(run, "stopped", f"already at iteration {state.iteration}")
     if record and state.iteration == 0 and came_far(record, folder):
         notes.append("its checkpoint is gone, or was not yet written: begins anew")
@@ -232,15 +233,16 @@ def _execute(
 
     surroundings = {**environment(), "device": device_name(device), **build_of_torch()}
     session = {"began": _now(), "from": state.iteration, **changes(record, surroundings, notes)}
-    record = {
+    written: dict[str, Any] = {
+        **((record.model_extra if record else None) or {}),
         "status": "running",
         "iteration": state.iteration,
         "numerics": numerics.to_dict(),
         "data": _describe(dataset, data),
         "environment": surroundings,
-        "sessions": [*((record or {}).get("sessions") or []), session],
+        "sessions": [*(past.to_dict() for past in (record.sessions if record else ())), session],
     }
-    folder.write(record)
+    folder.write(written)
     tell(Progress(run, state.iteration, state.iteration, options.last(run), None, "; ".join(notes)))
     ranks.say(lambda: Begin(numerics, checkpoint.packed(training)))
     with ranks.agreeing():
@@ -248,14 +250,14 @@ def _execute(
 
     def save() -> None:
         folder.check()
-        keep = {"record": folder.whole(record), "tables": folder.tables()}
+        keep = {"record": folder.whole(written), "tables": folder.tables()}
         checkpoint.save(folder.checkpoint_path, run.hash, training, keep)
 
     def close(status: str, **more: Any) -> None:
-        record["sessions"][-1].update(ended=_now(), to=state.iteration, how=status)
+        written["sessions"][-1].update(ended=_now(), to=state.iteration, how=status)
         folder.write(
             {
-                **record,
+                **written,
                 "status": status,
                 "iteration": state.iteration,
                 "seconds": round(state.seconds, 3),

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from repro.errors import RecordError, UserError
-from repro.record_check import check, check_for_resuming
-from repro.records import RunFolder
+from repro.records import Record, RunFolder
 from repro.train import checkpoint
 from repro.train.loop import Training
 from repro.train.precision import Numerics
@@ -37,7 +36,7 @@ def take_up(folder: RunFolder, training: Training, notes: list[str]) -> dict[str
     return None
 
 
-def check_numerics(numerics: Numerics, record: dict[str, Any], folder: RunFolder) -> None:
+def check_numerics(numerics: Numerics, record: Mapping[str, Any], folder: RunFolder) -> None:
     """Raise RecordError where run.json was edited to have other numerics than the training that made the checkpoint."""
     if record.get("numerics") != numerics.to_dict():
         raise RecordError(
@@ -46,11 +45,11 @@ def check_numerics(numerics: Numerics, record: dict[str, Any], folder: RunFolder
         )
 
 
-def changes(record: Mapping[str, Any] | None, now: Mapping[str, Any], notes: list[str]) -> dict[str, str]:
+def changes(record: Record | None, now: Mapping[str, Any], notes: list[str]) -> dict[str, str]:
     """Which of device, its instructions and torch, on which a run's bits depend as well, are others than in the session
     before: as they are now. What the user should know about it is added to the notes.
     """
-    before = (record or {}).get("environment") or {}
+    before = record.environment.to_dict() if record else {}
     decide = ("device", "instructions", "torch")
     found = {key: str(now[key]) for key in decide if before.get(key) not in (None, now.get(key))}
     if found:
@@ -59,25 +58,19 @@ def changes(record: Mapping[str, Any] | None, now: Mapping[str, Any], notes: lis
     return found
 
 
-def record_of_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
+def record_of_checkpoint(folder: RunFolder) -> Record | None:
     """The record as it was when a checkpoint was written, for a run whose own is gone."""
     for path in (folder.checkpoint_path, checkpoint.previous(folder.checkpoint_path)):
-        record = checkpoint.kept(path, folder.run.hash).get("record")
+        kept = checkpoint.kept(path, folder.run.hash)
         try:
-            if record is not None and check(record) == folder.run:
-                check_for_resuming(record, folder.run)
-                return dict(record)
+            record = Record.of(kept.get("record"))
         except UserError:
             continue
+        if record.spec == folder.run:
+            return record
     return None
 
 
-def came_far(record: dict[str, Any], folder: RunFolder) -> bool:
+def came_far(record: Record, folder: RunFolder) -> bool:
     """Whether a run had more to show than its record."""
-    return bool(record["iteration"] or folder.curve_path.exists())
-
-
-def fingerprint(record: dict[str, Any]) -> str | None:
-    """Of the images that a run was begun on, where its record has it."""
-    found: str | None = (record.get("data") or {}).get("fingerprint")
-    return found
+    return bool(record.iteration or folder.curve_path.exists())

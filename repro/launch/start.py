@@ -218,7 +218,7 @@ def _sort(plan: Sequence[Run], results: Path) -> tuple[list[Run], list[Run], lis
 def _complete(results: Path, run: Run) -> bool:
     folder = RunFolder(results, run)
     record = folder.read()
-    return record is not None and record["status"] == "complete"
+    return record is not None and record.status == "complete"
 
 
 def _print_plan(
@@ -254,7 +254,7 @@ def _share(run: Run, ranks: int) -> Run:
 
 def _stopped_at(results: Path, run: Run) -> int:
     record = RunFolder(results, run).read()
-    return int(record["iteration"]) if record and record["status"] == "stopped" else 0
+    return record.iteration if record and record.status == "stopped" else 0
 
 
 def _measure(plan: Sequence[Run], numerics: Numerics, jobs: int) -> list[Cost]:

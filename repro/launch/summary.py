@@ -23,20 +23,18 @@ def results_table(plan: Sequence[Run], results: Path) -> str:
     for run in plan:
         folder = RunFolder(results, run)
         try:
-            record = folder.read()
+            record, status = folder.read(), "not begun"
         except RecordError as error:
-            record = {"status": f"damaged: {error}", "iteration": 0}
-        record = record or {"status": "not begun", "iteration": 0}
-        final = record.get("final") or {}
+            record, status = None, f"damaged: {error}"
         rows.append(
             {
                 "network": run.network,
                 **({"variant": run.variant} if any(other.variant for other in plan) else {}),
                 "seed": run.seed,
-                "training error %": _percent(final.get("train_error")),
-                "test error %": _percent(final.get("test_error")),
-                "iterations": f"{record['iteration']:,} of {run.schedule.iterations:,}",
-                "status": record["status"],
+                "training error %": _percent(record.final.train_error if record else None),
+                "test error %": _percent(record.final.test_error if record else None),
+                "iterations": f"{record.iteration if record else 0:,} of {run.schedule.iterations:,}",
+                "status": record.status if record else status,
             }
         )
     return tabulate(rows, headers="keys", disable_numparse=True, colalign=_align(rows))
@@ -59,8 +57,8 @@ def finding(plan: Sequence[Run], results: Path) -> str | None:
             record = RunFolder(results, run).read()
         except RecordError:
             continue
-        if record and record["status"] == "complete" and not run.variant:
-            by_seed.setdefault(run.seed, {})[run.network] = record["final"]["train_error"]
+        if record and record.final.train_error is not None and record.status == "complete" and not run.variant:
+            by_seed.setdefault(run.seed, {})[run.network] = record.final.train_error
     needed = {"plain-20", "plain-56", "resnet-20", "resnet-56"}
     errors = next((errors for errors in by_seed.values() if needed <= errors.keys()), None)
     if errors is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from repro.errors import RecordError
 from repro.records import RunFolder, replacing
-from repro.seal import NAME as SEAL
+from repro.records.seal import NAME as SEAL
 from repro.train import checkpoint
 
 #: File names and contents.
@@ -63,4 +63,4 @@ def _complete(folder: RunFolder) -> bool:
         record = folder.read()
     except RecordError:
         return False
-    return record is not None and record["status"] == "complete"
+    return record is not None and record.status == "complete"

@@ -248,7 +248,7 @@ def _failures(runs: pd.DataFrame) -> list[str]:
     lost = runs[runs["status"].isin(["failed", "diverged"])]
     return [
         f"{run['source']}: {runs_table.name_of(run)} ({run['data']}, {run['preset']}): {run['status']} at iteration "
-        f"{run['iteration']:,}" + (f": {run['record']['error']}" if run["record"].get("error") else "")
+        f"{run['iteration']:,}" + (f": {run['error']}" if isinstance(run["error"], str) else "")
         for _, run in lost.iterrows()
     ]
 
@@ -260,5 +260,10 @@ def _write_run_pages(gathered: Gathered, runs: pd.DataFrame, out: Path, template
     responses = dict(list(records.responses.groupby(["source", "folder"])))
     for _, run in runs.iterrows():
         key = (run["source"], run["folder"])
-        shown = page(run, curves.get(key, records.curves.iloc[:0]), responses.get(key, records.responses.iloc[:0]))
+        shown = page(
+            run,
+            records.record(*key),
+            curves.get(key, records.curves.iloc[:0]),
+            responses.get(key, records.responses.iloc[:0]),
+        )
         (out / address(run)).write_text(template.render(run=shown), encoding="utf-8")

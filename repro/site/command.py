@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from repro import study as studies
 from repro.errors import UserError
-from repro.spec import Run, fields_of
-
-#: What the command names by other means than --set.
-_NAMED = ("network", "data", "preset", "seed", "variant")
+from repro.records.record import Numerics
+from repro.spec import Run
 
 
-def repeat(run: Run, numerics: Mapping[str, Any]) -> str | None:
+def repeat(run: Run, numerics: Numerics) -> str | None:
     """What to type to train a run again, to the same bits on like machines; None where no study plans its network.
 
     CIFAR-10 is found by --data-dir, for which the command has DIR.
@@ -27,17 +23,15 @@ def repeat(run: Run, numerics: Mapping[str, Any]) -> str | None:
     name = _study_of(replace(run, seed=0))
     if name is None:
         return None
-    ranks = numerics.get("ranks")
-    together = isinstance(ranks, int) and ranks > 1
-    words = ["torchrun", "--nproc-per-node", str(ranks)] if together else ["python"]
+    words = ["torchrun", "--nproc-per-node", str(numerics.ranks)] if numerics.ranks > 1 else ["python"]
     words += ["-m", "repro.run", name, "--preset", run.preset]
     words += studies.data_words(run.preset, run.data)
     words += ["--only", run.network, "--seeds", str(run.seed)]
-    for key, value in _changes(run).items():
+    for key, value in studies.settings_of(run).items():
         words += ["--set", f"{key}={_text(value)}"]
     for key in ("device", "precision", "threads"):
-        if isinstance(numerics.get(key), str | int):
-            words += [f"--{key}", str(numerics[key])]
+        if (value := getattr(numerics, key)) is not None:
+            words += [f"--{key}", str(value)]
     return shlex.join(words)
 
 
@@ -54,7 +48,9 @@ def _plan(run: Run, name: str) -> list[Run]:
         study = _study(name, run.preset)
         if run.network not in study.networks:
             return []
-        return study.runs(run.preset, seeds=[run.seed], only=[run.network], settings=_changes(run), data=run.data)
+        return study.runs(
+            run.preset, seeds=[run.seed], only=[run.network], settings=studies.settings_of(run), data=run.data
+        )
     except UserError:
         return []
 
@@ -62,12 +58,6 @@ def _plan(run: Run, name: str) -> list[Run]:
 @cache
 def _study(name: str, preset: str) -> studies.Study:
     return studies.load(name).for_preset(preset)
-
-
-def _changes(run: Run) -> dict[str, Any]:
-    """The settings in which a run departs from its preset."""
-    usual = fields_of(studies.preset_run(run.preset, run.network, run.seed, run.data))
-    return {key: value for key, value in fields_of(run).items() if key not in _NAMED and value != usual[key]}
 
 
 def _text(value: object) -> str:

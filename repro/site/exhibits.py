@@ -309,9 +309,9 @@ def _departures(runs: pd.DataFrame) -> Callable[[pd.Series], str]:
     """What a run has of its own, in words, against those of its preset without variant."""
 
     usual = runs[runs["variant"] == ""]
-    other = protocol.spec_of(usual.iloc[0]["record"]) if len(usual) else protocol.PAPER
+    other = usual["run"].iloc[0] if len(usual) else protocol.PAPER
 
     def words(run: pd.Series) -> str:
-        return "; ".join(protocol.deviations(protocol.spec_of(run["record"]), other)) or str(run["variant"])
+        return "; ".join(protocol.deviations(run["run"], other)) or str(run["variant"])
 
     return words

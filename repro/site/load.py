@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,6 @@ from repro import study
 from repro.errors import RecordError, printable, unknown
 from repro.figures.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
-from repro.spec import Run
 
 #: A run's identity within its source.
 IDENTITY = ["source", "data", "preset", "network", "variant", "seed"]
@@ -91,10 +89,7 @@ def _where(table: pd.DataFrame, presets: Sequence[str]) -> pd.DataFrame:
 def _once(records: Records) -> tuple[Records, tuple[str, ...]]:
     """Drop copies of a run that lie in other folders than its own."""
     runs = records.runs
-    at_home = [
-        str(Run.from_dict(record["spec"]).path) == folder
-        for record, folder in zip(runs["record"], runs["folder"], strict=True)
-    ]
+    at_home = [str(run.path) == folder for run, folder in zip(runs["run"], runs["folder"], strict=True)]
     order = runs.assign(away=[not home for home in at_home]).sort_values(["away", "folder"], kind="stable")
     copies = runs.loc[order.index[order.duplicated(IDENTITY)]]
     dropped = set(zip(copies["source"], copies["folder"], strict=True))
@@ -134,10 +129,8 @@ def _conflicts(records: Records) -> tuple[str, ...]:
 
 def _same_bits(run: pd.Series) -> str:
     """What decides a run's bits, as one text: like runs on like processors with the same torch have the same."""
-    numerics, data, made = (run["record"].get(key) or {} for key in ("numerics", "data", "environment"))
-    machine = [made.get(key) for key in ("device", "processor", "torch")]
-    decides = [Run.from_dict(run["record"]["spec"]).hash, numerics, data.get("fingerprint"), *machine]
-    return json.dumps(decides, sort_keys=True, default=str)
+    decide = ["device", "precision", "threads", "ranks", "fingerprint", "hardware", "processor", "torch"]
+    return " ".join([run["run"].hash, *(str(run[key]) for key in decide)])
 
 
 def _first_difference(one: pd.DataFrame, other: pd.DataFrame) -> int | None:

@@ -141,16 +141,11 @@ def departures(run: pd.Series) -> list[str]:
     """The same for a row of `Records.runs`, with the precision that it was computed in."""
     if run["status"] == "foreign":
         return [UNKNOWN]
-    precision = _of(run["record"], "numerics", "precision")
-    other = precision is not None and precision != "fp32"
-    return deviations(spec_of(run["record"])) + (
+    precision = run["precision"]
+    other = isinstance(precision, str) and precision != "fp32"
+    return deviations(run["run"]) + (
         [f"forward and backward passes in {precision}; the paper does not name its precision"] if other else []
     )
-
-
-def spec_of(record: Mapping[str, Any]) -> Run:
-    """The specification in a record."""
-    return Run.from_dict(record["spec"])
 
 
 def title_of(group: Group) -> str:
@@ -174,47 +169,32 @@ def common(runs: pd.DataFrame) -> list[str]:
 
 def made_with(runs: pd.DataFrame) -> list[tuple[str, str]]:
     """On what runs were made: images, precision, device, threads, versions, commit; several values are all listed."""
-    records = list(runs["record"])
+    ranks = _each(runs["ranks"])
     rows = [
-        ("training images", _each(_of(record, "data", "train_images") for record in records)),
-        ("test images", _each(_of(record, "data", "test_images") for record in records)),
-        ("fingerprint of the data", _each(_of(record, "data", "fingerprint") for record in records)),
-        ("precision", _each(_of(record, "numerics", "precision") for record in records)),
-        (
-            "device",
-            _each(_of(record, "environment", "device") or _of(record, "numerics", "device") for record in records),
-        ),
-        ("threads", _each(_of(record, "numerics", "threads") for record in records)),
-        ("ranks", _ranks(records)),
-        ("versions", _each(_versions(record) for record in records)),
-        ("commit", _each(_commit(record) for record in records)),
+        ("training images", _each(runs["train_images"])),
+        ("test images", _each(runs["test_images"])),
+        ("fingerprint of the data", _each(runs["fingerprint"])),
+        ("precision", _each(runs["precision"])),
+        ("device", _each(runs["hardware"].fillna(runs["device"]))),
+        ("threads", _each(runs["threads"])),
+        ("ranks", "" if ranks == "1" else ranks),
+        ("versions", _each(_versions(run) for _, run in runs.iterrows())),
+        ("commit", _each(_commit(run) for _, run in runs.iterrows())),
     ]
     return [(name, said) for name, said in rows if said]
 
 
-def _of(record: Mapping[str, Any], part: str, key: str) -> Any:
-    inside = record.get(part)
-    return inside.get(key) if isinstance(inside, Mapping) else None
-
-
-def _ranks(records: Iterable[Mapping[str, Any]]) -> str:
-    """How many processes trained each run together; nothing where it was one always."""
-    found = _each(_of(record, "numerics", "ranks") or 1 for record in records)
-    return "" if found == "1" else found
-
-
-def _versions(record: Mapping[str, Any]) -> str | None:
-    said = [f"{name} {value}" for name in ("torch", "python") if (value := _of(record, "environment", name))]
+def _versions(run: pd.Series) -> str | None:
+    said = [f"{name} {run[name]}" for name in ("torch", "python") if isinstance(run[name], str)]
     return ", ".join(said) or None
 
 
-def _commit(record: Mapping[str, Any]) -> str | None:
-    commit = _of(record, "environment", "commit")
-    if not commit:
+def _commit(run: pd.Series) -> str | None:
+    if not isinstance(run["commit"], str):
         return None
-    return str(commit)[:12] + (" with changes" if _of(record, "environment", "changed") else "")
+    return run["commit"][:12] + (" with changes" if run["changed"] is True else "")
 
 
 def _each(values: Iterable[Any]) -> str:
-    texts = [f"{value:,}" if isinstance(value, int) else str(value) for value in values if value is not None]
-    return "; ".join(dict.fromkeys(texts))
+    found = [value for value in values if not pd.isna(value)]
+    return "; ".join(dict.fromkeys(value if isinstance(value, str) else f"{value:,}" for value in found))

@@ -14,6 +14,7 @@ import pandas as pd
 from repro.figures.chart import Chart, Panel, Series, colour_of
 from repro.figures.curves import error_limit_of, error_ticks, iteration_axis
 from repro.figures.figure7 import MODES
+from repro.records import Record
 from repro.site import command, protocol
 from repro.spec import fields_of
 from repro.tables.runs import duration, name_of, percent
@@ -43,25 +44,24 @@ class RunPage:
     environment: tuple[tuple[str, str], ...]
 
 
-def page(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> RunPage:
+def page(run: pd.Series, record: Record, curve: pd.DataFrame, responses: pd.DataFrame) -> RunPage:
     """The page of a run.
 
     Args:
         run: a row of `Records.runs`.
+        record: its record.
         curve, responses: the rows of its curve and of its responses.
     """
-    record: Mapping[str, Any] = run["record"]
-    spec = protocol.spec_of(record)
-    numerics = record.get("numerics")
+    spec = record.spec
     foreign, usual = run["status"] == "foreign", fields_of(protocol.PAPER)
-    repeat = None if foreign else command.repeat(spec, numerics if isinstance(numerics, Mapping) else {})
+    repeat = None if foreign else command.repeat(spec, record.numerics)
     charts = [_curves(run, curve)] if len(curve) else []
     charts += [_responses(run, responses)] if len(responses) else []
     return RunPage(
         name=name_of(run),
         source=str(run["source"]),
         lead=f"{_ended(run)} Source {run['source']}: {run['folder']}.",
-        error="\n".join(str(record[key]) for key in ("error", "traceback") if record.get(key)),
+        error="\n".join(text for text in (record.error, record.traceback) if text),
         results=tuple(_results(run, record)),
         charts=tuple(charts),
         deviations=tuple(protocol.departures(run)),
@@ -88,12 +88,12 @@ def _ended(run: pd.Series) -> str:
     }[run["status"]]
 
 
-def _results(run: pd.Series, record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _results(run: pd.Series, record: Record) -> list[tuple[str, str]]:
     rows = [
         ("training error, last evaluation interval", _percent(run["train_error"])),
         ("test error, final iterate", _percent(run["test_error"])),
         ("training error in evaluation mode, without augmentation", _percent(run["clean_train_error"])),
-        ("warm-up ended after iteration", _text(record.get("warm_up_ended") or None)),
+        ("warm-up ended after iteration", _text(record.warm_up_ended or None)),
         ("time in training", duration(run["seconds"])),
     ]
     return [(name, said) for name, said in rows if said]
@@ -103,15 +103,13 @@ def _percent(value: float) -> str:
     return f"{percent(value)} %" if math.isfinite(value) else ""
 
 
-def _environment(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _environment(record: Record) -> list[tuple[str, str]]:
     rows = []
     for part in ("data", "numerics", "environment"):
-        inside = record.get(part)
-        if isinstance(inside, Mapping):
-            rows += [(f"{part}: {key}", _text(value)) for key, value in inside.items() if value is not None]
-    sessions = record.get("sessions")
-    for number, session in enumerate(sessions if isinstance(sessions, list) else [], start=1):
-        rows.append((f"session {number}", _text(session)))
+        inside = getattr(record, part).to_dict()
+        rows += [(f"{part}: {key}", _text(value)) for key, value in inside.items() if value is not None]
+    for number, session in enumerate(record.sessions, start=1):
+        rows.append((f"session {number}", _text(session.to_dict())))
     return rows
 
 

@@ -38,7 +38,7 @@ def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
     return Table(
         name="runs",
         title="All runs",
-        frame=runs.drop(columns="record"),
+        frame=runs.loc[:, :"folder"],
         columns=COLUMNS,
         rows=tuple(rows),
         numeric=frozenset({5, 6, 7, 8, 10}),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from repro import names, paper
-from repro.claims.evidence import Evidence, changed, departures
+from repro.claims.evidence import Evidence, departures
 from repro.claims.statistics import difference
 from repro.figures.chart import shown
 from repro.figures.groups import Group, sources
@@ -92,7 +92,7 @@ def settings(
         usual = evidence.runs(str(network), "test_error")
         images |= {run.test_images for run in (*altered, *usual)}
         apart, said = None, ", ".join(mine["status"].unique())
-        unlike = departures([*altered, *usual], changed(str(variant)))
+        unlike = departures([*altered, *usual], [key for run in altered for key in run.settings])
         if altered and usual and unlike:
             said = f"not comparable: they also differ in {', '.join(unlike)}"
         elif altered and usual:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -234,14 +233,14 @@ def test_only_runs_that_were_looked_at_are_counted(tmp_path):
 def test_what_is_no_norm_is_not_judged(tmp_path):
     for network in ("plain-20", "plain-56"):
         path = plant(tmp_path, network, preset="paper", coarse=10, health=(1.0, 1.0)) / "health.csv"
-    write_health(path, [replace(row, gradient_norm=-1.0) for row in read_health(path)])
+    write_health(path, [row._replace(gradient_norm=-1.0) for row in read_health(path)])
     assert judged(tmp_path)["H14"].verdict == "not run"
 
 
 def test_gradients_that_are_all_zero_are_not_healthy(tmp_path):
     for network in ("plain-20", "plain-56"):
         path = plant(tmp_path, network, preset="paper", coarse=10, health=(1.0, 1.0)) / "health.csv"
-    rows = [replace(row, gradient_norm=0.0) if row.iteration == 1 else row for row in read_health(path)]
+    rows = [row._replace(gradient_norm=0.0) if row.iteration == 1 else row for row in read_health(path)]
     write_health(path, rows)
     assert judged(tmp_path)["H14"].verdict == "contradicted"
 
@@ -286,7 +285,7 @@ def test_gradients_are_measured_by_the_last_layers_and_signals_by_the_median(tmp
     for network in ("plain-20", "plain-56"):
         path = plant(tmp_path, network, preset="paper", coarse=10, health=(1.0, 1.0)) / "health.csv"
     first = {"gradient_norm": 100.0, "conv_variance": 100.0}
-    write_health(path, [replace(row, **first) if row.layer == 1 else row for row in read_health(path)])
+    write_health(path, [row._replace(**first) if row.layer == 1 else row for row in read_health(path)])
     said = judged(tmp_path)["H14"].evidence
     assert "plain-56 is 1 times its last layer's, the strongest 100 times" in said
     assert "output in plain-56 is 1 times the median layer's" in said

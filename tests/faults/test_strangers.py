@@ -28,6 +28,12 @@ def places(node, path=()):
         yield from places(value, (*path, key))
 
 
+def other(value, chance):
+    """Another value, more often than not of the same kind: a record with others is refused before its values tell."""
+    same = [another for another in VALUES if type(another) is type(value)]
+    return copy.deepcopy(chance.choice(same if same and chance.random() < 0.7 else VALUES))
+
+
 def changed(record, chance):
     record = copy.deepcopy(record)
     for _ in range(chance.choice([1, 1, 2, 3])):
@@ -38,10 +44,10 @@ def changed(record, chance):
         if chance.random() < 0.2:
             del node[path[-1]]
         else:
-            node[path[-1]] = copy.deepcopy(chance.choice(VALUES))
+            node[path[-1]] = other(node[path[-1]], chance)
     if chance.random() < 0.4:
         part = chance.choice(["error", "traceback", "seconds", "warm_up_ended", "environment", "sessions", "data"])
-        record[part] = copy.deepcopy(chance.choice(VALUES))
+        record[part] = other(record.get(part), chance)
     if chance.random() < 0.4:
         record["status"] = chance.choice(STATUSES)
     return record

@@ -10,7 +10,7 @@ from planted import plant
 
 from repro.errors import UserError
 from repro.records import Source, collect
-from repro.site.foreign import Target, bring_in
+from repro.records.foreign import Target, bring_in
 
 
 def given(tmp_path: Path, text: str) -> Path:

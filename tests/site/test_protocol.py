@@ -9,6 +9,7 @@ import pytest
 from planted import plant, run_of
 
 from repro.records import Source, collect
+from repro.records.record import Numerics
 from repro.site import command, protocol
 from repro.spec import Run, fields_of, override
 from repro.study import load, parse_settings
@@ -92,10 +93,10 @@ def test_foreign_runs_are_not_said_to_follow_any_protocol(tmp_path: Path) -> Non
 def test_what_runs_were_made_with_lists_each_value_once(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", seed=0)
     plant(tmp_path, "plain-20", seed=1, extra={"numerics": {"device": "cuda", "precision": "fp32", "threads": 1}})
-    plant(tmp_path, "plain-20", seed=2, extra={"environment": None, "numerics": {"threads": [2, 3]}})
+    plant(tmp_path, "plain-20", seed=2, extra={"environment": None, "numerics": {"threads": 4}})
     made = dict(protocol.made_with(collect([Source("ours", tmp_path)]).runs))
     assert made["precision"] == "bf16; fp32"
-    assert made["threads"] == "2; 1; [2, 3]"
+    assert made["threads"] == "2; 1; 4"
     assert made["training images"] == "50,000"
     assert made["versions"] == "torch 2.6.0, python 3.12.0"
     assert made["commit"] == "0" * 12
@@ -109,7 +110,7 @@ def test_ranks_are_told_where_there_were_several(tmp_path: Path) -> None:
 
 
 def test_the_command_of_a_run_of_several_ranks_starts_as_many() -> None:
-    typed = command.repeat(run_of("resnet-20", preset="demo", data="digits"), {"threads": 1, "ranks": 4})
+    typed = command.repeat(run_of("resnet-20", preset="demo", data="digits"), Numerics(threads=1, ranks=4))
     assert typed is not None and typed.startswith("torchrun --nproc-per-node 4 -m repro.run ")
 
 
@@ -127,7 +128,7 @@ def test_the_command_of_a_run_plans_that_run(
     settings: dict[str, Any] | None, preset: str, data: str, seed: int
 ) -> None:
     run = run_of("resnet-20", preset=preset, data=data, seed=seed, settings=settings)
-    typed = command.repeat(run, {"device": "cpu", "precision": "bf16", "threads": 2})
+    typed = command.repeat(run, Numerics(device="cpu", precision="bf16", threads=2))
     assert typed is not None
     import shlex
 
@@ -149,5 +150,5 @@ def test_the_command_of_a_run_plans_that_run(
 
 
 def test_a_run_that_no_study_plans_has_no_command() -> None:
-    assert command.repeat(run_of("resnet-8", preset="demo", data="digits"), {}) is None
-    assert command.repeat(Run(network="resnet-20", preset="someone's own"), {}) is None
+    assert command.repeat(run_of("resnet-8", preset="demo", data="digits"), Numerics()) is None
+    assert command.repeat(Run(network="resnet-20", preset="someone's own"), Numerics()) is None

@@ -13,7 +13,9 @@ from pathlib import Path
 from repro import names, study
 from repro.disk import read_text
 from repro.errors import RecordError, UserError, unknown
-from repro.records import COLUMNS, Row, RunFolder, format_row, read_record, write_text
+from repro.records.folder import RunFolder
+from repro.records.record import read_record
+from repro.records.tables import Row, write_curve
 from repro.spec import Run, Schedule
 
 #: Training images of the data sets known here, for turning epochs into iterations.
@@ -188,10 +190,10 @@ def _run(network: str, seed: int, target: Target, rows: Sequence[Row]) -> Run:
 
 
 def _write(folder: RunFolder, rows: Sequence[Row], path: Path) -> RunFolder:
-    if folder.record_path.exists() and read_record(folder.record_path)["status"] != "foreign":
+    if folder.record_path.exists() and read_record(folder.record_path).status != "foreign":
         raise ForeignError(f"{folder.path} holds a run of this program: give another name as --as")
     folder.path.mkdir(parents=True, exist_ok=True)
-    write_text(folder.curve_path, "\n".join([",".join(COLUMNS), *map(format_row, rows)]) + "\n")
+    write_curve(folder.curve_path, rows)
     final = {key: _last([getattr(row, key) for row in rows]) for key in _ERRORS}
     folder.write({"status": "foreign", "iteration": rows[-1].iteration, "final": final, "data": {"source": path.name}})
     return folder

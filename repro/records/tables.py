@@ -1,0 +1,182 @@
+"""The tables in a run's folder, row by row: curve.csv, responses.csv, health.csv. No field of theirs holds a comma."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+from repro.checked import LARGEST
+from repro.disk import read_text, write_text
+from repro.errors import RecordError, shown
+
+
+class Row(NamedTuple):
+    """A row of curve.csv. Errors are percent; losses are mean cross-entropy in nats.
+
+    Training loss and error are means over the iterations since the row before, in training mode on augmented crops.
+    Test loss and error are NaN where no evaluation was due. No clock is in it: equal runs write equal files.
+    """
+
+    iteration: int
+    epoch: float
+    lr: float
+    train_loss: float
+    train_error: float
+    test_loss: float
+    test_error: float
+
+
+class Response(NamedTuple):
+    """A row of responses.csv: a layer, numbered from 1, and the standard deviation of its responses (Figure 7)."""
+
+    layer: int
+    name: str
+    std: float
+
+
+class HealthRow(NamedTuple):
+    """A row of health.csv; see `repro.measure.health.Signal` for the last three."""
+
+    iteration: int
+    layer: int
+    name: str
+    activation_variance: float
+    gradient_norm: float
+    conv_variance: float
+
+
+COLUMNS, RESPONSE_COLUMNS, HEALTH_COLUMNS = Row._fields, Response._fields, HealthRow._fields
+#: What ended each line of a curve in the first versions.
+_FORMER = ",seconds"
+AnyRow = TypeVar("AnyRow", Row, Response, HealthRow)
+
+
+def read_curve(path: Path) -> list[Row]:
+    """Read curve.csv. A last line that was torn off while being written is dropped with a warning.
+
+    Raises:
+        RecordError: any other malformed line, with its number.
+    """
+    whole, _, torn = read_text(path, "curve").rpartition("\n")
+    if torn:
+        warnings.warn(f"{path}: last line was torn off and is dropped", stacklevel=2)
+    if not whole:
+        return []
+    last = -1
+
+    def check(row: Row) -> None:
+        """No training gives a number below 0, or an error above 100. What is missing or infinite is no number."""
+        nonlocal last
+        for name, value in zip(COLUMNS, row, strict=True):
+            if value < 0 or (name in ("train_error", "test_error") and 100 < value < math.inf):
+                raise ValueError(f"{name} is {value}")
+        if row.iteration <= last:
+            raise ValueError(f"iteration {row.iteration} does not come after {last}")
+        last = row.iteration
+
+    return _read(path, without_seconds(f"{whole}\n"), Row, check)
+
+
+def without_seconds(text: str) -> str:
+    """The text of a curve without the column of seconds that the first versions wrote."""
+    header, *lines = text.split("\n")
+    if header != ",".join(COLUMNS) + _FORMER:
+        return text
+    return "\n".join([header.removesuffix(_FORMER), *(line.rpartition(",")[0] for line in lines)])
+
+
+def read_responses(path: Path) -> list[Response]:
+    """Read responses.csv.
+
+    Raises:
+        RecordError: a malformed line, with its number.
+    """
+
+    def check(row: Response) -> None:
+        if row.std < 0:
+            raise ValueError(f"std is {row.std}")
+
+    return _read(path, read_text(path, "table of responses"), Response, check)
+
+
+def read_health(path: Path) -> list[HealthRow]:
+    """Read health.csv.
+
+    Raises:
+        RecordError: a malformed line, with its number.
+    """
+    return _read(path, read_text(path, "table of signal health"), HealthRow, lambda row: None)
+
+
+def write_curve(path: Path, rows: Iterable[Row]) -> None:
+    """Write curve.csv as a whole."""
+    _write(path, Row, rows)
+
+
+def write_responses(path: Path, responses: Sequence[tuple[str, float]]) -> None:
+    """Write responses.csv, layers numbered from 1 in the order given."""
+    _write(path, Response, (Response(layer, name, std) for layer, (name, std) in enumerate(responses, start=1)))
+
+
+def write_health(path: Path, rows: Iterable[HealthRow]) -> None:
+    """Write health.csv."""
+    _write(path, HealthRow, rows)
+
+
+def format_row(row: AnyRow) -> str:
+    """A row as CSV; numbers keep all their bits, NaN is empty."""
+    return ",".join("" if value != value else str(value) for value in row)
+
+
+def _write(path: Path, kind: type[AnyRow], rows: Iterable[AnyRow]) -> None:
+    write_text(path, "\n".join([",".join(kind._fields), *map(format_row, rows)]) + "\n")
+
+
+def _read(path: Path, text: str, kind: type[AnyRow], check: Callable[[AnyRow], None]) -> list[AnyRow]:
+    """The rows below the header; lines are numbered as in the file."""
+    header, *lines = text.removesuffix("\n").split("\n")
+    if header != ",".join(kind._fields):
+        raise RecordError(f"{path}: line 1 is not the header {','.join(kind._fields)}")
+    readers = [_READERS[of] for of in get_type_hints(kind).values()]
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        cells = line.split(",")
+        try:
+            if len(cells) != len(readers):
+                raise ValueError(f"it has {len(cells)} fields, not {len(readers)}")
+            row = kind(*(read(cell) for read, cell in zip(readers, cells, strict=True)))
+            check(row)
+        except ValueError as error:
+            raise RecordError(f"{path}: line {number} is malformed: {error}") from error
+        rows.append(row)
+    return rows
+
+
+def _whole(text: str) -> int:
+    # Python's int and float also take spaces, underscores and other scripts' digits, which nothing here writes.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 16) or int(text) > LARGEST:
+        raise ValueError(f"{shown(text)} is no whole number")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if text == "":
+        return math.nan
+    try:
+        if text.isascii() and "_" not in text and text == text.strip():
+            return float(text)
+    except ValueError:
+        pass
+    raise ValueError(f"{shown(text)} is no number")
+
+
+def _name(text: str) -> str:
+    if not text.isprintable() or len(text) > 200:
+        raise ValueError(f"{shown(text)} is no layer's name")
+    return text
+
+
+_READERS: dict[type, Callable[[str], Any]] = {int: _whole, float: _number, str: _name}
