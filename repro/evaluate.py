@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import math
-import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro import names
+from repro.disk import read_text
 from repro.errors import RecordError, UserError, printable
 from repro.shell import Parser, command
 from repro.spec import Run
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from repro.data.augment import Prepared
     from repro.train.precision import Numerics
@@ -38,7 +40,7 @@ def _main(argv: Sequence[str] | None) -> int:
         names.parse(arguments.network, "cifar")
     if (arguments.mean is None) != (arguments.std is None):
         raise UserError("--mean and --std go together: give both, one number per channel")
-    print(printable(_evaluate(arguments)))
+    print(_evaluate(arguments))
     return 0
 
 
@@ -49,16 +51,21 @@ def _parser() -> argparse.ArgumentParser:
         "images cannot be used, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
     )
     add = parser.add_argument
-    add("checkpoint", type=Path, help="a run's checkpoint.pt, or a public state_dict (or a dict holding one)")
+    add("checkpoint", type=Path, help="a run's checkpoint.pt, or other weights, by torch.save or as safetensors")
     add("--network", help="what it is of, e.g. resnet-56 (default: as its run.json, or the copy within, says)")
+    add("--weights", metavar="NAME", help="which of several networks' weights that a file holds, e.g. model_ema")
+    add(
+        "--subsample", choices=("stride", "average"), help="what option A takes of 2x2 pixels: the first, or their mean"
+    )
+    add("--zeros", choices=("both", "end"), help="on which sides of the others option A's zero channels are")
     add("--data", metavar="NAME", help="digits, cifar10 or cifar10-jpeg (default: as run.json says, else cifar10)")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
-    add("--mean", type=_numbers, metavar="R,G,B", help="of its own normalisation, for pixels in [0, 1]")
+    add("--mean", type=_numbers, metavar="R,G,B", help="of its own normalisation, for pixels of 0 to 1, or 0 to 255")
     add(
         "--std",
         type=_numbers,
         metavar="R,G,B",
-        help="likewise (default: as run.json says, else this project's per-pixel mean, no division)",
+        help="likewise (default: as run.json or its file says, else this project's per-pixel mean, no division)",
     )
     add(
         "--statistics",
@@ -87,45 +94,41 @@ def _numbers(text: str) -> list[float]:
 
 def _evaluate(arguments: argparse.Namespace) -> str:
     # Imported here so that bad usage is answered at once.
-    import torch
-
     from repro import data as images
     from repro.data.augment import memory_format, prepare
     from repro.models import build
-    from repro.models.public import load_weights
+    from repro.models.public import known_as, load_weights, normalisation, set_option_a
+    from repro.models.weights import networks, read
     from repro.train.evaluate import evaluate
     from repro.train.precision import best_device, resolve, settle
 
-    _check_file(arguments.checkpoint)
+    path = arguments.checkpoint
     # Known before minutes are spent on it.
     if arguments.responses and not arguments.responses.parent.is_dir():
         raise UserError(f"--responses {arguments.responses}: there is no folder {arguments.responses.parent}")
-    weights, own, recorded = _read(arguments.checkpoint, arguments.network)
+    content = read(path)
+    own, recorded, passed_over = _own(path, content, arguments.network)
     place = arguments.device or best_device()
     # Rounding moves a few images over the border: as it was trained and tested, it has the error of its record.
     usual = recorded.get("precision") if recorded.get("device") == place else None
     numerics = resolve(place, arguments.precision or usual or "fp32", None, None)
     device = settle(numerics)
-    if own is None and arguments.network is None:
-        raise UserError(f"--network is needed: nothing in {arguments.checkpoint}, or beside it, says what it is")
+    with _about(path):
+        found = networks(content, arguments.weights)
+        if own is None and arguments.network is None:
+            known = f"; by its shapes it is a {' or '.join(known_as(found[0])) or 'net unknown here'}"
+            raise UserError(f"--network is needed: nothing in {path}, or beside it, says what it is{known}")
     run = own or Run(network=arguments.network)
     dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
-    subsample = run.model.subsample
+    subsample = arguments.subsample or run.model.subsample
     net = build(run.network, dataset.channels, len(dataset.classes), family="cifar", subsample=subsample)
-    try:
-        load_weights(net, weights, run.network)
-    except RecordError as error:
-        raise _about(arguments.checkpoint, error) from error
+    with _about(path):
+        weights, taken = load_weights(net, found, run.network)
+        kept = normalisation(weights)
+    pads = set_option_a(net, arguments.zeros or "both")
     net.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
 
-    data = prepare(dataset, run.images, device)
-    if arguments.mean is not None:
-        if len(arguments.mean) != dataset.channels or len(arguments.std) != dataset.channels:
-            raise UserError(f"--mean and --std need {dataset.channels} numbers each for {dataset.name}")
-        if min(arguments.std) <= 0:
-            raise UserError("--std needs numbers above 0")
-        mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (arguments.mean, arguments.std))
-        data = dataclasses.replace(data, mean=mean, std=std)
+    data, normalised = _normalise(prepare(dataset, run.images, device), arguments, kept)
     if arguments.statistics == "population":
         _normalise_by_population(net, data, run, numerics)
     test_loss, percent = evaluate(net, data.batches("test"), numerics)
@@ -138,10 +141,40 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     trained = f" (trained on {own.data})" if own and own.data != dataset.name else ""
     layers = _write_responses(net, data, numerics, arguments.responses) if arguments.responses else ""
     by = ", by population statistics" if arguments.statistics == "population" else ""
-    return (
+    lines = [
         f"{run.network} on {dataset.name}{trained}: {kind}error{whose} {percent:.2f} % ({wrong:,} of {count:,} wrong, "
-        f"standard error {spread:.2f}), {kind}loss {test_loss:.4f}, in {numerics.precision}{by}{layers}"
-    )
+        f"standard error {spread:.2f}), {kind}loss {test_loss:.4f}, in {numerics.precision}{by}{layers}",
+        f"images: {normalised}",
+    ]
+    if pads:
+        assumed = "" if own or (arguments.subsample and arguments.zeros) else " (assumed: --subsample, --zeros)"
+        pixels = "every second pixel" if subsample == "stride" else "the mean of 2x2 pixels"
+        where = "at the end" if arguments.zeros == "end" else "half before and half after the others"
+        lines.append(f"option A: {pixels}, zero channels {where}{assumed}")
+    if own is None:
+        lines.append(f"weights: {taken}")
+    if percent > 95 - 100 / len(dataset.classes):
+        lines.append("hint: that is the error of guessing: --mean and --std must be those that it was trained with")
+    return "\n".join(map(printable, [*lines, *passed_over]))
+
+
+def _normalise(
+    data: Prepared, arguments: argparse.Namespace, kept: tuple[list[float], list[float]] | None
+) -> tuple[Prepared, str]:
+    """The images as the network wants them: by --mean and --std, else as its file says, else as in its run."""
+    from repro.models.public import in_unit_scale
+
+    if arguments.mean is None and kept is None:
+        divided = "not divided" if data.std is None else "divided by the standard deviation per channel"
+        return data, f"minus the mean per pixel of the training images, {divided}"
+    how, given = "the file's own normalisation", kept
+    if arguments.mean is not None:
+        how, given = "--mean and --std", (arguments.mean, arguments.std)
+    assert given
+    mean, std, large = in_unit_scale(*given, data.images.shape[1])
+    scale = ", which are for pixels of 0 to 255 and were divided by 255" if large else ""
+    device = data.images.device
+    return dataclasses.replace(data, mean=mean.to(device), std=std.to(device)), f"by {how}{scale}"
 
 
 def _normalise_by_population(net: nn.Module, data: Prepared, run: Run, numerics: Numerics) -> None:
@@ -169,24 +202,18 @@ def _write_responses(net: nn.Module, data: Prepared, numerics: Numerics, file: P
     return f"; mean response {mean:.3f} over {len(found)} layers, each in {file}"
 
 
-def _check_file(path: Path) -> None:
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Name the file in what is found wrong with what it holds."""
     try:
-        regular = stat.S_ISREG(path.stat().st_mode)
-    except FileNotFoundError as error:
-        raise RecordError(f"{path}: there is no such file") from error
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    if not regular:  # a folder, or a pipe that nobody may ever write to
-        raise RecordError(f"{path}: is no file")
+        yield
+    except RecordError as error:
+        text = str(error)
+        raise RecordError(text if text.startswith(str(path)) else f"{path}: {text}") from error
 
 
-def _about(path: Path, error: RecordError) -> RecordError:
-    text = str(error)
-    return RecordError(text if text.startswith(str(path)) else f"{path}: {text}")
-
-
-def _read(path: Path, network: str | None) -> tuple[dict[str, Tensor], Run | None, Mapping[str, Any]]:
-    """A checkpoint's weights, the run that it is of (None where it is none of ours), and the numerics of its training.
+def _own(path: Path, content: Any, network: str | None) -> tuple[Run | None, Mapping[str, Any], list[str]]:
+    """The run that a checkpoint is of (None where it is none of ours), the numerics of its training, and a word.
 
     What the weights do not tell is known from it: how images were prepared, how option A takes a stride of 2, and
     whether there are shortcuts at all, as option A's have no parameters. It is told by the run.json beside the
@@ -195,29 +222,31 @@ def _read(path: Path, network: str | None) -> tuple[dict[str, Tensor], Run | Non
     Raises:
         RecordError: it cannot be read, or is of another network than is asked for.
     """
-    from repro.models.public import state_dict
     from repro.records import Record, read_record
-    from repro.train import checkpoint
+    from repro.train.checkpoint import record_in
 
+    file, kept, record, said = path.parent / "run.json", record_in(content), None, []
+    if file.exists() and _is_ours(file):
+        record = read_record(file)
+    elif file.exists():
+        said = [f"{file}: passed over, as another program wrote it"]
     try:
-        content = checkpoint.read(path)
-        weights = state_dict(content)
-    except RecordError as error:
-        raise _about(path, error) from error
-    file = path.parent / "run.json"
-    kept = checkpoint.record_in(content)
-    if not file.exists() and kept is None:
-        return weights, None, {}
-    try:
-        record = read_record(file) if file.exists() else Record.of(kept)
-    except RecordError:
-        raise
+        record = record or (Record.of(kept) if kept else None)
     except UserError as error:
         raise RecordError(f"{path}: its record {error}") from error
+    if record is None:
+        return None, {}, said
     run = record.spec
     if network is not None and names.parse(network, "cifar") != names.parse(run.network, "cifar"):
         raise RecordError(f"{path}: is of {run.network}, not {network}, by its run.json: leave --network out")
-    return weights, run, record.numerics.to_dict()
+    return run, record.numerics.to_dict(), said
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        return "spec" in json.loads(read_text(file, "record"))
+    except (RecordError, ValueError, TypeError, RecursionError):
+        return False
 
 
 if __name__ == "__main__":

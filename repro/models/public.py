@@ -1,65 +1,221 @@
-"""Weights in the forms that public implementations save them in, under the names used here."""
+"""The weights of other programs in the networks of this project: by the names of layers, or else by their order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
-from repro.errors import RecordError
+from repro import names
+from repro.errors import RecordError, UserError
+from repro.models.registry import build
+from repro.models.shortcuts import ZeroPadded
+from repro.models.weights import Weights
 
-#: Keys under which training scripts keep a network's weights.
-_HOLDERS = ("model", "state_dict", "model_state_dict", "net", "weights", "network")
-#: Prefixes that wrappers (DataParallel, torch.compile) put before every name.
-_WRAPPERS = ("module.", "_orig_mod.")
 #: Other names of the same layers: the classifier, and a projection shortcut.
 _SYNONYMS = (("linear.", "fc."), ("classifier.", "fc."), (".shortcut.", ".downsample."))
+#: What tools count beside a layer's weights; evaluation does not use it.
+_COUNTS = ("num_batches_tracked", "total_ops", "total_params")
+#: What names of alike layers count by: numbers, and single letters.
+_COUNTING = re.compile(r"\d+|(?<![a-zA-Z])[a-z](?![a-zA-Z])")
+_AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged?|shadow)", re.IGNORECASE)
+_MEAN, _STD = (re.compile(rf"(^|.*[._])(?<!running_)({words})$") for words in ("mean|mu", "std|sigma"))
 
 
-def state_dict(content: Any) -> dict[str, Tensor]:
-    """Find a network's weights in what a file of torch.save held.
+def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> tuple[Weights, str]:
+    """Put into a network those weights among the ones found that are its own; gives them, and how they were taken.
 
     Raises:
-        RecordError: there are none.
+        RecordError: none are, and whose they are, or which names or shapes differ; or several are.
     """
-    for holder in (None, *_HOLDERS):
-        candidate = content if holder is None else content.get(holder) if isinstance(content, Mapping) else None
-        if isinstance(candidate, Mapping) and candidate and all(isinstance(v, Tensor) for v in candidate.values()):
-            return {_name(str(key)): value for key, value in candidate.items()}
-    keys = f" among {', '.join(map(str, list(content)[:8]))}" if isinstance(content, Mapping) else ""
-    raise RecordError(f"no network's weights found{keys}: a state_dict, or a dict holding one, is needed")
+    wanted = {key: value for key, value in net.state_dict().items() if not key.endswith(_COUNTS)}
+    fitting: list[tuple[Weights, dict[str, Tensor], str]] = []
+    problem = ""
+    for weights in sorted(found, key=lambda one: -len(one.tensors)):
+        try:
+            tensors, how = _matched(wanted, weights.tensors)
+        except RecordError as error:
+            problem = problem or f"not the weights of a {network}: {_instead(weights, network) or error}"
+            continue
+        if not any(all(torch.equal(tensors[key], others[key]) for key in wanted) for _, others, _ in fitting):
+            fitting.append((weights, tensors, how))
+    if not fitting:
+        raise RecordError(problem)
+    kept = [one for one in fitting if not _AVERAGED.search(one[0].place)] or fitting
+    if len(kept) > 1:
+        places = ", ".join(weights.place for weights, _, _ in kept)
+        raise RecordError(f"holds the weights of several {network}s ({places}): --weights NAME says which to take")
+    weights, tensors, how = kept[0]
+    net.load_state_dict(tensors, strict=False)
+    others = [f"not those at {other.place!r}, which --weights takes" for other, _, _ in fitting if other is not weights]
+    where = f"at {weights.holder!r}" if weights.holder else "the whole file"
+    prefix = f"prefix {weights.prefix!r} taken off" if weights.prefix else ""
+    aside = f"left aside: {', '.join(weights.aside)}" if weights.aside else ""
+    return weights, "; ".join(filter(None, (where, prefix, how, *others, aside)))
+
+
+def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The weights under the names used here, and how they came to these where not by their own."""
+    named = {_name(key): value for key, value in given.items()}
+    used = {key.split(".")[0] for key in wanted}
+    excess = [
+        key
+        for key in named
+        if key not in wanted and not _is_aside(key) and ("." not in key or key.split(".")[0] in used)
+    ]
+    lacking = [key for key in wanted if key not in named]
+    shapes = [
+        f"{key} {list(named[key].shape)} instead of {list(value.shape)}"
+        for key, value in wanted.items()
+        if key in named and named[key].shape != value.shape
+    ]
+    problems = [
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for what, keys in (("names missing", lacking), ("names too many", excess), ("other shapes", shapes))
+        if keys
+    ]
+    if not problems:
+        return {key: named[key] for key in wanted}, ""
+    return _by_order(wanted, given, "; ".join(problems))
+
+
+def _is_aside(key: str) -> bool:
+    """Whether this is a count, or normalises images."""
+    return bool(key.endswith(_COUNTS) or _MEAN.match(key) or _STD.match(key))
 
 
 def _name(key: str) -> str:
-    while key.startswith(_WRAPPERS):
-        key = key.split(".", 1)[1]
     for theirs, ours in _SYNONYMS:
         key = ours + key[len(theirs) :] if key.startswith(theirs) else key.replace(theirs, ours, 1)
     return key
 
 
-def load_weights(net: nn.Module, weights: Mapping[str, Tensor], network: str) -> None:
-    """Put weights into a network.
+def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem: str) -> tuple[dict[str, Tensor], str]:
+    """Weights of other names, matched as the layers come; those of 3x3 and of 1x1 each among themselves."""
+    # As safetensors has them. As defined they never are: a weight comes before its bias.
+    if list(given) == sorted(given):
+        raise RecordError(f"{problem}; nor does their order tell, which here is that of the alphabet")
+    ours, theirs = _layers(wanted), _layers(given)
+    pairs = [pair for kind in ours for pair in zip(ours[kind], theirs[kind], strict=False)]
+    matched = {
+        key: given[other]
+        for our, their in pairs
+        for key, other in ((key, their + key[len(our) :]) for key in wanted if key.rpartition(".")[0] == our)
+        if other in given and given[other].shape == wanted[key].shape
+    }
+    if not len(matched) == len(wanted) == sum(not _is_aside(key) for key in given):
+        raise RecordError(problem)
+    if not all(_counts_up(layers) for layers in theirs.values()):
+        raise RecordError(f"{problem}; nor does their order tell, which is not that of the numbers in their names")
+    our, their = next(pair for pair in pairs if pair[0] != pair[1])
+    return matched, f"read by the order of its layers, which have other names ({their} for {our}, ...)"
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """The names of the layers by their kind, in the order of the file.
+
+    Batch normalisation counts only right after a convolution, and beside it: a net that normalises before it convolves
+    has the same shapes in the same order, and is another.
+    """
+    order = list(dict.fromkeys(key.rpartition(".")[0] for key in tensors))
+    layers: dict[str, list[str]] = {"3x3": [], "1x1": [], "linear": []}
+    for layer, after in zip(order, [*order[1:], ""], strict=True):
+        weight = tensors.get(f"{layer}.weight")
+        if weight is not None and weight.dim() == 2:
+            layers["linear"].append(layer)
+        elif weight is not None and weight.dim() == 4 and layer.rpartition(".")[0] == after.rpartition(".")[0]:
+            layers["1x1" if weight.shape[-1] == 1 else "3x3"] += [layer, after]
+    return layers
+
+
+def _counts_up(layers: Sequence[str]) -> bool:
+    """Whether names that differ in numbers, or in single letters, alone are in the order of these."""
+    last: dict[str, list[int]] = {}
+    for layer in layers:
+        found = [int(word) if word.isdigit() else ord(word) for word in _COUNTING.findall(layer)]
+        alike = _COUNTING.sub("#", layer)
+        if found < last.get(alike, []):
+            return False
+        last[alike] = found
+    return True
+
+
+def _instead(weights: Weights, network: str) -> str:
+    """Of what network else the weights are, in a clause; empty where their shapes are those of this one."""
+    shapes = [tuple(tensor.shape) for tensor in weights.tensors.values() if tensor.dim() == 4]
+    widths = sorted({shape[0] for shape in shapes})
+    known = known_as(weights)
+    if not known:
+        return f"its {len(shapes)} convolutions, {widths[0]} to {widths[-1]} filters wide, are of no net of the paper"
+    classes = [len(tensor) for tensor in weights.tensors.values() if tensor.dim() == 2][-1]
+    channels = min(shape[1] for shape in shapes)
+    clause = f"these are the weights of a {' or '.join(known)}, from {channels} channels to {classes} classes"
+    # Of the net that is asked for it is some name, or the size of the first layer or the last, that differs.
+    return "" if str(names.parse(network, "cifar")) in known else clause
+
+
+def known_as(weights: Weights) -> list[str]:
+    """The networks of the paper whose convolutions, but for the first, have these shapes."""
+    shapes = [tuple(tensor.shape) for tensor in weights.tensors.values() if tensor.dim() == 4]
+    small = sum(shape[-1] == 1 for shape in shapes)
+    n, rest = divmod(len(shapes) - small - 1, 6)
+    option = {0: "", 2: "-B", 3 * n: "-C"}.get(small)
+    if n and not rest and option is not None and _has(shapes, f"resnet-{6 * n + 2}{option}", "cifar"):
+        return [f"resnet-{6 * n + 2}{option}", *([] if option else [f"plain-{6 * n + 2}"])]
+    possible = [f"resnet-{depth}-{option}" for depth in names.IMAGENET_DEPTHS for option in "ABC"]
+    return [f"{name} of ImageNet's family" for name in possible if _has(shapes, name, "imagenet")]
+
+
+def _has(shapes: Sequence[tuple[int, ...]], network: str, family: names.Family) -> bool:
+    with torch.device("meta"):
+        net = build(network, family=family)
+    ours = [tuple(value.shape) for value in net.state_dict().values() if value.dim() == 4]
+    # The first layer, which alone sees the channels of an image, may be for other images.
+    inner = [sorted(found, key=lambda shape: shape[1])[1:] for found in (ours, shapes)]
+    return sorted(inner[0]) == sorted(inner[1])
+
+
+def normalisation(weights: Weights) -> tuple[list[float], list[float]] | None:
+    """The mean and standard deviation per channel of images that a file keeps beside the layers, if it does."""
+    channels = next(tensor.shape[1] for tensor in weights.tensors.values() if tensor.dim() == 4)
+    found = []
+    for pattern in (_MEAN, _STD):
+        values = {tuple(v.flatten().tolist()) for key, v in weights.mapping.items() if pattern.match(key)}
+        found.append([list(value) for value in values if len(value) == channels])
+    if max(map(len, found)) > 1:
+        raise RecordError("keeps several normalisations of images: --mean and --std say which")
+    return (found[0][0], found[1][0]) if all(found) else None
+
+
+def in_unit_scale(mean: Sequence[float], std: Sequence[float], channels: int) -> tuple[Tensor, Tensor, bool]:
+    """A normalisation for pixels in [0, 1], (channels, 1, 1) each, and whether it was given for those of 0 to 255.
 
     Raises:
-        RecordError: they are not of that network; which names or shapes differ.
+        UserError: it can be of neither.
     """
-    wanted = {key: tuple(value.shape) for key, value in net.state_dict().items()}
-    given = {key: tuple(value.shape) for key, value in weights.items()}
-    # Old versions of torch did not count batches, and evaluation does not use the count.
-    lacking = [key for key in wanted if key not in given and not key.endswith("num_batches_tracked")]
-    excess = [key for key in given if key not in wanted]
-    shapes = [
-        f"{key} {list(given[key])} instead of {list(shape)}"
-        for key, shape in wanted.items()
-        if key in given and given[key] != shape
-    ]
-    problems = [
-        f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
-        for what, found in (("names missing", lacking), ("names too many", excess), ("other shapes", shapes))
-        if found
-    ]
-    if problems:
-        raise RecordError(f"not the weights of a {network}: {'; '.join(problems)}")
-    net.load_state_dict(weights, strict=False)
+    if len(mean) != channels or len(std) != channels:
+        raise UserError(f"--mean and --std need {channels} numbers each for these images")
+    if min(std) <= 0:
+        raise UserError("--std needs numbers above 0")
+    if not 0 <= min(mean) <= max(mean) <= 255:
+        raise UserError("--mean needs numbers from 0 to 1, or from 0 to 255")
+    large = max(mean) > 1
+    if (large and min(std) < 1) or (not large and max(std) > 1):
+        raise UserError(
+            "--mean and --std are of different scales: give both for pixels of 0 to 1, or both for pixels of 0 to 255"
+        )
+    unit = 255 if large else 1
+    first, second = (torch.tensor([value / unit for value in values])[:, None, None] for values in (mean, std))
+    return first, second, large
+
+
+def set_option_a(net: nn.Module, zeros: str) -> bool:
+    """Put option A's zero channels on "both" sides of the others or at the "end"; whether the net has any."""
+    padded = [module for module in net.modules() if isinstance(module, ZeroPadded)]
+    for module in padded:
+        extra = module.before + module.after
+        module.before = extra // 2 if zeros == "both" else 0
+        module.after = extra - module.before
+    return bool(padded)

@@ -1,0 +1,382 @@
+"""Weights as other programs write them: each form of the same network has the error of the network itself."""
+
+import argparse
+import collections
+import functools
+import os
+import pathlib
+import random
+import re
+import types
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from repro.data import load
+from repro.errors import RecordError
+from repro.evaluate import main
+from repro.models import build
+from repro.models.public import load_weights
+from repro.models.weights import networks, read
+from repro.names import parse
+
+SETTINGS = ["--data", "digits", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A resnet-14-B trained for some steps, in evaluation mode, and its error."""
+    torch.manual_seed(0)
+    net, digits = build("resnet-14-B", channels=1), load("digits")
+    mean = (digits.train_images.double() / 255).mean(0).float()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    for batch in torch.randint(0, len(digits.train_images), (25, 64)):
+        loss = nn.functional.cross_entropy(net(digits.train_images[batch] / 255 - mean), digits.train_labels[batch])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    net.eval()
+    with torch.no_grad():
+        wrong = net(digits.test_images / 255 - mean).argmax(1) != digits.test_labels
+    error = 100 * wrong.double().mean().item()
+    assert 1 < error < 80, "it has learnt something, and makes mistakes"
+    return net.state_dict(), optimiser.state_dict(), error
+
+
+def renamed(weights, *changes):
+    for pattern, to in changes:
+        weights = {re.sub(pattern, to, key): value for key, value in weights.items()}
+    return weights
+
+
+#: The same layers in the same order, by the names of other implementations.
+STAGES = (r"layer(\d)", r"stage_\1"), (r"\.conv1", ".conv_a"), (r"\.conv2", ".conv_b"), (r"\.bn1", ".bn_a")
+LETTERS = (*STAGES, (r"\.bn2", ".bn_b"), (r"^conv1", "conv_1_3x3"), (r"^bn1", "bn_1"), (r"^fc", "classifier"))
+UNITS = (r"layer(\d)\.(\d)\.conv1", r"s\1.b\2.f.a"), (r"layer(\d)\.(\d)\.bn1", r"s\1.b\2.f.a_bn")
+UNITS = (*UNITS, (r"layer(\d)\.(\d)\.conv2", r"s\1.b\2.f.b"), (r"layer(\d)\.(\d)\.bn2", r"s\1.b\2.f.b_bn"))
+UNITS = (
+    *UNITS,
+    (r"layer(\d)\.(\d)\.downsample\.0", r"s\1.b\2.proj"),
+    (r"layer(\d)\.(\d)\.downsample\.1", r"s\1.b\2.bn"),
+)
+UNITS = (*UNITS, ("^conv1", "stem.conv"), ("^bn1", "stem.bn"), ("^fc", "head.fc"))
+
+
+def projection_first(weights):
+    """In the order of blocks that define their projection before their other layers."""
+
+    def place(key):
+        block, _, rest = key.rpartition(".f.")
+        stage = re.match(r"s(\d)\.b(\d)", key)
+        where = (0, 0) if key.startswith("stem") else (9, 0) if stage is None else (int(stage[1]), int(stage[2]))
+        return (*where, bool(block and rest))
+
+    return dict(sorted(weights.items(), key=lambda item: place(item[0])))
+
+
+class Checkpoint(dict):
+    """A subclass of dict, as libraries of configurations have."""
+
+
+def below(prefix, weights):
+    return {prefix + key: value for key, value in weights.items()}
+
+
+FORMS = {
+    "state_dict": (lambda w, o: w, ["the whole file"]),
+    "torchvision": (
+        lambda w, o: {"model": w, "optimizer": o, "epoch": 9, "args": argparse.Namespace(lr=0.1)},
+        ["at 'model'", "left aside: optimizer, epoch, args"],
+    ),
+    "timm": (lambda w, o: {"arch": "x", "state_dict": w, "args": argparse.Namespace(lr=0.1)}, ["at 'state_dict'"]),
+    "lightning": (
+        lambda w, o: {"state_dict": below("model.", w) | {"train_acc.correct": torch.zeros(1)}, "loops": {}},
+        ["prefix 'model.' taken off", "left aside: loops, train_acc"],
+    ),
+    "DataParallel, compiled": (
+        lambda w, o: {"net": below("module._orig_mod.", renamed(w, ("downsample", "shortcut"), ("^fc", "linear")))},
+        ["prefix 'module._orig_mod.'"],
+    ),
+    "unknown holders": (lambda w, o: {"trainer": {"ckpt": {"weights_of_it": w}}}, ["at 'trainer.ckpt.weights_of_it'"]),
+    "average beside": (
+        lambda w, o: {"model": w, "model_ema": perturbed(below("module.", w))},
+        ["not those at 'model_ema"],
+    ),
+    "average alone": (lambda w, o: {"ema": below("module.", w), "n_averaged": torch.tensor(3)}, ["at 'ema'"]),
+    "the same twice": (
+        lambda w, o: {"model": below("module.model.", w) | below("module.attacker.model.", w)},
+        ["at 'model'"],
+    ),
+    "no counts": (lambda w, o: {k: v for k, v in w.items() if "num_batches" not in k}, []),
+    "profiled": (lambda w, o: w | {"conv1.total_ops": torch.zeros(1).double(), "total_params": torch.zeros(1)}, []),
+    "parameters": (
+        lambda w, o: OrderedDict((k, nn.Parameter(v) if v.is_floating_point() else v) for k, v in w.items()),
+        [],
+    ),
+    "double": (lambda w, o: {k: v.double() if v.is_floating_point() else v for k, v in w.items()}, []),
+    "letters": (lambda w, o: {"state_dict": renamed(w, *LETTERS)}, ["by the order of its layers"]),
+    "units": (lambda w, o: {"model_state": renamed(w, *UNITS), "cfg": "x"}, ["by the order of its layers"]),
+    "projection first": (lambda w, o: projection_first(renamed(w, *UNITS)), ["by the order of its layers"]),
+    "subclass of dict": (lambda w, o: Checkpoint(state_dict=w, config=Checkpoint(a=1)), ["at 'state_dict'"]),
+    "scalars of numpy": (lambda w, o: {"state_dict": w, "best": np.float64(9.1), "rng": np.random.get_state()}, []),
+    "paths": (
+        lambda w, o: {"state_dict": w, "file": pathlib.Path("x"), "d": collections.defaultdict(list, {1: [2]})},
+        [],
+    ),
+    "objects": (
+        lambda w, o: {
+            "state_dict": w,
+            "c": types.SimpleNamespace(a=1),
+            "p": functools.partial(print),
+            "s": frozenset([1]),
+        },
+        [],
+    ),
+}
+
+
+def perturbed(weights):
+    return {key: value + 0.5 if value.is_floating_point() else value for key, value in weights.items()}
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_has_the_error_of_the_network(trained, tmp_path, capsys, form, legacy):
+    weights, optimiser, error = trained
+    wrap, words = FORMS[form]
+    torch.save(wrap(weights, optimiser), tmp_path / "n.pth", _use_new_zipfile_serialization=not legacy)
+    assert main([str(tmp_path / "n.pth"), "--network", "resnet-14-B", *SETTINGS]) == 0
+    said = capsys.readouterr().out
+    assert f"test error {error:.2f} %" in said
+    for word in words:
+        assert word in said
+
+
+def test_safetensors(trained, tmp_path, capsys):
+    save = pytest.importorskip("safetensors.torch").save_file
+    weights, _, error = trained
+    save(below("model.", weights), tmp_path / "n.safetensors")
+    assert main([str(tmp_path / "n.safetensors"), "--network", "resnet-14-B", *SETTINGS]) == 0
+    assert f"test error {error:.2f} %" in capsys.readouterr().out
+    # It keeps no order, so that layers of other names are not known.
+    save(renamed(weights, *LETTERS), tmp_path / "n.safetensors")
+    assert "alphabet" in problem(capsys, tmp_path / "n.safetensors", "resnet-14-B")
+    (tmp_path / "n.safetensors").write_bytes((tmp_path / "n.safetensors").read_bytes()[:-5])
+    assert "cannot be read as safetensors" in problem(capsys, tmp_path / "n.safetensors", "resnet-14-B")
+
+
+def test_safetensors_without_the_package_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
+    (tmp_path / "n.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    assert "pip install safetensors" in problem(capsys, tmp_path / "n.safetensors", "resnet-8")
+
+
+def test_which_of_several_networks_is_asked_for_or_told(trained, tmp_path, capsys):
+    weights, _, error = trained
+    both = {"student": weights, "teacher": perturbed(weights)}
+    torch.save(both, tmp_path / "n.pt")
+    text = problem(capsys, tmp_path / "n.pt", "resnet-14-B")
+    assert "student, teacher" in text and "--weights" in text
+    arguments = [str(tmp_path / "n.pt"), "--network", "resnet-14-B", *SETTINGS, "--weights"]
+    assert main([*arguments, "student"]) == 0
+    assert f"test error {error:.2f} %" in capsys.readouterr().out
+    assert main([*arguments, "teacher"]) == 0
+    assert f"test error {error:.2f} %" not in capsys.readouterr().out
+    assert main([*arguments, "tutor"]) == 1
+    assert "student, teacher" in capsys.readouterr().err
+
+
+def problem(capsys, path, network):
+    capsys.readouterr()
+    assert main([str(path), "--network", network, *SETTINGS]) == 1
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error and str(path) in error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "words"),
+    [
+        (lambda: build("resnet-8-B", channels=1), "resnet-8", "a resnet-8-B,"),
+        (lambda: build("resnet-14-C", channels=1), "resnet-14", "a resnet-14-C,"),
+        (lambda: build("resnet-20", channels=1), "resnet-14", "a resnet-20 or plain-20,"),
+        (lambda: build("resnet-8", channels=3), "resnet-8", "conv1.weight [16, 3, 3, 3] instead of [16, 1, 3, 3]"),
+        (lambda: build("resnet-8", 1, 100), "resnet-8", "fc.weight [100, 64] instead of [10, 64]"),
+        (lambda: build("resnet-8-B", 3, 100), "resnet-8", "a resnet-8-B, from 3 channels to 100 classes"),
+        (lambda: torchvision("resnet18"), "resnet-8", "resnet-18-B of ImageNet's family"),
+        (lambda: torchvision("resnet50"), "resnet-50", "resnet-50-B of ImageNet's family"),
+        (lambda: torchvision("vgg11"), "resnet-8", "8 convolutions, 64 to 512 filters wide"),
+    ],
+)
+def test_what_else_the_weights_are_is_said(tmp_path, capsys, made, asked, words):
+    torch.save(made().state_dict(), tmp_path / "n.pt")
+    text = problem(capsys, tmp_path / "n.pt", asked)
+    assert f"not the weights of a {asked}: " in text
+    assert words in text
+
+
+def torchvision(name):
+    with torch.device("meta"):
+        net = __import__("torchvision").models.get_model(name)
+    # Of one number each, as only shapes matter.
+    for module in net.modules():
+        for key, value in (*module._parameters.items(), *module._buffers.items()):
+            if value is not None:
+                table = module._parameters if key in module._parameters else module._buffers
+                table[key] = (
+                    nn.Parameter(torch.zeros(1).expand(value.shape)) if table is module._parameters else torch.zeros(1)
+                )
+    return net
+
+
+def test_without_a_name_the_shapes_say_what_it_may_be(tmp_path, capsys):
+    torch.save(build("resnet-14", channels=1).state_dict(), tmp_path / "n.pt")
+    assert main([str(tmp_path / "n.pt"), *SETTINGS]) == 2
+    assert "resnet-14 or plain-14" in capsys.readouterr().err
+
+
+class PreActivation(nn.Module):
+    """The layers of a resnet-8 with option A, each normalisation before its convolution: another network."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 16, 3, bias=False)
+        for stage, (width, out) in enumerate([(16, 16), (16, 32), (32, 64)]):
+            block = nn.Module()
+            block.norm1, block.conv1 = nn.BatchNorm2d(width), nn.Conv2d(width, out, 3, bias=False)
+            block.norm2, block.conv2 = nn.BatchNorm2d(out), nn.Conv2d(out, out, 3, bias=False)
+            setattr(self, f"stage{stage}", block)
+        self.norm, self.linear = nn.BatchNorm2d(64), nn.Linear(64, 10)
+
+
+def test_by_order_nothing_ambiguous_is_taken():
+    good = build("resnet-14-B", channels=1).state_dict()
+    other = renamed(good, *LETTERS)
+
+    def taken(weights, network="resnet-14-B"):
+        return load_weights(build(network, channels=1), networks(weights), network)
+
+    assert "order" in taken(other)[1]
+    with pytest.raises(RecordError, match="not the weights of a resnet-8"):
+        taken(PreActivation().state_dict(), "resnet-8")
+    with pytest.raises(RecordError, match="alphabet"):
+        taken(dict(sorted(renamed(good, *UNITS).items())))
+    # The second block of a stage before the first; shapes do not tell.
+    keys = list(other)
+    first, second = ([key for key in keys if key.startswith(f"stage_1.{block}.")] for block in (0, 1))
+    order = [key for key in keys if key not in (*first, *second)]
+    at = keys.index(first[0])
+    with pytest.raises(RecordError, match="numbers in their names"):
+        taken({key: other[key] for key in (*order[:at], *second, *first, *order[at:])})
+    with pytest.raises(RecordError, match="not the weights"):
+        taken(other | {"stage_1.0.scale": torch.ones(16)})
+    with pytest.raises(RecordError, match="not the weights"):
+        taken(other | {"conv_1_3x3.bias": torch.ones(16)})
+
+
+@pytest.mark.parametrize("name", ["resnet-8", "plain-14", "resnet-14-C", "resnet-20-B"])
+def test_every_net_of_cifar_is_read_by_order(name):
+    made = build(name, channels=1)
+    net = build(name, channels=1)
+    load_weights(net, networks(renamed(made.state_dict(), *UNITS)), str(parse(name)))
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in made.state_dict().items() if value.dim())
+
+
+class Bait:
+    """What unpickling would call."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_nothing_is_executed(tmp_path, monkeypatch, legacy):
+    touched = tmp_path / "touched"
+    calls = [
+        (os.system, (f"touch {touched}",)),
+        (eval, (f"open({str(touched)!r}, 'w')",)),
+        (pathlib.Path.touch, (touched,)),
+        (open, (str(touched), "w")),
+        (__import__("subprocess").call, (["touch", str(touched)],)),
+        (functools.partial, (os.mkdir, str(touched))),
+        (torch.hub.load_state_dict_from_url, ("http://localhost/",)),
+    ]
+    weights = build("resnet-8", channels=1).state_dict()
+    for call in calls:
+        torch.save({"model": weights, "x": Bait(*call)}, tmp_path / "n.pt", _use_new_zipfile_serialization=not legacy)
+        try:
+            assert len(networks(read(tmp_path / "n.pt"))) == 1
+        except RecordError as error:
+            assert "\n" not in str(error)
+        assert not touched.exists(), call
+
+
+def test_a_whole_network_is_refused_with_how_to_save_its_weights(tmp_path, capsys):
+    for content in (build("resnet-8", channels=1), {"model": build("resnet-8", channels=1)}):
+        for legacy in (False, True):
+            torch.save(content, tmp_path / "n.pt", _use_new_zipfile_serialization=not legacy)
+            assert "torch.save(net.state_dict(), FILE)" in problem(capsys, tmp_path / "n.pt", "resnet-8")
+    torch.jit.script(nn.Linear(2, 2)).save(tmp_path / "n.pt")
+    assert "torch.save(net.state_dict(), FILE)" in problem(capsys, tmp_path / "n.pt", "resnet-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x89HDF\r\n\x1a\n...", "HDF5"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (b"<!DOCTYPE html><title>Virus scan warning", "website"),
+        (b"", "is no PyTorch checkpoint"),
+    ],
+)
+def test_what_is_often_taken_for_a_checkpoint(tmp_path, capsys, content, words):
+    (tmp_path / "n.pt").write_bytes(content)
+    assert words in problem(capsys, tmp_path / "n.pt", "resnet-8")
+
+
+PLAIN = st.none() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just(torch.ones(2, 2))
+NESTED = st.recursive(
+    PLAIN | st.just(torch.ones(1, 1, 1, 1)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(NESTED)
+@settings(max_examples=100)
+def test_any_content_is_weights_or_refused_in_a_line(content):
+    try:
+        load_weights(build("resnet-8"), networks(content), "resnet-8")
+    except RecordError as error:
+        assert "\n" not in str(error)
+    else:
+        raise AssertionError("nothing of this size is a network")
+
+
+@given(seed=st.integers(0, 2**32), damage=st.integers(1, 20), legacy=st.booleans(), cut=st.booleans())
+@settings(max_examples=60)
+def test_a_damaged_file_is_refused_in_a_line_or_read(tmp_path_factory, seed, damage, legacy, cut):
+    place = tmp_path_factory.getbasetemp() / f"damaged-{legacy}.pt"
+    if not place.exists():
+        small = {
+            "state_dict": {"conv.weight": torch.ones(1, 1, 3, 3), "fc.weight": torch.ones(2, 1)},
+            "n": np.float64(1),
+        }
+        torch.save(small, place, _use_new_zipfile_serialization=not legacy)
+    chance, content = random.Random(seed), bytearray(place.read_bytes())
+    for _ in range(damage):
+        content[chance.randrange(len(content))] = chance.randrange(256)
+    broken = place.with_name("broken.pt")
+    broken.write_bytes(content[: chance.randrange(len(content))] if cut else content)
+    try:
+        networks(read(broken))
+    except RecordError as error:
+        assert "\n" not in str(error)
