@@ -80,6 +80,15 @@ def parse(name: str, family: Family | None = None) -> NetworkName:
         UserError: another form, or a depth that the family does not have; the nearest valid name is given.
     """
     match = re.fullmatch(rf"({'|'.join(get_args(Kind))})-([1-9]\d{{0,5}})(?:-(\w+))?", name, re.ASCII)
+    # As torchvision and others write it.
+    theirs = re.fullmatch(r"resnet[-_]?(\d{2,3})", name, re.ASCII | re.IGNORECASE)
+    layers = int(theirs[1]) if theirs and family == "cifar" else 0
+    if family == "cifar" and layers in IMAGENET_DEPTHS and not (match and _is_cifar_depth(layers)):
+        raise UserError(
+            f"unknown network {name!r}: that is a net of ImageNet's family (Table 1); those of CIFAR-10 have 6n + 2 "
+            f"layers ({', '.join(map(str, CIFAR_DEPTHS))} in the paper): "
+            f"did you mean 'resnet-{_nearest_depth(layers, family)}'?"
+        )
     if match is None:
         depths = IMAGENET_DEPTHS if family == "imagenet" else CIFAR_DEPTHS
         known = [f"{kind}-{depth}" for kind in get_args(Kind) for depth in depths]

@@ -106,3 +106,12 @@ def test_no_text_is_worse_than_a_user_error(name, family):
         assert "\n" not in str(error)
     else:
         assert str(parsed).split("-")[:2] == name.split("-")[:2]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet-18", "ResNet34", "resnet_50", "resnet101"])
+def test_a_net_of_imagenet_is_told_from_those_of_cifar(name):
+    with pytest.raises(UserError) as caught:
+        names.parse(name, "cifar")
+    message = str(caught.value)
+    assert "ImageNet" in message and "6n + 2" in message and "\n" not in message
+    assert all(str(depth) in message for depth in names.CIFAR_DEPTHS)
