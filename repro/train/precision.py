@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -100,12 +103,29 @@ def best_device() -> str:
 
 
 def check_device(device: str) -> None:
-    """Raise UserError for a device that is unknown or not here."""
+    """Raise UserError for a device that is unknown, not here, or of no use to this build of torch."""
+    if device.startswith("cuda:"):
+        number = device.removeprefix("cuda:")
+        raise UserError(f"device {device!r}: set CUDA_VISIBLE_DEVICES={number} and give --device cuda to have that GPU")
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
     if not has_device(device):
         cure = ", or install a CUDA build of torch" if device == "cuda" else ""
         raise UserError(f"no {device.upper()} device is available here: use --device cpu{cure}")
+    if device == "cuda" and (problem := gpu_problem()):
+        raise UserError(f"this GPU cannot compute ({problem}): use --device cpu, or install a build of torch for it")
+
+
+@cache
+def gpu_problem() -> str | None:
+    """Why the GPU that torch sees computes nothing, as where this build has no kernels for it; None where it does."""
+    try:
+        torch.ones(1, device="cuda").add_(1).item()
+    except torch.OutOfMemoryError:
+        return None
+    except RuntimeError as error:
+        return str(error).strip().splitlines()[0]
+    return None
 
 
 def has_device(device: str) -> bool:
@@ -166,10 +186,27 @@ def cpu_has_bf16() -> bool:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Processors that this process may use, by its affinity and by the quota of its container."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(max(1, min(here, quota())))
+
+
+def quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
+    """For how many processors Linux gives this process time, as a container's limit says; infinite without one."""
+    try:
+        groups = [line.rstrip().split(":", 2)[2].lstrip("/") for line in own.read_text().splitlines()]
+    except (OSError, ValueError, IndexError):
+        groups = []
+    # A limit holds for all groups below its own. Inside a container its own group is the root.
+    places = {folder for group in groups for folder in (Path(group), *Path(group).parents)} | {Path()}
+    found = [math.inf]
+    for place in places:
+        for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            for hierarchy in (root, root / "cpu", root / "cpu,cpuacct"):
+                with suppress(OSError, ValueError):
+                    time, period = " ".join((hierarchy / place / file).read_text() for file in files).split()
+                    found += [int(time) / int(period)] if int(time) > 0 < int(period) else []
+    return min(found)
 
 
 def settle(numerics: Numerics) -> torch.device:

@@ -7,7 +7,17 @@ import torch
 
 from repro.errors import RecordError, UserError
 from repro.train import precision
-from repro.train.precision import Numerics, best_precision, fallback, resolve, settle, without_tf32
+from repro.train.precision import (
+    Numerics,
+    best_precision,
+    cores,
+    fallback,
+    gpu_problem,
+    quota,
+    resolve,
+    settle,
+    without_tf32,
+)
 
 
 @pytest.fixture
@@ -20,6 +30,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
         monkeypatch.setattr(Path, "read_text", lambda self, **_: f"flags : fpu {flags}\n")
         monkeypatch.setattr(precision, "cores", lambda: 6)
+        monkeypatch.setattr(precision, "gpu_problem", lambda: None)
 
     return pretend
 
@@ -157,3 +168,51 @@ def test_threads_and_determinism_are_settled(monkeypatch):
         assert asked == [3] and torch.are_deterministic_algorithms_enabled()
     finally:
         torch.use_deterministic_algorithms(before, warn_only=True)
+
+
+def test_a_gpu_without_kernels_in_this_build_of_torch_is_one_line_with_the_cure(monkeypatch):
+    """As torch answers for a GPU that is too old, or too new, for it."""
+
+    def ones(*_, device):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nFor debugging ...")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", ones)
+    gpu_problem.cache_clear()
+    try:
+        with pytest.raises(UserError, match=r"no kernel image.*use --device cpu") as caught:
+            resolve("cuda", "fp32", 1, None)
+        assert "\n" not in str(caught.value)
+    finally:
+        gpu_problem.cache_clear()
+
+
+def test_a_numbered_gpu_is_had_by_the_environment():
+    with pytest.raises(UserError, match=r"CUDA_VISIBLE_DEVICES=1 .*--device cuda"):
+        resolve("cuda:1", None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "own", "expected"),
+    [
+        ({}, None, float("inf")),
+        ({"cpu.max": "max 100000"}, "0::/", float("inf")),
+        ({"cpu.max": "250000 100000"}, "0::/", 2.5),
+        # Of nested groups the tightest limit holds.
+        ({"a/cpu.max": "400000 100000", "a/b/cpu.max": "600000 100000"}, "0::/a/b", 4),
+        ({"cpu/cpu.cfs_quota_us": "150000", "cpu/cpu.cfs_period_us": "100000"}, "3:cpu,cpuacct:/docker/1", 1.5),
+        ({"cpu,cpuacct/cpu.cfs_quota_us": "-1", "cpu,cpuacct/cpu.cfs_period_us": "100000"}, None, float("inf")),
+        ({"cpu.max": "nonsense"}, "nonsense", float("inf")),
+    ],
+)
+def test_a_container_s_share_of_processors_counts(tmp_path, monkeypatch, files, own, expected):
+    for name, text in files.items():
+        (tmp_path / "cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cgroup" / name).write_text(text + "\n")
+    if own:
+        (tmp_path / "own").write_text(own + "\n")
+    found = quota(tmp_path / "cgroup", tmp_path / "own")
+    assert found == expected
+    monkeypatch.setattr(precision, "quota", lambda: found)
+    monkeypatch.setattr(precision.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert cores() == min(8, int(expected) if expected < 8 else 8)
