@@ -6,15 +6,22 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from repro.errors import RecordError
 
 #: Larger than any table of a run (1,000 rows of a curve take 100 kB); a file beyond it is refused unread.
 LARGEST_FILE = 200_000_000
+#: There, a file that another program has open can be neither replaced nor, often, written.
+WINDOWS = os.name == "nt"
+#: How often, and how many seconds apart, what such a program prevents is tried again.
+TRIES, BETWEEN = 20, 0.25
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -25,9 +32,30 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        patiently(lambda: temporary.replace(path), path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def patiently(act: Callable[[], T], path: Path) -> T:
+    """Do something to a file; on Windows for some seconds more while another program, such as Excel, holds it open.
+
+    Raises:
+        RecordError: it still does.
+    """
+    for _ in range(TRIES if WINDOWS else 0):
+        try:
+            return act()
+        except PermissionError:
+            time.sleep(BETWEEN)
+    try:
+        return act()
+    except PermissionError as error:
+        if not WINDOWS:
+            raise
+        raise RecordError(
+            f"{path}: another program has it open, or it may not be written: close it there, then start again"
+        ) from error
 
 
 def leftovers(folder: Path) -> list[Path]:

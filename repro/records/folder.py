@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from repro.disk import json_text, leftovers, write_text
+from repro.disk import json_text, leftovers, patiently, write_text
 from repro.errors import RecordError, shown
 from repro.lock import Hold, hold
 from repro.records.record import FORMAT, Record, read_record
@@ -110,7 +110,8 @@ class RunFolder:
     def append(self, row: Row) -> None:
         """Add a row to curve.csv, and the header before the first."""
         self.check()
-        with self.curve_path.open("a", encoding="utf-8", newline="") as file:
+        path = self.curve_path
+        with patiently(lambda: path.open("a", encoding="utf-8", newline=""), path) as file:
             if file.tell() == 0:
                 file.write(",".join(COLUMNS) + "\n")
             file.write(format_row(row) + "\n")
