@@ -95,7 +95,7 @@ def _numbers(text: str) -> list[float]:
 def _evaluate(arguments: argparse.Namespace) -> str:
     # Imported here so that bad usage is answered at once.
     from repro import data as images
-    from repro.data.augment import memory_format, prepare
+    from repro.data.augment import prepare
     from repro.models import build
     from repro.models.public import known_as, load_weights, normalisation, set_option_a
     from repro.models.weights import networks, read
@@ -126,7 +126,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         weights, taken = load_weights(net, found, run.network)
         kept = normalisation(weights)
     pads = set_option_a(net, arguments.zeros or "both")
-    net.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    net.to(device, memory_format=numerics.memory_format())  # type: ignore[call-overload]
 
     data, normalised = _normalise(prepare(dataset, run.images, device), arguments, kept)
     if arguments.statistics == "population":

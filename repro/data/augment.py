@@ -57,12 +57,13 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """How images and weights lie in memory where a network runs: channels-last, but not on MPS.
+    """How images lie in memory: channels-last on the CPU, and not on GPUs.
 
-    There backward passes of batch normalisation and average pooling over channels-last images fail, or give wrong
-    gradients, in several versions of torch (PyTorch issues 175189, 175190, 181411).
+    On CUDA the weights decide for all layers (`repro.train.precision.Numerics.memory_format`). On MPS backward passes
+    of batch normalisation and average pooling over channels-last images fail, or give wrong gradients, in several
+    versions of torch (PyTorch issues 175189, 175190, 181411).
     """
-    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
 
 
 @dataclass(frozen=True)

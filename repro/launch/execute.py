@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from repro.data.augment import Prepared, memory_format, prepare
+from repro.data.augment import Prepared, prepare
 from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
@@ -231,7 +231,7 @@ def _execute(
         training.forward, obstacle = capture(training.net.train(), batch_of(data, run, state.iteration)[0], numerics)
         notes += [f"not as a CUDA graph: {obstacle}"] if obstacle else []
 
-    surroundings = {**environment(), "device": device_name(device), **build_of_torch()}
+    surroundings = {**environment(), "device": device_name(device), **build_of_torch(device)}
     session = {"began": _now(), "from": state.iteration, **changes(record, surroundings, notes)}
     written: dict[str, Any] = {
         **((record.model_extra if record else None) or {}),
@@ -350,7 +350,7 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
         norm_shares=run.model.norm_shares,
         generator=generator("init", run.seed),
     )
-    return net.to(device, memory_format=memory_format(device))  # type: ignore[call-overload, no-any-return]
+    return net.to(device)
 
 
 def _final(net: nn.Module, folder: RunFolder, data: Prepared, numerics: Numerics) -> dict[str, float]:

@@ -46,11 +46,11 @@ def check_numerics(numerics: Numerics, record: Mapping[str, Any], folder: RunFol
 
 
 def changes(record: Record | None, now: Mapping[str, Any], notes: list[str]) -> dict[str, str]:
-    """Which of device, its instructions and torch, on which a run's bits depend as well, are others than in the session
-    before: as they are now. What the user should know about it is added to the notes.
+    """Which of device, its instructions, torch and NVIDIA's libraries, on which a run's bits depend as well, are others
+    than in the session before: as they are now. What the user should know about it is added to the notes.
     """
     before = record.environment.to_dict() if record else {}
-    decide = ("device", "instructions", "torch")
+    decide = ("device", "instructions", "torch", "torch_build", "cuda", "cudnn", "driver")
     found = {key: str(now[key]) for key in decide if before.get(key) not in (None, now.get(key))}
     if found:
         said = ", ".join(f"{key} {before[key]} to {value}" for key, value in found.items())

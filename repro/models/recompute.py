@@ -26,6 +26,28 @@ def in_segments(blocks: Sequence[nn.Module], x: Tensor, size: int) -> Tensor:
     return y
 
 
+def activation_bytes(net: nn.Module, images: Tensor) -> int:
+    """What a net keeps for the backward pass of these images, as measured on three of them.
+
+    Args:
+        net: in training mode; takes their statistics, and is told not to compute activations again.
+        images: (N, C, H, W), N >= 3.
+    """
+    few = 3  # no layer has so many channels, by which weights, too, are told from activations
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if len(tensor.shape) and len(tensor) == few:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = net(images[:few])
+    del output
+    return sum(kept.values()) * len(images) // few
+
+
 class _Segments(torch.autograd.Function):
     """What torch.utils.checkpoint does segment by segment, as one step of the graph.
 

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import os
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
+from repro.errors import UserError
+from repro.models.cifar import Stage
+from repro.models.norm import ShareNorm
+from repro.models.recompute import activation_bytes
 from repro.train.precision import Numerics
 
 Forward = Callable[[Tensor], Tensor]
+
+#: Do without graphs where this environment variable is set.
+NO_GRAPH = "REPRO_NO_GRAPH"
+#: Free memory that a capture without recomputation needs: its activations, those of the net itself beside them, whose
+#: signals are looked at now and then, and what neither counts: factor and bytes.
+_ROOM, _MARGIN = 2.4, 2**30
 
 
 def forget(numerics: Numerics) -> None:
@@ -28,7 +41,8 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
     """Record a net's training step as CUDA graphs, where that is possible and gives the same bits.
 
     The kernels are those of the net itself, launched all at once instead of one by one. Before they are relied upon,
-    one batch goes both ways: where an output or a gradient differs in a bit, the net itself is used.
+    three batches go both ways: where an output, a gradient or a statistic differs in a bit, the net itself is used.
+    A net that computes activations again does not, once it is captured: there must be room for them.
 
     Args:
         net: in training mode, on its device. Weights, gradients, statistics and mode are left as found.
@@ -38,27 +52,67 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
     Returns:
         What to call in the place of the net while training, and where that is the net itself although the device is a
         GPU, the reason.
+
+    Raises:
+        UserError: a capture failed, and since then the GPU does not even compute without one.
     """
     if numerics.device != "cuda":
         return net, None
-    if any(getattr(module, "segment", None) for module in net.modules()):
-        return net, "a net of this depth computes activations again, which is not captured"
-    whole = _Whole(net).train()
+    if refusal := _refusal(net):
+        return net, refusal
+    forget(numerics)
+    back = _place()
     buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]
+    recomputing = [(stage, stage.segment) for stage in net.modules() if isinstance(stage, Stage) and stage.segment]
+    for stage, _ in recomputing:
+        stage.segment = None
+    replayed, obstacle = _attempt(net, example, numerics, bool(recomputing))
     try:
-        with numerics.autocast():
-            replayed = cast(Forward, torch.cuda.make_graphed_callables(whole, (torch.zeros_like(example),)))
-        if not all(map(torch.equal, _step(replayed, net, example, numerics), _step(net, net, example, numerics))):
-            return net, "the captured step gives other bits than the net itself"
+        if replayed is None:
+            for stage, segment in recomputing:
+                stage.segment = segment
+            back()
+            forget(numerics)
+            torch.cuda.empty_cache()
+            _step(net, net, example, numerics)
+        _put_back(buffers)
     except RuntimeError as error:
-        return net, f"the step cannot be captured: {str(error).strip().splitlines()[0]}"
-    finally:
-        for buffer, before in buffers:
-            buffer.copy_(before)
+        raise UserError(
+            f"since a capture as a CUDA graph failed ({obstacle}), the GPU computes nothing ({_line(error)}): set "
+            f"{NO_GRAPH}=1 to do without graphs"
+        ) from error
+    if replayed is None:
+        return net, obstacle
     # Gradients are summed on the stream of the capture, which the engine waits for: it warns all the same.
     if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     return replayed, None
+
+
+def _refusal(net: nn.Module) -> str | None:
+    """Why a net is not even tried."""
+    if os.environ.get(NO_GRAPH):
+        return f"{NO_GRAPH} is set"
+    if any(isinstance(module, ShareNorm) and module.spread and module.spread.gather for module in net.modules()):
+        return "its ranks exchange statistics in each layer, which is not captured"
+    return None
+
+
+def _attempt(net: nn.Module, example: Tensor, numerics: Numerics, deep: bool) -> tuple[Forward | None, str | None]:
+    """A captured step that can be relied upon, or why there is none; Python's garbage is left alone meanwhile."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        if deep and (obstacle := _no_room(net, example, numerics)):
+            return None, obstacle
+        replayed = _captured(net, example, numerics)
+        obstacle = _difference(replayed, net, example, numerics)
+        return (None, obstacle) if obstacle else (replayed, None)
+    except RuntimeError as error:
+        return None, f"the step cannot be captured: {_line(error)}"
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class _Whole(nn.Module):
@@ -73,9 +127,74 @@ class _Whole(nn.Module):
         return logits
 
 
+def _captured(net: nn.Module, example: Tensor, numerics: Numerics) -> Forward:
+    make, how = torch.cuda.make_graphed_callables, dict[str, Any]()
+    # Threads of NCCL look at events at any time, which by default spoils the capture of whichever thread.
+    if dist.is_available() and dist.is_initialized() and "capture_error_mode" in inspect.signature(make).parameters:
+        how = {"capture_error_mode": "thread_local"}
+    with numerics.autocast():
+        return cast(Forward, make(_Whole(net).train(), (torch.zeros_like(example),), **how))
+
+
+def _difference(replayed: Forward, net: nn.Module, x: Tensor, numerics: Numerics) -> str | None:
+    """What speaks against a captured step: other bits than the net's own, if those are ever the same."""
+    statistics = [(buffer, buffer.clone()) for buffer in net.buffers()]
+
+    def trail(forward: Forward) -> list[Tensor]:
+        """What three steps from the same statistics give, the last on the batch of the first."""
+        _put_back(statistics)
+        steps = [tensor for batch in (x, -x, x) for tensor in _step(forward, net, batch, numerics)]
+        return [*steps, *(buffer.clone() for buffer in net.buffers())]
+
+    own = trail(net)
+    if not all(map(torch.equal, trail(net), own)):
+        return "this GPU gives other bits each time for the same step"
+    if not all(map(torch.equal, trail(replayed), own)):
+        return "the captured step gives other bits than the net itself"
+    return None
+
+
 def _step(forward: Forward, net: nn.Module, x: Tensor, numerics: Numerics) -> list[Tensor]:
     """Outputs for a batch, and the gradients of their sum of squares by all weights."""
     with numerics.autocast():
         logits = forward(x)
     gradients = torch.autograd.grad(logits.float().square().sum(), list(net.parameters()))
     return [logits.detach().clone(), *(gradient.clone() for gradient in gradients)]
+
+
+def _no_room(net: nn.Module, example: Tensor, numerics: Numerics) -> str | None:
+    """Why a net that computes activations again must go on to do so."""
+    with numerics.autocast():
+        needed = int(_ROOM * activation_bytes(net, example)) + _MARGIN
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info()
+    if needed <= free:
+        return None
+    return (
+        f"its activations need {needed / 2**30:.0f} GiB and {free / 2**30:.0f} GiB are free, so it computes them again"
+    )
+
+
+def _place() -> Callable[[], None]:
+    """Remember stream and random state, which a capture that fails leaves as they were within it (PyTorch issue
+    172390); gives what puts them back.
+    """
+    stream = torch.cuda.current_stream()
+    generator = torch.cuda.default_generators[stream.device_index]
+    state = generator.clone_state()
+
+    def back() -> None:
+        torch.cuda.set_stream(stream)
+        generator.graphsafe_set_state(state)
+        torch.cuda.synchronize()
+
+    return back
+
+
+def _put_back(buffers: list[tuple[Tensor, Tensor]]) -> None:
+    for buffer, before in buffers:
+        buffer.copy_(before)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -69,7 +69,8 @@ class Training:
 
     @classmethod
     def start(cls, net: nn.Module, run: Run, numerics: Numerics) -> Training:
-        """The training of a network before its first iteration."""
+        """The training of a network on its device before its first iteration."""
+        net.to(memory_format=numerics.memory_format())
         scaler = torch.amp.GradScaler(numerics.device, enabled=numerics.precision == "fp16")
         state = State.start(run, torch.device(numerics.device))
         return cls(net, make_optimiser(net, run.optimiser, numerics.precision), scaler, state, forward=net)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -15,6 +16,7 @@ import torch
 from repro.environment import instructions, processor
 from repro.errors import RecordError, UserError, unknown
 from repro.train.allocator import keep_memory
+from repro.train.mps import mps_is_sound
 
 DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -48,6 +50,15 @@ class Numerics:
             return nullcontext()
         # A CUDA graph cannot be captured with the cache; each weight is cast once per pass with or without.
         return torch.autocast(self.device, _DTYPES[self.precision], cache_enabled=False)
+
+    def memory_format(self) -> torch.memory_format:
+        """How weights lie in memory: channels-last on the CPU, and on CUDA in bf16.
+
+        In fp32 and fp16 batch normalisation on CUDA is cuDNN's. Channels-last it may overflow on large finite inputs
+        (NVIDIA's notes on CUDNN_BATCHNORM_SPATIAL_PERSISTENT), which deep plain nets have. In bf16 it is torch's own.
+        """
+        last = self.device == "cpu" or (self.device, self.precision) == ("cuda", "bf16")
+        return torch.channels_last if last else torch.contiguous_format
 
 
 def resolve(
@@ -96,10 +107,10 @@ def resolve(
 
 
 def best_device() -> str:
-    """CUDA, else Apple's GPU, else the CPU."""
+    """CUDA, else Apple's GPU where that computes right, else the CPU."""
     if torch.cuda.is_available():
         return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return "mps" if torch.backends.mps.is_available() and mps_is_sound() else "cpu"
 
 
 def check_device(device: str) -> None:
@@ -114,6 +125,8 @@ def check_device(device: str) -> None:
         raise UserError(f"no {device.upper()} device is available here: use --device cpu{cure}")
     if device == "cuda" and (problem := gpu_problem()):
         raise UserError(f"this GPU cannot compute ({problem}): use --device cpu, or install a build of torch for it")
+    if device == "mps" and not mps_is_sound():
+        raise UserError(f"MPS gives other gradients than the CPU with torch {torch.__version__}: use --device cpu")
 
 
 @cache
@@ -142,14 +155,23 @@ def device_name(device: torch.device) -> str:
     return processor() if device.type == "cpu" else device.type
 
 
-def build_of_torch() -> dict[str, str | None]:
-    """Which build of torch computes, and with which of NVIDIA's libraries, for the record."""
-    cudnn = torch.backends.cudnn.version() if torch.cuda.is_available() else None  # type: ignore[no-untyped-call]
-    return {
-        "torch_build": str(torch.__version__),
-        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
-        "cudnn": None if cudnn is None else str(cudnn),
-    }
+def build_of_torch(device: torch.device) -> dict[str, str | None]:
+    """Which build of torch computes, and on CUDA with which driver and libraries of NVIDIA's, for the record."""
+    build: dict[str, str | None] = {"torch_build": str(torch.__version__), "cuda": None, "cudnn": None, "driver": None}
+    if device.type == "cuda":
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        build |= {"cuda": torch.version.cuda, "cudnn": str(cudnn), "driver": _driver()}
+    return build
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver, where Linux says it."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r" (\d+\.[\d.]+) ", text)
+    return found[1] if found else None
 
 
 def best_precision(device: str) -> str:
@@ -170,6 +192,8 @@ def fallback(device: str) -> str | None:
     """Why the best precision of this device is not bf16; None where it is."""
     if best_precision(device) == "bf16":
         return None
+    if device == "cpu" and torch.backends.mps.is_available() and not mps_is_sound():
+        return "fp32 on the CPU, because with this torch MPS gives other gradients than the CPU"
     return {
         "cpu": "fp32, because this processor is not known to multiply bf16 natively, and emulated it would be slower",
         "cuda": "fp32, because this GPU has no bf16; --precision fp16 is faster, but too narrow for deep plain nets",

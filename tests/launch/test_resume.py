@@ -149,7 +149,8 @@ def test_the_health_of_the_signals_is_looked_at_five_times_and_the_same_after_a_
 
 
 def test_another_torch_or_device_than_it_began_with_is_told_and_kept_in_the_record(tmp_path, monkeypatch, capsys):
-    def go_on(stop, torch_version, device):
+    def go_on(stop, torch_version, device, driver="580.65.06"):
+        monkeypatch.setattr(execute, "build_of_torch", lambda _: {"driver": driver})
         monkeypatch.setattr(execute, "environment", lambda: {"python": "3.12", "torch": torch_version})
         monkeypatch.setattr(execute, "device_name", lambda _: device)
         capsys.readouterr()
@@ -164,3 +165,5 @@ def test_another_torch_or_device_than_it_began_with_is_told_and_kept_in_the_reco
     said, sessions = go_on(6, "2.15.0", "A100")
     assert "its machine has changed (device H100 to A100, torch 2.14.1 to 2.15.0), and the bits may" in said
     assert sessions == [(None, None)] * 2 + [("2.15.0", "A100")]
+    said, _ = go_on(8, "2.15.0", "A100", driver="590.44.01")
+    assert "its machine has changed (driver 580.65.06 to 590.44.01), and the bits may" in said

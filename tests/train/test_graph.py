@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from repro import models
+from repro.errors import UserError
+from repro.models import cifar, norm
+from repro.train import graph
 from repro.train.graph import capture, forget
 from repro.train.precision import Numerics
 
@@ -14,16 +17,18 @@ GPU = Numerics("cuda", "fp32", 1)
 X = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def made(name="resnet-8"):
-    return models.build(name, generator=torch.Generator().manual_seed(0)).train()
+def made(name="resnet-8", **settings):
+    return models.build(name, generator=torch.Generator().manual_seed(0), **settings).train()
 
 
 @pytest.fixture
 def capturing(monkeypatch):
     """Stand in for the capture: like the real one it warms up, which moves BN's statistics, and changes the module."""
+    put_back = []
 
     def stand_in(spoil=None, error=None):
         def make_graphed_callables(module, sample_args):
+            assert not gc.isenabled(), "a collection would spoil the capture"
             for _ in range(4):
                 module(*sample_args)
             if error:
@@ -33,18 +38,26 @@ def capturing(monkeypatch):
             return module
 
         monkeypatch.setattr(torch.cuda, "make_graphed_callables", make_graphed_callables)
+        return put_back
 
-    return stand_in
+    monkeypatch.setattr(graph, "_place", lambda: lambda: put_back.append("stream and random state"))
+    monkeypatch.delenv(graph.NO_GRAPH, raising=False)
+    yield stand_in
+    assert gc.isenabled()
+
+
+def unchanged(net, **settings):
+    """Whether weights, statistics and gradients are those of a net that has just been made."""
+    ours, theirs = net.state_dict(), made(**settings).state_dict()
+    return all(torch.equal(ours[key], theirs[key]) for key in theirs) and all(p.grad is None for p in net.parameters())
 
 
 def test_a_capture_is_used_and_leaves_weights_statistics_and_gradients_as_they_were(capturing):
-    capturing()
+    put_back = capturing()
     net, untouched = made(), made()
     forward, reason = capture(net, X, GPU)
-    assert forward is not net and reason is None
-    for ours, theirs in zip(net.state_dict().values(), untouched.state_dict().values(), strict=True):
-        assert torch.equal(ours, theirs)
-    assert all(parameter.grad is None for parameter in net.parameters()) and net.training
+    assert forward is not net and reason is None and not put_back
+    assert unchanged(net) and net.training
     assert torch.equal(forward(X), untouched(X))
     # Statistics and gradients of a step through the capture go to the net.
     forward(X).sum().backward()
@@ -58,30 +71,118 @@ def test_the_net_itself_answers_in_evaluation_and_to_hooks(capturing):
     assert forward is not net and "forward" not in vars(net)
 
 
-@pytest.mark.parametrize("spoil", [lambda y: y + 1, lambda y: y.detach() + 2 * (y - y.detach())])
-def test_a_capture_that_gives_other_outputs_or_gradients_is_not_used(capturing, spoil):
-    capturing(spoil)
-    net, untouched = made(), made()
+def later(spoil, times):
+    """Spoil from some call on."""
+    calls = []
+
+    def after(y):
+        calls.append(y)
+        return spoil(y) if len(calls) > times else y
+
+    return after
+
+
+def stale():
+    """As a capture whose input does not arrive: it gives what it gave first."""
+    kept = []
+
+    def spoil(y):
+        kept.append(y.detach())
+        return kept[0] + (y - y.detach())
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda y: y + 1,
+        lambda y: y.detach() + 2 * (y - y.detach()),
+        later(lambda y: y + 1, times=2),
+        stale(),
+    ],
+    ids=["outputs", "gradients", "a later replay", "another batch"],
+)
+def test_a_capture_that_gives_other_bits_is_not_used(capturing, spoil):
+    put_back = capturing(spoil)
+    net = made()
     forward, reason = capture(net, X, GPU)
     assert forward is net and reason == "the captured step gives other bits than the net itself"
-    assert torch.equal(net.bn1.running_mean, untouched.bn1.running_mean)
+    assert unchanged(net) and put_back
 
 
-def test_a_capture_that_fails_is_told_in_a_line(capturing):
-    capturing(error=RuntimeError("operation not permitted\nwhen stream is capturing"))
-    net, untouched = made(), made()
+def test_a_capture_that_takes_other_statistics_is_not_used(capturing):
+    net = made()
+    capturing(lambda y: (net.bn1.num_batches_tracked.add_(1), y)[1])
+    forward, reason = capture(net, X, GPU)
+    assert forward is net and "other bits" in reason and unchanged(net)
+
+
+def test_a_gpu_that_does_not_repeat_itself_is_not_taken_for_a_graph_that_fails(capturing, monkeypatch):
+    capturing()
+    net, chance = made(), torch.Generator().manual_seed(0)
+    net.fc.register_forward_hook(lambda module, inputs, y: y * (1 + 1e-6 * torch.rand(1, generator=chance)))
+    forward, reason = capture(net, X, GPU)
+    assert forward is net and "other bits each time for the same step" in reason and unchanged(net)
+
+
+def test_a_capture_that_fails_is_told_in_a_line_and_what_it_changed_is_put_back(capturing):
+    put_back = capturing(error=RuntimeError("operation not permitted\nwhen stream is capturing"))
+    net = made()
     assert capture(net, X, GPU) == (net, "the step cannot be captured: operation not permitted")
-    assert torch.equal(net.bn1.running_var, untouched.bn1.running_var)
+    assert unchanged(net) and put_back
 
 
-def test_nothing_is_captured_elsewhere_or_where_activations_are_computed_again(capturing):
+def test_a_gpu_that_computes_nothing_after_a_failed_capture_ends_the_run(capturing, monkeypatch):
+    def broken():
+        raise RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(graph, "_place", lambda: broken)
+    capturing(error=RuntimeError("not permitted"))
+    with pytest.raises(UserError, match=r"not permitted.*launch failure.*REPRO_NO_GRAPH=1") as caught:
+        capture(made(), X, GPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_captured_elsewhere_or_unasked_or_where_ranks_speak_within_the_pass(capturing, monkeypatch):
     capturing(error=AssertionError("captured"))
     net = made()
     assert capture(net, X, Numerics("cpu", "fp32", 1)) == (net, None)
     assert capture(net, X, Numerics("mps", "fp32", 1)) == (net, None)
-    net.layer1.segment = 5
+    monkeypatch.setenv(graph.NO_GRAPH, "1")
+    assert capture(net, X, GPU) == (net, "REPRO_NO_GRAPH is set")
+    monkeypatch.delenv(graph.NO_GRAPH)
+    shared = norm.in_shares(made(), 1)
+    norm.set_spread(shared, norm.Spread(1, gather=lambda own: own[None]))
+    forward, reason = capture(shared, X, GPU)
+    assert forward is shared and "exchange statistics" in reason
+
+
+def test_shares_that_one_process_has_are_captured(capturing):
+    capturing()
+    net = made(norm_shares=2)
+    norm.set_spread(net, norm.Spread(2))
+    assert capture(net, X, GPU)[1] is None and unchanged(net, norm_shares=2)
+
+
+@pytest.mark.parametrize(("free", "whole"), [(2**40, True), (2**20, False)])
+def test_a_net_computes_activations_again_only_where_there_is_no_room_for_them(capturing, monkeypatch, free, whole):
+    capturing()
+    monkeypatch.setattr(cifar, "DEEP", 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 2**40))
+    net = made("resnet-14")
     forward, reason = capture(net, X, GPU)
-    assert forward is net and "computes activations again" in reason
+    assert (forward is not net) == whole == (reason is None) and unchanged(net, name="resnet-14")
+    assert [net.layer1.segment, net.layer3.segment] == [None if whole else cifar.SEGMENT] * 2
+
+
+def test_a_deep_net_whose_capture_fails_computes_again_as_before(capturing, monkeypatch):
+    capturing(error=torch.OutOfMemoryError("CUDA out of memory"))
+    monkeypatch.setattr(cifar, "DEEP", 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**40, 2**40))
+    net = made("resnet-14")
+    assert capture(net, X, GPU) == (net, "the step cannot be captured: CUDA out of memory")
+    assert net.layer1.segment == cifar.SEGMENT
 
 
 def test_what_former_runs_left_in_cycles_is_freed_before_another_on_a_gpu():

@@ -4,9 +4,14 @@ from types import SimpleNamespace as Fake
 
 import pytest
 import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from repro import models
+from repro.data.augment import memory_format
 from repro.errors import RecordError, UserError
 from repro.train import precision
+from repro.train.mps import agrees_with_cpu
 from repro.train.precision import (
     Numerics,
     best_precision,
@@ -24,10 +29,11 @@ from repro.train.precision import (
 def machine(monkeypatch):
     """Pretend to be a machine with these devices."""
 
-    def pretend(cuda=False, mps=False, bf16=False, flags=""):
+    def pretend(cuda=False, mps=False, bf16=False, flags="", sound=True):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        monkeypatch.setattr(precision, "mps_is_sound", lambda: sound)
         monkeypatch.setattr(Path, "read_text", lambda self, **_: f"flags : fpu {flags}\n")
         monkeypatch.setattr(precision, "cores", lambda: 6)
         monkeypatch.setattr(precision, "gpu_problem", lambda: None)
@@ -46,6 +52,43 @@ def test_cuda_comes_first_and_takes_bf16_where_it_has_it(machine):
 def test_mps_is_fp32(machine):
     machine(mps=True)
     assert resolve(None, None, None, None) == Numerics("mps", "fp32", 6)
+
+
+def test_mps_that_gives_wrong_gradients_is_not_used(machine):
+    machine(mps=True, sound=False)
+    assert resolve(None, None, None, None) == Numerics("cpu", "fp32", 6)
+    assert "MPS gives other gradients" in fallback("cpu")
+    for asked, recorded in (("mps", None), (None, {"device": "mps", "precision": "fp32", "threads": 1})):
+        with pytest.raises(UserError, match=r"MPS gives other gradients .* use --device cpu"):
+            resolve(asked, None, None, recorded)
+
+
+def scaled(factor):
+    """An autograd function that changes a gradient and nothing else."""
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * factor
+
+    return Function.apply
+
+
+@pytest.mark.parametrize(("factor", "sound"), [(1.0, True), (1.05, False), (float("nan"), False)])
+def test_a_device_with_a_wrong_gradient_in_one_layer_is_found_out(monkeypatch, factor, sound):
+    moved = nn.Module.to
+
+    def to(net, *args, **kwargs):
+        """Only the copy that goes to the device under test computes wrongly."""
+        net.layer2[0].bn1.register_forward_hook(lambda module, inputs, output: scaled(factor)(output))
+        return moved(net, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Module, "to", to)
+    assert agrees_with_cpu(torch.device("cpu")) == sound
 
 
 @pytest.mark.parametrize(
@@ -216,3 +259,37 @@ def test_a_container_s_share_of_processors_counts(tmp_path, monkeypatch, files, 
     monkeypatch.setattr(precision, "quota", lambda: found)
     monkeypatch.setattr(precision.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert cores() == min(8, int(expected) if expected < 8 else 8)
+
+
+@pytest.mark.parametrize("name", ["resnet-8-B", "plain-8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_on_cuda_no_channels_last_batch_is_normalised_by_cudnn(name, precision):
+    """There its persistent mode may overflow on large finite inputs. torch says here, too, whose kernels it would take:
+    of tensors that have shape, strides and device alone.
+    """
+    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+    net = models.build(name).to(memory_format=Numerics("cuda", precision, 1).memory_format()).train()
+    seen = []
+
+    def look(norm, inputs):
+        (x,) = inputs
+        form = "last" if x.is_contiguous(memory_format=torch.channels_last) else "first"
+        statistics = (norm.running_mean, norm.running_var)
+        backend = torch._C._select_batch_norm_backend(x, norm.weight, norm.bias, *statistics, True, norm.eps)
+        seen.append((form, str(backend).partition(".")[2]))
+
+    with FakeTensorMode(), torch.device("cuda"):
+        for module in net.modules():
+            # As autocast would have it, which torch leaves out where there is no CUDA.
+            cast = isinstance(module, nn.Conv2d | nn.Linear)
+            for key, tensor in module.named_parameters(recurse=False):
+                fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype if cast else None)
+                setattr(module, key, nn.Parameter(fake))
+            for key, tensor in module.named_buffers(recurse=False):
+                setattr(module, key, torch.empty(tensor.shape, dtype=tensor.dtype))
+            if isinstance(module, nn.BatchNorm2d):
+                module.register_forward_pre_hook(look)
+        images = torch.empty(8, 3, 32, 32, dtype=dtype)
+        net(images.contiguous(memory_format=memory_format(images.device)))
+    # Without a GPU torch does not tell in what form cuDNN gives bf16; tests/gpu/ looks.
+    assert {backend for _, backend in seen} == {"Native"} if precision == "bf16" else set(seen) == {("first", "Cudnn")}
