@@ -1,5 +1,6 @@
 # make demo   sets up .venv, trains the demo study, writes its report
 # make test   sets up .venv, checks style and types, runs the tests; see CONTRIBUTING.md for those that it leaves out
+# make test-gpu  runs those of a GPU alone, and fails without one
 # make bench  measures speed for twenty minutes or more and writes reports/speed.md; leave the machine alone meanwhile
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ space := $(empty) $(empty)
 installed := $(shell cat .venv/.installed 2>/dev/null)
 extras := $(sort $(installed) $(subst $(comma),$(space),$(EXTRAS)))
 
-.PHONY: demo test lint bench setup clean
+.PHONY: demo test test-gpu lint bench setup clean
 
 demo: setup
 	$(BIN)/python -m repro.run degradation --preset demo
@@ -24,6 +25,9 @@ demo: setup
 
 test: lint .cache/node_modules/axe-core/axe.min.js
 	$(BIN)/python -m pytest -m '$(MARKERS)' $(PYTEST_ARGS)
+
+test-gpu: setup
+	REPRO_NEED_GPU=1 $(BIN)/python -m pytest tests/gpu $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check repro tests

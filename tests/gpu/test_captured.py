@@ -1,0 +1,150 @@
+"""Captured steps against the net itself, and what may go on around them. On a CPU both are the net itself."""
+
+import gc
+
+import pytest
+import torch
+from on_device import DEVICE, begin, iterate, numerics, precisions, record, same, state
+from torch import nn
+
+from repro.launch.estimate import measure
+from repro.measure.health import signal_health
+from repro.models import build, cifar
+from repro.train import checkpoint
+from repro.train.evaluate import evaluate
+from repro.train.graph import capture, forget
+from repro.train.loop import batch_of
+
+MIB = 2**20
+#: Iterations; fewer where the tests themselves are tried on a CPU.
+MANY = 4 if DEVICE == "cpu" else 25
+
+pytestmark = pytest.mark.skipif(DEVICE == "mps", reason="of CUDA alone")
+
+
+@pytest.mark.parametrize("precision", precisions())
+@pytest.mark.parametrize(
+    ("network", "shares"), [("resnet-20", 1), ("resnet-20", 2), ("resnet-20-B", 1), ("plain-56", 1)]
+)
+def test_a_captured_run_has_the_bits_of_one_that_is_not(network, shares, precision):
+    how, states = numerics(precision), []
+    for captured in (True, False):
+        training, data, run = begin(network, how, captured, **{"model.norm_shares": shares})
+        iterate(training, data, run, how, MANY)
+        states.append(state(training))
+    assert same(*states)
+
+
+def test_what_is_done_between_iterations_changes_none(tmp_path):
+    how = numerics(precisions()[-1])
+    undisturbed, data, run = begin(how=how)
+    iterate(undisturbed, data, run, how, 20)
+    training, data, run = begin(how=how)
+    for act in (
+        lambda: evaluate(training.net, data.batches("test"), how),
+        lambda: signal_health(training.net, *batch_of(data, run, training.state.iteration)),
+        lambda: checkpoint.save(tmp_path / "checkpoint.pt", run.hash, training, {}),
+        lambda: None,
+    ):
+        iterate(training, data, run, how, 5)
+        act()
+    assert same(state(training), state(undisturbed))
+
+
+class Asking(nn.Module):
+    """A net that waits for the device, which no graph can."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        y = self.net(x)
+        return y * 2 if y.sum().item() > 1e30 else y
+
+
+def test_a_net_that_cannot_be_captured_leaves_the_gpu_as_it_was(cuda):
+    how = numerics()
+    training, data, run = begin(how=how, captured=False)
+    stream, x = torch.cuda.current_stream(), batch_of(data, run, 0)[0]
+    asking = Asking(training.net).train()
+    before = [tensor.clone() for tensor in training.net.state_dict().values()]
+    forward, reason = capture(asking, x, how)
+    assert forward is asking and reason.startswith("the step cannot be captured: ")
+    assert torch.cuda.current_stream() == stream and not torch.cuda.is_current_stream_capturing()
+    torch.rand(2, device="cuda")
+    assert same(list(training.net.state_dict().values()), before)
+    record(training, data, run, how)
+    iterate(training, data, run, how, 5)
+    eager, data, run = begin(how=how, captured=False)
+    iterate(eager, data, run, how, 5)
+    assert same(state(training), state(eager))
+
+
+def test_garbage_collected_at_every_turn_spoils_nothing_and_memory_is_given_back(cuda):
+    how, held = numerics(), []
+    former = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for turn in range(3):
+            training, data, run = begin(how=how)
+            iterate(training, data, run, how, 3)
+            if turn == 1:
+                measure([run], how, 1)
+            del training, data
+            forget(how)
+            torch.cuda.synchronize()
+            held.append(torch.cuda.memory_allocated())
+    finally:
+        gc.set_threshold(*former)
+    assert max(held) - min(held) < 50 * MIB
+
+
+@pytest.mark.parametrize("precision", precisions())
+@pytest.mark.parametrize("captured", [True, False])
+def test_no_iteration_waits_for_the_gpu(captured, precision, cuda):
+    how = numerics(precision)
+    training, data, run = begin(how=how, captured=captured)
+    iterate(training, data, run, how, 5)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        iterate(training, data, run, how, 50)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("precision", precisions())
+def test_activations_computed_again_have_the_same_bits(precision, monkeypatch):
+    how, states = numerics(precision), []
+    for deep in (1, 10**6):
+        monkeypatch.setattr(cifar, "DEEP", deep)
+        training, data, run = begin("resnet-26", how, captured=False)
+        assert bool(training.net.layer1.segment) == (deep == 1)
+        iterate(training, data, run, how, 3)
+        states.append(state(training))
+    assert same(*states)
+
+
+def test_1202_layers_that_compute_again_fit_into_3_gib(cuda):
+    how = numerics(precisions()[-1])
+    training, data, run = begin("resnet-1202", how, captured=False)
+    torch.cuda.reset_peak_memory_stats()
+    iterate(training, data, run, how, 2)
+    assert torch.cuda.max_memory_allocated() < (3 if how.precision == "bf16" else 6) * 2**30
+
+
+def test_1202_layers_are_captured_where_there_is_room(cuda):
+    how = numerics(precisions()[-1])
+    if torch.cuda.mem_get_info()[0] < (16 if how.precision == "bf16" else 32) * 2**30:
+        pytest.skip("there is no room for its activations twice")
+    training, data, run = begin("resnet-1202", how)
+    assert training.net.layer1.segment is None
+    iterate(training, data, run, how, 2)
+
+
+def test_a_net_of_no_room_goes_on_to_compute_again(cuda, monkeypatch):
+    monkeypatch.setattr(cifar, "DEEP", 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (MIB, MIB))
+    net = build("resnet-14").cuda().train()
+    forward, reason = capture(net, torch.zeros(8, 3, 32, 32, device="cuda"), numerics())
+    assert forward is net and "GiB" in reason and net.layer1.segment
