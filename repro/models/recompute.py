@@ -27,11 +27,8 @@ def in_segments(blocks: Sequence[nn.Module], x: Tensor, size: int) -> Tensor:
 
 
 def activation_bytes(net: nn.Module, images: Tensor) -> int:
-    """What a net keeps for the backward pass of these images, as measured on three of them.
-
-    Args:
-        net: in training mode; takes their statistics, and is told not to compute activations again.
-        images: (N, C, H, W), N >= 3.
+    """What a net in training mode that computes nothing again keeps for the backward pass of images (N, C, H, W), as
+    measured on three of them, whose statistics it takes.
     """
     few = 3  # no layer has so many channels, by which weights, too, are told from activations
     kept: dict[int, int] = {}
@@ -43,8 +40,7 @@ def activation_bytes(net: nn.Module, images: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = net(images[:few])
-    del output
+        _ = net(images[:few])
     return sum(kept.values()) * len(images) // few
 
 

@@ -141,7 +141,6 @@ def _difference(replayed: Forward, net: nn.Module, x: Tensor, numerics: Numerics
     statistics = [(buffer, buffer.clone()) for buffer in net.buffers()]
 
     def trail(forward: Forward) -> list[Tensor]:
-        """What three steps from the same statistics give, the last on the batch of the first."""
         _put_back(statistics)
         steps = [tensor for batch in (x, -x, x) for tensor in _step(forward, net, batch, numerics)]
         return [*steps, *(buffer.clone() for buffer in net.buffers())]
@@ -168,17 +167,12 @@ def _no_room(net: nn.Module, example: Tensor, numerics: Numerics) -> str | None:
         needed = int(_ROOM * activation_bytes(net, example)) + _MARGIN
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info()
-    if needed <= free:
-        return None
-    return (
-        f"its activations need {needed / 2**30:.0f} GiB and {free / 2**30:.0f} GiB are free, so it computes them again"
-    )
+    need, there = (f"{size / 2**30:.0f} GiB" for size in (needed, free))
+    return f"it computes activations again: they need {need}, and {there} are free" if needed > free else None
 
 
 def _place() -> Callable[[], None]:
-    """Remember stream and random state, which a capture that fails leaves as they were within it (PyTorch issue
-    172390); gives what puts them back.
-    """
+    """What puts stream and random state back, which a capture that fails may change (PyTorch issue 172390)."""
     stream = torch.cuda.current_stream()
     generator = torch.cuda.default_generators[stream.device_index]
     state = generator.clone_state()
