@@ -121,7 +121,14 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     run = own or Run(network=arguments.network)
     dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
     subsample = arguments.subsample or run.model.subsample
-    net = build(run.network, dataset.channels, len(dataset.classes), family="cifar", subsample=subsample)
+    net = build(
+        run.network,
+        dataset.channels,
+        len(dataset.classes),
+        family="cifar",
+        subsample=subsample,
+        block=run.model.block,
+    )
     with _about(path):
         weights, taken = load_weights(net, found, run.network)
         kept = normalisation(weights)

@@ -115,6 +115,8 @@ class Model:
     initialisation: Literal["fan-in", "fan-out"] = "fan-in"
     #: Option A's identity at a stride of 2: every second pixel ("stride"), or 2x2 "average".
     subsample: Literal["stride", "average"] = "stride"
+    #: Weighted layers in each residual function: two, or one, y = W1 x + x (Section 3.2), with twice as many shortcuts.
+    block: Literal["two-layer", "one-layer"] = "two-layer"
     #: Equal, contiguous shares of a batch that batch normalisation takes, each by its own mean and variance; running
     #: statistics take the mean of theirs. 1: the whole batch as one. 2: as the paper's two GPUs may have done.
     norm_shares: AtLeastOne = 1

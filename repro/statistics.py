@@ -6,7 +6,8 @@ what the runs themselves show is added to it (Smyth 2004, doi:10.2202/1544-6115.
     variance = (d0 s0^2 + d s^2) / (d0 + d),   of d0 + d degrees of freedom,
 
 s0 and d0 the prior's standard deviation and degrees of freedom, s^2 and d those of the runs. The difference of two
-means then has Satterthwaite's interval. A third run adds to what is known, as the second did; none makes a jump.
+means then has Satterthwaite's interval, with the prior counted once. A third run adds to what is known, as the second
+did; none makes a jump.
 
 Numbers may be arrays: the same formulas judge a simulation of many thousand trials.
 """
@@ -42,11 +43,19 @@ def moderated(std: Any, prior_df: Any, shown: Any, df: Any) -> tuple[Any, Any]:
     return (prior_df * std**2 + df * shown) / total, total
 
 
-def satterthwaite(variances: Sequence[Any], dfs: Sequence[Any]) -> tuple[Any, Any]:
-    """Standard error of a sum of independent parts, and its degrees of freedom; both by part, parts first."""
+def satterthwaite(variances: Sequence[Any], dfs: Sequence[Any], prior_df: float = 0.0) -> tuple[Any, Any]:
+    """Standard error of a sum of independent parts, and its degrees of freedom.
+
+    Args:
+        variances: of the parts; arrays have the parts first.
+        dfs: theirs, likewise.
+        prior_df: how many of these each has from one prior. If it is wrong it is wrong for all, and so it must not
+            count once for each: intervals would miss the truth in 9 % of cases, not 5.
+    """
     parts = np.asarray(variances, dtype=float)
     total = parts.sum(axis=0)
-    shares = (parts**2 / np.asarray(dfs, dtype=float)).sum(axis=0)
+    weights = parts / np.asarray(dfs, dtype=float)
+    shares = (parts * weights).sum(axis=0) + prior_df * (weights.sum(axis=0) ** 2 - (weights**2).sum(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sqrt(total), np.where(shares > 0, total**2 / shares, np.inf)
 
@@ -145,22 +154,36 @@ def _ratio(distance: float, error: float) -> float:
 ENOUGH = 3
 
 
-def difference(more: Side, less: Side | float, times: float = 1.0) -> Estimate:
-    """`more` less `times` times `less`, which may be a constant."""
-    sides = [(more, 1.0)] if isinstance(less, float | int) else [(more, 1.0), (less, times)]
-    effect = more.mean - times * (float(less) if isinstance(less, float | int) else less.mean)
-    spreads = [side.spread for side, _ in sides]
-    scales = [factor**2 / len(side.values) for side, factor in sides]
-    error, df = satterthwaite(
-        [scale * found for scale, (found, _) in zip(scales, spreads, strict=True)], [df for _, df in spreads]
-    )
-    estimate = Estimate(effect, float(error), float(df))
-    if any(len(side.values) < ENOUGH for side, _ in sides):
-        return estimate
-    own = [scale * variance(side.values) for scale, (side, _) in zip(scales, sides, strict=True)]
-    raw_error, raw_df = satterthwaite(own, [len(side.values) - 1 for side, _ in sides])
-    half = float(half_width(raw_error, raw_df)) if raw_error else 0.0
+def difference(more: Side | float, less: Side | float, times: float = 1.0) -> Estimate:
+    """`more` less `times` times `less`, of which one may be a constant."""
+    terms = [(side, factor) for side, factor in ((more, 1.0), (less, -times)) if isinstance(side, Side)]
+    means = [side.mean if isinstance(side, Side) else side for side in (more, less)]
+    effect = means[0] - times * means[1]
+    scales = [factor**2 / len(side.values) for side, factor in terms]
+    spreads = [side.spread for side, _ in terms]
+    parts = [scale * found for scale, (found, _) in zip(scales, spreads, strict=True)]
+    prior_df = min(side.prior.df for side, _ in terms)
+    error, df = satterthwaite(parts, [df for _, df in spreads], prior_df)
+    if any(len(side.values) < ENOUGH for side, _ in terms):
+        return Estimate(effect, float(error), float(df))
+    own = [scale * variance(side.values) for scale, (side, _) in zip(scales, terms, strict=True)]
+    raw, raw_df = satterthwaite(own, [len(side.values) - 1 for side, _ in terms])
+    half = float(half_width(raw, raw_df)) if raw else 0.0
     return Estimate(effect, float(error), float(df), (effect - half, effect + half))
+
+
+def agreement(values: Sequence[float], printed: float, prior: Prior, runs: int = 1, reading: float = 0.0) -> Estimate:
+    """Our mean less a printed number; the two agree where the interval includes 0.
+
+    Args:
+        values: ours, one per seed.
+        printed: the number.
+        prior: spread of one run over seeds, theirs and ours alike.
+        runs: behind the printed number.
+        reading: how far it may be off, either way, for having been read from a figure.
+    """
+    error = math.sqrt(prior.std**2 * (1 / runs + 1 / len(values)) + reading**2 / 3)
+    return Estimate(fmean(values) - printed, error, prior.df)
 
 
 def in_pairs(more: np.ndarray, less: np.ndarray) -> tuple[float, float]:
@@ -205,6 +228,7 @@ def power(
     """
     random = np.random.default_rng(0)
     means, parts, dfs = {}, {}, {}
+    priors = {name: truth[2] for name, truth in truths.items()}
     for name, (mean, std, prior_df) in truths.items():
         df = runs - 1
         shown = std**2 * random.chisquare(df, trials) / df if df else np.zeros(trials)
@@ -218,6 +242,7 @@ def power(
         error, df = satterthwaite(
             [factor**2 * parts[name] for name, factor in used.items()],
             [np.full(trials, dfs[name]) for name in used],
+            min(priors[name] for name in used),
         )
         half = half_width(error, df)
         found &= (np.abs(effect) + half < goal.margin) if goal.margin is not None else effect - half > 0

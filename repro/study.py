@@ -145,6 +145,9 @@ def _with_settings(base: Run, settings: Mapping[str, Any]) -> Run:
     for key in settings:
         if key in _NOT_SETTINGS:
             raise UserError(f"{key} is no setting of a run: use {_NOT_SETTINGS[key]}")
+    if network_names.parse(base.network, "cifar").kind == "plain":
+        # It has no residual functions: a study of these has its plain nets once.
+        settings = {key: value for key, value in settings.items() if key != "model.block"}
     run = override(base, settings)
     return override(run, {"variant": _variant(_changed(run, base))})
 

@@ -124,6 +124,7 @@ OTHER = {
     "images.padding": "before-mean",
     "model.initialisation": "fan-out",
     "model.subsample": "average",
+    "model.block": "one-layer",
     "model.norm_shares": 2,
 }
 

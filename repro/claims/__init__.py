@@ -14,8 +14,17 @@ from repro.claims.claim import Claim, Plan, load
 from repro.claims.evidence import PAPER_SETTING, Evidence
 from repro.claims.exact import EXACT
 from repro.claims.rules import RULES, UNITS, Judgement
-from repro.claims.statistics import in_words
-from repro.claims.verdict import Link, Verdict, Word, contradicted, deciding, findings, to_dict, write
+from repro.claims.verdict import (
+    Link,
+    Verdict,
+    Word,
+    contradicted,
+    deciding,
+    findings,
+    in_words,
+    to_dict,
+    write,
+)
 from repro.records import Records
 
 __all__ = [
@@ -79,12 +88,23 @@ def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
         evidence=" ".join(filter(None, [found.note, *(said for said, _ in findings(found.links)), how])),
         effect=turns.effect if turns else None,
         interval=turns.interval if turns else None,
+        welch=turns.welch if turns else None,
         unit=UNITS.get(claim.id, "percentage points") if turns else "",
         n=len(runs),
         runs=runs,
         links=found.links,
+        assumed=_rests_on_a_prior(found),
+        foreign=any(link.foreign for link in found.links),
         command=claim.command(evidence.preset, evidence.data) if missing else None,
         source=evidence.source,
         data=evidence.data,
         preset=evidence.preset,
     )
+
+
+def _rests_on_a_prior(found: Judgement) -> bool:
+    """A chain that holds does if one link does; one that is contradicted, if no link contradicts it without."""
+    behind = [link.assumed for link in found.links if link.verdict == found.verdict]
+    if found.verdict == "contradicted":
+        return bool(behind) and all(behind)
+    return found.verdict == "holds" and any(behind)

@@ -48,7 +48,6 @@ class Claim:
     plan: Plan | None = None
     seeds: int = 0
     needs: str = ""
-    test: str = ""
 
     def command(self, preset: str, data: str) -> str | None:
         """The command that would provide the evidence; None where none can.
@@ -56,7 +55,7 @@ class Claim:
         A claim about the paper's own setting is asked for at that one. An unknown preset has no command.
         """
         if self.plan is None:
-            return self.test or None
+            return None
         if self.scope == "paper":
             preset, data = "paper", "cifar10"
         return self.plan.command(preset, data) if preset in study.presets() else None

@@ -1,78 +1,115 @@
-"""Links: two networks compared, a network against a number, two networks that should be alike."""
+"""Links: two networks compared, a network against a number, two networks that should be alike.
+
+A network is given as its folder is named: "plain-56", or with a variant "plain-56+schedule.iterations=192000".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from repro.claims.evidence import RESPONSES, WORDS, Ended, Evidence, Measure, departures
-from repro.claims.statistics import Estimate, Fixed, Side, Spread, difference
 from repro.claims.verdict import Lack, Link, Word, by_interval, lacking
+from repro.statistics import Estimate, Side, difference, in_pairs, satterthwaite
+
+#: What cannot be known of curves that another program wrote.
+FOREIGN = (
+    "Foreign curves are among the runs: on how many images they were tested, by what protocol they were trained, and "
+    "whether their training errors were taken during training or afterwards is not known."
+)
 
 
-def above(evidence: Evidence, measure: Measure, more: str, less: str, variant: str = "") -> Link:
-    """The claim that one network's number is larger than another's.
+def above(
+    evidence: Evidence, measure: Measure, more: str, less: str, times: float = 1.0, allowed: Iterable[str] = ()
+) -> Link:
+    """The claim that one network's number is larger than another's, or than so many `times` it.
 
     A run that diverged has no end point. Where all runs of the network that should have the larger error diverged, they
     do not contradict the claim, nor show a net that trains worse: too close to call. Where all runs of the one that
     should have the smaller error did while the other trained, the claim is contradicted. Where only some did, the
-    complete ones are compared, and a verdict that the others speak against is not kept.
+    complete ones are compared, and a verdict that the others speak against is not kept. `allowed` settings may differ.
     """
-    statement = f"{more} > {less} in {WORDS[measure]}"
-    mine, theirs = (evidence.runs(network, measure, variant) for network in (more, less))
-    blocked = _incomparable(statement, measure, f"{more} and {less}", [*mine, *theirs])
+    share = "" if times == 1 else f"{times:g} times "
+    statement = f"{_said(more)} > {share}{_said(less)} in {WORDS[measure]}"
+    mine, theirs = (_runs(evidence, measure, name) for name in (more, less))
+    blocked = _incomparable(statement, measure, f"{_said(more)} and {_said(less)}", [*mine, *theirs], allowed)
     if blocked:
         return blocked
     if not (mine and theirs):
-        return _without_both(evidence, statement, more, less, measure, mine, theirs, variant)
+        return _without_both(evidence, statement, measure, more, less)
     a, b = evidence.side(mine, measure), evidence.side(theirs, measure)
-    estimate = difference(a, b)
+    estimate = difference(a, b, times)
+    than = "" if times == 1 else f" than {times:g} times that"
     text = (
-        f"The {WORDS[measure]} of {more} is {number(a, measure)} and that of {less} {number(b, measure)}: "
-        f"{points(estimate, measure, 'more', 'less')}."
+        f"The {WORDS[measure]} of {a.name} is {number(a, measure)} and that of {b.name} {number(b, measure)}: "
+        f"{points(estimate, measure, 'more', 'less', than)}."
     )
-    link = measured(statement, by_interval(estimate), text, estimate, [*mine, *theirs])
-    link = _lost(link, evidence, measure, more, variant, unless="holds")
-    return _lost(link, evidence, measure, less, variant, unless="contradicted")
+    if measure == "test_error":
+        text += _on_other_images(estimate, mine, theirs)
+    link = measured(statement, text, estimate, (a, b), [*mine, *theirs])
+    link = _lost(link, evidence, measure, more, unless="holds")
+    return _lost(link, evidence, measure, less, unless="contradicted")
 
 
-def _lost(link: Link, evidence: Evidence, measure: Measure, network: str, variant: str, unless: Word) -> Link:
+def _said(name: str) -> str:
+    return name.replace("+", " with ")
+
+
+def _runs(evidence: Evidence, measure: Measure, name: str) -> list[Ended]:
+    network, _, variant = name.partition("+")
+    return evidence.runs(network, measure, variant)
+
+
+def _on_other_images(estimate: Estimate, mine: Sequence[Ended], theirs: Sequence[Ended]) -> str:
+    """Whether it would be so on other images too: the seeds' and the images' part of the error together."""
+    wrong = [[run.wrong for run in runs if run.wrong is not None] for runs in (mine, theirs)]
+    if [len(found) for found in wrong] != [len(mine), len(theirs)] or len(
+        {len(one) for side in wrong for one in side}
+    ) > 1:
+        return ""
+    more, less = map(np.stack, wrong)
+    _, images = in_pairs(more, less)
+    error, df = satterthwaite([estimate.error**2, images**2], [estimate.df, more.shape[1] - 1])
+    low, high = Estimate(estimate.effect, float(error), float(df)).interval()
+    sure = by_interval(low, high) == by_interval(*estimate.interval()) != "too close to call"
+    begin = "On other images, too" if sure else "On other images it is too close to call"
+    return f" {begin}: with their choice, image by image, the interval is {low:+.2f} to {high:+.2f}."
+
+
+def _lost(link: Link, evidence: Evidence, measure: Measure, name: str, unless: Word) -> Link:
     """Add that some runs of a network diverged; a verdict that they speak against is not kept."""
-    lost = evidence.diverged(network, measure, variant)
+    lost = evidence.diverged(name, measure)
     if not lost:
         return link
-    text = f"{link.evidence} Left out: {len(lost)} of {network} that diverged."
-    return replace(link, evidence=text, verdict=link.verdict if link.verdict == unless else "too close to call")
+    text = f"{link.evidence} Left out: {len(lost)} of {_said(name)} that diverged."
+    kept = link.verdict == unless
+    return replace(
+        link, evidence=text, verdict=link.verdict if kept else "too close to call", assumed=link.assumed and kept
+    )
 
 
-def _without_both(
-    evidence: Evidence,
-    statement: str,
-    more: str,
-    less: str,
-    measure: Measure,
-    mine: Sequence[Ended],
-    theirs: Sequence[Ended],
-    variant: str,
-) -> Link:
-    lost_more, lost_less = (evidence.diverged(name, measure, variant) for name in (more, less))
+def _without_both(evidence: Evidence, statement: str, measure: Measure, more: str, less: str) -> Link:
+    mine, theirs = (_runs(evidence, measure, name) for name in (more, less))
+    lost_more, lost_less = (evidence.diverged(name, measure) for name in (more, less))
     folders = tuple(run.folder for run in (*mine, *theirs)) + tuple(run["folder"] for run in (*lost_more, *lost_less))
     if not mine and lost_more and (theirs or lost_less):
-        also = f", and so did {less}" if not theirs else ""
+        also = f", and so did {_said(less)}" if not theirs else ""
         text = (
-            f"{more} diverged at iteration {lost_more[0]['iteration']:,}{also}: it has no end point. That is no low "
-            "error, but not a net that trains and ends higher either."
+            f"{_said(more)} diverged at iteration {lost_more[0]['iteration']:,}{also}: it has no end point. That is no "
+            "low error, but not a net that trains and ends higher either."
         )
         return Link(statement, "too close to call", text, runs=folders)
     if mine and not theirs and lost_less:
         text = (
-            f"{less}, which should do better, diverged at iteration {lost_less[0]['iteration']:,}, "
-            f"while {more} trained to the end."
+            f"{_said(less)}, which should do better, diverged at iteration {lost_less[0]['iteration']:,}, "
+            f"while {_said(more)} trained to the end."
         )
         return Link(statement, "contradicted", text, runs=folders)
-    lacks = [evidence.absence(name, variant) for name, runs in ((more, mine), (less, theirs)) if not runs]
-    return absent(statement, *lacks)
+    return absent(statement, *(evidence.absence(name) for name, runs in ((more, mine), (less, theirs)) if not runs))
 
 
 def _incomparable(
@@ -92,21 +129,10 @@ def against(
     statement: str,
     measure: Measure,
     network: str,
-    limit: Fixed,
-    *,
+    limit: tuple[str, float],
     claim: Literal["above", "below"] = "below",
-    assumed: Spread | None = None,
 ) -> Link:
-    """The claim that a network's number is below, or above, a given one.
-
-    Args:
-        evidence: where the runs are.
-        statement: of the link.
-        measure: which number.
-        network: of which network.
-        limit: the given number, its name such as "FitNet's".
-        claim: on which side of it.
-        assumed: spread over seeds instead of the usual assumption.
+    """The claim that a network's number is below, or above, a given one: `limit`, with its name such as "FitNet's".
 
     A network of which all runs diverged reached no low error, which contradicts the claim of one; it has no end point
     that a claim of a high error could rest on.
@@ -122,52 +148,100 @@ def against(
         return Link(statement, word, text, runs=tuple(run["folder"] for run in lost))
     if not runs:
         return absent(statement, evidence.absence(network))
-    side = evidence.side(runs, measure, assumed)
-    estimate = difference(limit, side) if claim == "below" else difference(side, limit)
+    side, (name, value) = evidence.side(runs, measure), limit
+    estimate = difference(value, side) if claim == "below" else difference(side, value)
     words = ("below", "above") if claim == "below" else ("above", "below")
     text = (
         f"The {WORDS[measure]} of {network} is {number(side, measure)}: "
-        f"{points(estimate, measure, *words, than=f' {limit.name} {number(limit, measure)}')}."
+        f"{points(estimate, measure, *words, than=f' {name} {value:.2f} %')}."
     )
-    link = measured(statement, by_interval(estimate), text, estimate, runs)
-    return _lost(link, evidence, measure, network, "", unless="contradicted" if claim == "below" else "holds")
+    link = measured(statement, text, estimate, (side,), runs)
+    return _lost(link, evidence, measure, network, unless="contradicted" if claim == "below" else "holds")
 
 
 def alike(
-    evidence: Evidence, statement: str, measure: Measure, network: str, variants: tuple[str, str], margin: float
+    evidence: Evidence,
+    measure: Measure,
+    first: str,
+    second: str,
+    margin: Callable[[float, float], float],
 ) -> Link:
-    """The claim that a network does the same in two variants: that the whole interval lies within a margin of 0."""
-    sides = [evidence.runs(network, measure, variant) for variant in variants]
-    settings = [key for runs in sides for run in runs for key in run.settings]
-    blocked = _incomparable(statement, measure, network, [run for runs in sides for run in runs], settings)
+    """The claim that two networks, or one in two variants, do the same: the whole interval lies within a margin of 0.
+
+    Args:
+        evidence: where the runs are.
+        measure: which number.
+        first: a network.
+        second: another, of which all runs may have diverged: then it does not do the same.
+        margin: of the two means.
+    """
+    statement = f"{_said(first)} and {_said(second)} are similar in {WORDS[measure]}"
+    mine, theirs = (_runs(evidence, measure, name) for name in (first, second))
+    settings = [key for run in (*mine, *theirs) for key in run.settings]
+    blocked = _incomparable(statement, measure, f"{_said(first)} and {_said(second)}", [*mine, *theirs], settings)
     if blocked:
         return blocked
-    if not all(sides):
-        missing = [variant for runs, variant in zip(sides, variants, strict=True) if not runs]
-        lost = [run for variant in missing for run in evidence.diverged(network, measure, variant)]
-        if sides[0] and lost:
-            text = f"{network} with {variants[1]} diverged at iteration {lost[0]['iteration']:,}."
+    if not (mine and theirs):
+        lost = [] if theirs else evidence.diverged(second, measure)
+        if mine and lost:
+            text = f"{_said(second)} diverged at iteration {lost[0]['iteration']:,}."
             return Link(statement, "contradicted", text, runs=tuple(run["folder"] for run in lost))
-        return absent(statement, *(evidence.absence(network, variant) for variant in missing))
-    usual, changed_side = (evidence.side(runs, measure) for runs in sides)
-    estimate = difference(changed_side, usual)
-    inside = -margin < estimate.low and estimate.high < margin
-    outside = estimate.low > margin or estimate.high < -margin
-    verdict: Word = "holds" if inside else "contradicted" if outside else "too close to call"
+        pairs = ((first, mine), (second, theirs))
+        return absent(statement, *(evidence.absence(name) for name, runs in pairs if not runs))
+    a, b = evidence.side(mine, measure), evidence.side(theirs, measure)
+    estimate, most = difference(b, a), margin(a.mean, b.mean)
     text = (
-        f"The {WORDS[measure]} of {network} is {number(changed_side, measure)} with {variants[1]} and "
-        f"{number(usual, measure)} as usual: {points(estimate, measure, 'more', 'less')}; "
-        f"alike means within {margin:g}."
+        f"The {WORDS[measure]} of {b.name} is {number(b, measure)} and that of {a.name} {number(a, measure)}: "
+        f"{points(estimate, measure, 'more', 'less')}; similar means within {most:.2g}."
     )
-    link = measured(statement, verdict, text, estimate, [run for runs in sides for run in runs])
-    return _lost(link, evidence, measure, network, variants[1], unless="contradicted")
+
+    def judge(low: float, high: float) -> Word:
+        inside, outside = -most < low and high < most, low > most or high < -most
+        return "holds" if inside else "contradicted" if outside else "too close to call"
+
+    link = measured(statement, text, estimate, (a, b), [*mine, *theirs], judge)
+    link = replace(link, p=estimate.p_outside(most), margin=most)
+    return _lost(link, evidence, measure, second, unless="contradicted")
 
 
-def measured(statement: str, verdict: Word, text: str, estimate: Estimate, runs: Iterable[Ended]) -> Link:
+def measured(
+    statement: str,
+    text: str,
+    estimate: Estimate,
+    sides: Sequence[Side],
+    runs: Sequence[Ended],
+    judge: Callable[[float, float], Word] = by_interval,
+) -> Link:
     """A link that rests on numbers."""
-    folders = tuple(run.folder for run in runs)
-    interval = (estimate.low, estimate.high)
-    return Link(statement, verdict, text, estimate.effect, interval, folders, estimate.how, estimate.assumed)
+    word = judge(*estimate.interval())
+    alone = judge(*estimate.welch) if estimate.welch else None
+    foreign = any(run.foreign for run in runs)
+    return Link(
+        statement,
+        word,
+        text,
+        effect=estimate.effect,
+        interval=estimate.interval(),
+        runs=tuple(run.folder for run in runs),
+        how=(*(_spread(side) for side in sides), *((FOREIGN,) if foreign else ())),
+        welch=estimate.welch,
+        p=estimate.p_below(),
+        assumed=word in ("holds", "contradicted") and word != alone,
+        foreign=foreign,
+    )
+
+
+def _spread(side: Side) -> str:
+    shown = side.pool or side.values
+    here = len(side.values)
+    text = (
+        f"Seeds move {side.name} by a standard deviation of {math.sqrt(side.spread[0]):.2g}: "
+        f"{side.prior.std:.2g} by {side.prior.known}, worth {side.prior.df:g} degrees of freedom"
+    )
+    if len(shown) > 1:
+        beside = f", {len(shown) - here} of them in the reference" if len(shown) > here else ""
+        text += f", and what {len(shown)} runs show{beside}"
+    return f"{text}."
 
 
 def absent(statement: str, *lacks: Lack) -> Link:
@@ -176,17 +250,21 @@ def absent(statement: str, *lacks: Lack) -> Link:
     return replace(link, evidence=lacking([link]))
 
 
-def number(side: Side | Fixed, measure: Measure) -> str:
+def number(side: Side, measure: Measure) -> str:
     """A mean with its unit, and over how many runs it is."""
-    runs = len(side.values) if isinstance(side, Side) else 1
+    runs = len(side.values)
     text = f"{side.mean:.2f}" if measure in RESPONSES else f"{side.mean:.2f} %"
     return f"{text} (mean of {runs} runs)" if runs > 1 else text
 
 
 def points(estimate: Estimate, measure: Measure, more: str, less: str, than: str = "") -> str:
-    """An effect in words, with its interval, both positive in the direction of the word."""
+    """An effect in words, with its intervals, all positive in the direction of the word."""
     unit = "" if measure in RESPONSES else " points"
-    word, low, high = (more, estimate.low, estimate.high)
-    if estimate.effect < 0:
-        word, low, high = (less, -estimate.high, -estimate.low)
-    return f"{abs(estimate.effect):.2f}{unit} {word}{than} (95 % interval {low:+.2f} to {high:+.2f})"
+    word, sign = (less, -1.0) if estimate.effect < 0 else (more, 1.0)
+
+    def span(ends: tuple[float, float]) -> str:
+        low, high = sorted(sign * end for end in ends)
+        return f"{low:+.2f} to {high:+.2f}"
+
+    welch = f"; Welch's, of the runs alone, {span(estimate.welch)}" if estimate.welch else ""
+    return f"{abs(estimate.effect):.2f}{unit} {word}{than} (95 % interval {span(estimate.interval())}{welch})"

@@ -1,4 +1,4 @@
-"""Claims that are counted, not measured: H12, H23 and H24, from the networks' own arithmetic. No chance is in them."""
+"""Claims that are counted or computed, not measured: H12, H17, H23 and H24. No chance is in them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from repro.measure.complexity import Complexity, complexity, figure_5, vgg
 
 #: "Similar" blocks (H24) differ by less than this share.
 SIMILAR = 0.1
+#: Steps for which the net of H17 is trained, and images of each.
+STEPS, IMAGES = 3, 16
 #: Times that are called "doubled" (H24).
 DOUBLED = (1.8, 2.2)
 
@@ -79,9 +81,46 @@ def h24(blocks: Mapping[str, Complexity] | None = None) -> Judgement:
     )
 
 
+def h17(zeroed: bool = True) -> Judgement:
+    """A trained residual net, and the same with blocks of zero weights after those of each stage: equal outputs.
+
+    Args:
+        zeroed: whether the added blocks' weights are zero.
+    """
+    import torch  # judging needs it for this claim alone, and takes a second to import it
+
+    from repro import data
+    from repro.models import build
+
+    dataset = data.load("digits")
+    images, tested = (each.double() / 255 - 0.5 for each in (dataset.train_images, dataset.test_images))
+    labels = dataset.train_labels
+    nets = [build(name, 1, generator=torch.Generator().manual_seed(0)).double() for name in ("resnet-8", "resnet-14")]
+    shallow, deep = nets
+    optimiser = torch.optim.SGD(shallow.parameters(), lr=0.1, momentum=0.9)
+    for first in range(0, STEPS * IMAGES, IMAGES):
+        batch = slice(first, first + IMAGES)
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(shallow(images[batch]), labels[batch])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    deep.load_state_dict(shallow.state_dict(), strict=False)
+    for key, value in deep.named_parameters():
+        if zeroed and key not in dict(shallow.named_parameters()):
+            torch.nn.init.zeros_(value)
+    with torch.no_grad():
+        ours, theirs = (net.eval()(tested[: 4 * IMAGES]) for net in nets)
+    apart = float((ours - theirs).abs().max())
+    text = (
+        f"resnet-8 after {STEPS} steps on digits, and a resnet-14 made of it: of {ours.numel():,} outputs the largest "
+        f"difference is {apart:.1g}."
+    )
+    return chain([_counted("blocks of zero weights leave the outputs as they are", apart == 0, text)])
+
+
 def _counted(statement: str, true: bool, text: str) -> Link:
     return Link(statement, "holds" if true else "contradicted", text)
 
 
 #: The claims that need no runs.
-EXACT: dict[str, Callable[[], Judgement]] = {"H12": h12, "H23": h23, "H24": h24}
+EXACT: dict[str, Callable[[], Judgement]] = {"H12": h12, "H17": h17, "H23": h23, "H24": h24}

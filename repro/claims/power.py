@@ -14,22 +14,14 @@ from tabulate import tabulate
 
 from repro import paper
 from repro.claims.claim import Claim, load
+from repro.claims.evidence import FORMULA_DF, RELATIVE, RELATIVE_DF, TEST_IMAGES
+from repro.claims.rules import NO_ADVANTAGE, SIMILAR_ACCURACY, SIMILAR_TRAINING
 from repro.disk import write_text
 from repro.statistics import Goal, formula, power
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "reports" / "PROTOCOL.md"
 #: Numbers of seeds in the table, and the power that is asked for.
 SEEDS, ENOUGH = (1, 2, 3, 5, 8, 10), 0.8
-#: CIFAR-10's.
-TEST_IMAGES = 10_000
-#: What is assumed of the spread over seeds of all but a converged net's test error: a tenth of the value, worth 4
-#: degrees of freedom. Three laboratories' single runs of one network differ by 6 to 9 % in training error, those of
-#: plain-44 by 24 %. Of responses nothing was published.
-RELATIVE, RELATIVE_DF = 0.1, 4.0
-#: Degrees of freedom that the formula for test errors is worth (`repro.statistics.formula`). Three groups of 123 runs
-#: and six of five fit it within 20 %; eight leave room for more.
-FORMULA_DF = 8.0
-
 Truth = tuple[float, float, float]
 
 
@@ -62,14 +54,14 @@ def scenarios() -> dict[str, Scenario]:
             [(f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 32), (32, 44), (32, 56), (44, 110), (56, 110))],
         ),
         "H6": _order("Figure 6's readings", train, [(f"plain-{n}", f"resnet-{n}") for n in depths]),
-        "H7": Scenario("no difference at all", alike, (Goal({"with": 1, "without": -1}, margin=0.5),)),
+        "H7": Scenario("no difference at all", alike, (Goal({"with": 1, "without": -1}, margin=SIMILAR_ACCURACY),)),
         "H8": Scenario("0.05 %", train, (Goal({"resnet-1202": -1}, bound=-0.1),)),
         "H9": Scenario(
             "Table 6; training errors 0.05 and 0.1 %",
             {**{f"{name}'s test": test[name] for name in ("resnet-1202", "resnet-110")}, **train},
             (
                 Goal({"resnet-1202's test": 1, "resnet-110's test": -1}),
-                Goal({"resnet-1202": 1, "resnet-110": -1}, margin=0.1),
+                Goal({"resnet-1202": 1, "resnet-110": -1}, margin=SIMILAR_TRAINING),
             ),
         ),
         "H10": _order("Figure 7's readings", responses, [(f"plain-{n}", f"resnet-{n}") for n in (20, 56)]),
@@ -79,7 +71,7 @@ def scenarios() -> dict[str, Scenario]:
         "H16": Scenario(
             "no difference from Figure 6's plain nets",
             single,
-            tuple(Goal({f"one-layer-{n}": 1, f"plain-{n}": -0.8}) for n in (20, 56)),
+            tuple(Goal({f"one-layer-{n}": 1, f"plain-{n}": -NO_ADVANTAGE}) for n in (20, 56)),
         ),
     }
 
@@ -105,7 +97,9 @@ def _test_errors() -> dict[str, Truth]:
     read = paper.readings(6).query("quantity == 'test_error' and iteration == 64000").set_index("network")["value"]
     printed = paper.table(6).query("network != ''").set_index("network")
     values = {**read, **printed["mean"].fillna(printed["error"])}
-    return {str(name): (value, float(formula(value, TEST_IMAGES)), FORMULA_DF) for name, value in values.items()}
+    return {
+        str(name): (value, float(formula(value, TEST_IMAGES["cifar10"])), FORMULA_DF) for name, value in values.items()
+    }
 
 
 def _responses() -> dict[str, Truth]:

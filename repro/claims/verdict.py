@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from repro.claims.statistics import Estimate, How, in_words
 from repro.records import write_json
+from repro.statistics import LEVEL
 
 Word = Literal["holds", "contradicted", "too close to call", "not run"]
 #: Version of claims.json.
@@ -35,8 +35,13 @@ class Link:
         effect: the difference, positive in the direction of the claim; None where there is no number.
         interval: its 95 % interval.
         runs: folders of the runs behind it, below the source's results folder.
-        how: how the interval was found (`repro.claims.statistics.in_words`).
-        assumed: whether the interval rests on an assumed spread over seeds.
+        how: how the interval was found, in sentences.
+        welch: Welch's interval, from the runs' own spread alone; None where a side has fewer than three.
+        p: how surely it is contradicted: below 0.05 where the 95 % interval does so; None where there is no number.
+        margin: within which two numbers are similar, where that is the claim.
+        assumed: whether it holds, or is contradicted, and Welch's interval does not say so: it rests on the spread that
+            is known beforehand.
+        foreign: whether curves of other programs are among the runs.
         lacks: why it was not run; else empty.
     """
 
@@ -46,8 +51,12 @@ class Link:
     effect: float | None = None
     interval: tuple[float, float] | None = None
     runs: tuple[str, ...] = ()
-    how: tuple[How, ...] = ()
+    how: tuple[str, ...] = ()
+    welch: tuple[float, float] | None = None
+    p: float | None = None
+    margin: float | None = None
     assumed: bool = False
+    foreign: bool = False
     lacks: tuple[Lack, ...] = ()
 
 
@@ -68,10 +77,13 @@ class Verdict:
         effect: the difference on which the verdict turns, in `unit`, positive in the direction of the claim; where a
             claim is that two numbers are alike, one less the other.
         interval: its 95 % interval (low, high), or None.
+        welch: Welch's interval of the same difference, or None.
         unit: of effect and interval: "percentage points", "standard deviation", or "" where there is none.
         n: number of runs behind it.
         runs: their folders, below the source's results folder.
         links: the comparisons of which it is made.
+        assumed: whether the verdict rests on a spread over seeds that is known beforehand (`Link.assumed`).
+        foreign: whether curves of other programs are among the runs.
         command: what to type to get the missing runs (or the test that checks it); None where nothing is missing, or
             nothing here can supply it.
         source: name of the results folder judged.
@@ -98,6 +110,14 @@ class Verdict:
     source: str
     data: str
     preset: str
+    welch: tuple[float, float] | None = None
+    assumed: bool = False
+    foreign: bool = False
+
+    @property
+    def said(self) -> str:
+        """The verdict, with what it rests on: "holds (spread assumed)"."""
+        return f"{self.verdict} (spread assumed)" if self.assumed else self.verdict
 
 
 def lacking(links: Iterable[Link]) -> str:
@@ -125,9 +145,9 @@ def findings(links: Iterable[Link]) -> list[tuple[str, Word]]:
     return list(found.items())
 
 
-def by_interval(estimate: Estimate) -> Word:
+def by_interval(low: float, high: float) -> Word:
     """A claim of a positive difference: too close to call where the interval includes 0."""
-    return "holds" if estimate.low > 0 else "contradicted" if estimate.high < 0 else "too close to call"
+    return "holds" if low > 0 else "contradicted" if high < 0 else "too close to call"
 
 
 def together(words: Iterable[Word]) -> Word:
@@ -135,6 +155,25 @@ def together(words: Iterable[Word]) -> Word:
     words = set(words)
     order: tuple[Word, ...] = ("contradicted", "not run", "too close to call")
     return next((word for word in order if word in words), "holds")
+
+
+def strictly(links: Iterable[Link], judged: int | None = None) -> tuple[Link, ...]:
+    """The links of a chain, of which a contradiction counts at 1 - 0.05/k: of k comparisons, some fail by chance.
+
+    Args:
+        links: of the chain.
+        judged: k; by default the number of links with an interval.
+    """
+    links = tuple(links)
+    k = judged or sum(link.p is not None for link in links)
+    return tuple(_strictly(link, k) for link in links)
+
+
+def _strictly(link: Link, k: int) -> Link:
+    if link.verdict != "contradicted" or link.p is None or link.p < (1 - LEVEL) / k:
+        return link
+    text = f"{link.evidence} One of {k} comparisons must be surer than this to contradict the claim."
+    return replace(link, verdict="too close to call", evidence=text, assumed=False)
 
 
 def deciding(links: Sequence[Link], verdict: Word) -> Link | None:
@@ -148,10 +187,11 @@ def deciding(links: Sequence[Link], verdict: Word) -> Link | None:
 
 
 def _sureness(link: Link) -> float:
-    """A link's difference in half-widths of its interval: above 1 it holds, below -1 it is contradicted."""
+    """A link's difference from its bound in half-widths of its interval: above 1 it holds, below -1 it contradicts."""
     assert link.effect is not None and link.interval is not None
     low, high = link.interval
-    return 2 * link.effect / (high - low) if high > low else math.copysign(math.inf, link.effect)
+    inside = link.effect if link.margin is None else link.margin - abs(link.effect)
+    return 2 * inside / (high - low) if high > low else math.copysign(math.inf, inside)
 
 
 def contradicted(verdicts: Iterable[Verdict]) -> bool:
@@ -159,10 +199,14 @@ def contradicted(verdicts: Iterable[Verdict]) -> bool:
     return any(verdict.verdict == "contradicted" for verdict in verdicts)
 
 
+def in_words(how: Iterable[str]) -> str:
+    """What several comparisons say of their intervals, each thing once."""
+    return " ".join(dict.fromkeys(how))
+
+
 def to_dict(verdict: Verdict) -> dict[str, Any]:
-    """As JSON types; how intervals were found in sentences."""
-    links = [{**asdict(link), "how": [in_words([how]) for how in link.how]} for link in verdict.links]
-    return {**asdict(verdict), "links": links}
+    """As JSON types."""
+    return asdict(verdict)
 
 
 def write(path: Path, verdicts: Iterable[Verdict]) -> None:

@@ -347,6 +347,7 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
         family="cifar",
         initialisation=run.model.initialisation,
         subsample=run.model.subsample,
+        block=run.model.block,
         norm_shares=run.model.norm_shares,
         generator=generator("init", run.seed),
     )

@@ -38,6 +38,32 @@ class BasicBlock(nn.Module):
         return out
 
 
+class OneLayerBlock(nn.Module):
+    """y = relu(F(x) + x), F(x) = bn1(conv1(x)): a residual function of a single layer (Section 3.2).
+
+    The paper has "not observed advantages" of it over a plain layer. Maps as `BasicBlock` does.
+    """
+
+    expansion = 1
+
+    def __init__(
+        self, channels_in: int, width: int, stride: int, option: Option | None, subsample: Subsample = "stride"
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, width, kernel_size=3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut(option, channels_in, width, stride, subsample)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        y = self.bn1(self.conv1(x))
+        if self.downsample is not None:
+            y = y + self.downsample(x)
+        out: Tensor = self.relu(y)
+        return out
+
+
 class Bottleneck(nn.Module):
     """y = relu(F(x) + x), F of three layers, 1x1, 3x3, 1x1 (Figure 5, right); plain: y = relu(F(x)).
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-from repro.models.blocks import BasicBlock
+from repro.models.blocks import BasicBlock, OneLayerBlock
 from repro.models.recompute import in_segments
 from repro.models.shortcuts import Subsample
 from repro.names import Option
@@ -21,7 +25,8 @@ class CifarNet(nn.Module):
     """A 3x3 convolution, 3 stages of n blocks of two 3x3 convolutions each, global average pooling, a 10-way fc.
 
     "Subsampling is performed by convolutions with a stride of 2": the first of stages 2 and 3. The plain net
-    (`option=None`) and the residual net with option A have exactly the same parameters.
+    (`option=None`) and the residual net with option A have exactly the same parameters. With `layers=1` a shortcut goes
+    around each convolution, in stages of 2n blocks (Section 3.2).
 
     Takes (N, channels, H, W) of any size from 4x4; gives (N, classes) logits.
     """
@@ -33,6 +38,7 @@ class CifarNet(nn.Module):
         channels: int = 3,
         classes: int = 10,
         subsample: Subsample = "stride",
+        layers: Literal[1, 2] = 2,
     ) -> None:
         super().__init__()
         first, second, third = WIDTHS
@@ -40,9 +46,11 @@ class CifarNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(first)
         self.relu = nn.ReLU(inplace=True)
         segment = SEGMENT if 3 * n >= DEEP else None
-        self.layer1 = Stage(n, first, first, 1, option, subsample, segment)
-        self.layer2 = Stage(n, first, second, 2, option, subsample, segment)
-        self.layer3 = Stage(n, second, third, 2, option, subsample, segment)
+        make, blocks = (BasicBlock, n) if layers == 2 else (OneLayerBlock, 2 * n)
+        block = partial(make, option=option, subsample=subsample)
+        self.layer1 = Stage(block, blocks, first, first, 1, segment)
+        self.layer2 = Stage(block, blocks, first, second, 2, segment)
+        self.layer3 = Stage(block, blocks, second, third, 2, segment)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(third, classes)
 
@@ -55,7 +63,7 @@ class CifarNet(nn.Module):
 
 
 class Stage(nn.Sequential):
-    """The n blocks of one feature-map size; the first takes the stride and the change of width.
+    """The blocks of one feature-map size; the first takes the stride and the change of width.
 
     With `segment` set, training keeps only every segment-th block's input and computes the rest again, which a net of
     1202 layers needs; results are the same.
@@ -63,16 +71,14 @@ class Stage(nn.Sequential):
 
     def __init__(
         self,
-        n: int,
+        block: Callable[[int, int, int], nn.Module],
+        blocks: int,
         channels_in: int,
         width: int,
         stride: int,
-        option: Option | None,
-        subsample: Subsample,
         segment: int | None,
     ) -> None:
-        first = BasicBlock(channels_in, width, stride, option, subsample)
-        super().__init__(first, *(BasicBlock(width, width, 1, option, subsample) for _ in range(n - 1)))
+        super().__init__(block(channels_in, width, stride), *(block(width, width, 1) for _ in range(blocks - 1)))
         self.segment = segment
 
     def forward(self, x: Tensor) -> Tensor:

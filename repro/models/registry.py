@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from repro import names
+from repro.errors import UserError
 from repro.models.cifar import CifarNet
 from repro.models.imagenet import ImageNetNet
 from repro.models.norm import in_shares
@@ -24,6 +25,7 @@ def build(
     family: Family | None = None,
     initialisation: Literal["fan-in", "fan-out"] = "fan-in",
     subsample: Subsample = "stride",
+    block: Literal["two-layer", "one-layer"] = "two-layer",
     stride_on_3x3: bool = False,
     norm_shares: int = 1,
     generator: torch.Generator | None = None,
@@ -38,31 +40,39 @@ def build(
             that the 50 and 152 layers of Table 1 need family="imagenet".
         initialisation: of the weights, see `initialise`.
         subsample: how option A's identity takes a stride of 2.
+        block: "one-layer" puts a shortcut around each layer of a CIFAR-10 net (Section 3.2).
         stride_on_3x3: put the stride of a bottleneck block on its 3x3 layer instead of its first 1x1. In a basic block
             it is on a 3x3 layer in any case.
         norm_shares: equal shares of a batch that are normalised each by its own statistics (`repro.models.norm`).
         generator: source of the random weights; by default torch's global one.
 
     Raises:
-        repro.errors.UserError: no such network; the nearest one is named.
+        repro.errors.UserError: no such network; the nearest one is named. One-layer blocks in an ImageNet net.
     """
     parsed = names.parse(name, family)
+    if block == "one-layer" and parsed.family != "cifar":
+        raise UserError(f"{name}: residual functions of one layer are built in nets of the CIFAR-10 family alone")
     device = torch.get_default_device()
     # Layers draw default weights as they are made, of which projections would take their share: made without storage,
     # they draw nothing.
     with torch.device("meta"):
-        net = _net(parsed, channels, CLASSES[parsed.family] if classes is None else classes, subsample, stride_on_3x3)
+        net = _net(
+            parsed, channels, CLASSES[parsed.family] if classes is None else classes, subsample, stride_on_3x3, block
+        )
     net.to_empty(device=device)
     initialise(net, initialisation, generator)
     return in_shares(net, norm_shares) if norm_shares > 1 else net
 
 
-def _net(parsed: NetworkName, channels: int, classes: int, subsample: Subsample, stride_on_3x3: bool) -> nn.Module:
+def _net(
+    parsed: NetworkName, channels: int, classes: int, subsample: Subsample, stride_on_3x3: bool, block: str
+) -> nn.Module:
     match parsed.kind:
         case "plain" | "resnet":
             if parsed.family == "imagenet":
                 return ImageNetNet(parsed, channels, classes, subsample, stride_on_3x3)
-            return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample)
+            layers: Literal[1, 2] = 1 if block == "one-layer" else 2
+            return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample, layers)
         case other:  # A kind that has a name but no class yet would else be trained as another.
             assert_never(other)
 

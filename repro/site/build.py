@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from repro import claims
 from repro.claims import Verdict, Word
-from repro.claims.statistics import in_words
+from repro.claims.verdict import in_words
 from repro.errors import counted
 from repro.figures.chart import Chart
 from repro.figures.groups import ENDED, Group, narrow, sources

@@ -92,6 +92,11 @@ WORDS: Mapping[str, Callable[[Any, Any], str] | None] = {
         if value == "average"
         else "identity shortcuts take every second pixel"
     ),
+    "model.block": lambda value, _: (
+        "a shortcut around each single layer, not around every two"
+        if value == "one-layer"
+        else "a shortcut around every two layers"
+    ),
     "model.norm_shares": lambda value, _: (
         "each batch normalised as one"
         if value == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from repro.claims.evidence import ASSUMED
-from repro.claims.statistics import Estimate, Fixed, Side, difference, moderated
+from repro.claims.evidence import FORMULA_DF
+from repro.statistics import Estimate, Prior, agreement, formula
 
 #: Test images of CIFAR-10.
 TEST_IMAGES = 10_000
@@ -26,17 +26,11 @@ class Printed:
     n: int = 1
     reading: float = 0.0
 
-    @property
-    def fixed(self) -> Fixed:
-        """As a side of a comparison: its seed and its reading are uncertain; the test images are ours too."""
-        seed = self.std if self.n > 1 else ASSUMED["test_error"].std(self.mean)
-        return Fixed("paper", self.mean, math.sqrt(seed**2 / self.n + self.reading**2 / 3))
-
 
 def against(values: tuple[float, ...], paper: Printed, images: int = TEST_IMAGES) -> Estimate:
-    """Our test errors, percent, less the paper's, with a 95 % interval (`repro.claims.statistics`)."""
-    spread = moderated(ASSUMED["test_error"], [values])
-    return difference(Side("ours", values, spread, images=images), paper.fixed)
+    """Our test errors, percent, less the paper's (`repro.statistics.agreement`)."""
+    prior = Prior(float(formula(paper.mean, images)), FORMULA_DF)
+    return agreement(values, paper.mean, prior, paper.n, paper.reading)
 
 
 def verdict(estimate: Estimate) -> str:

@@ -10,9 +10,9 @@ from functools import cache
 import pandas as pd
 
 from repro import paper
-from repro.claims.statistics import Estimate
 from repro.figures.chart import shown
 from repro.figures.groups import ENDED, Group, require_one
+from repro.statistics import Estimate
 from repro.tables import compare, complexity
 from repro.tables.table import Cell, PageLink, Table
 

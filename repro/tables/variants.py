@@ -9,10 +9,10 @@ import pandas as pd
 
 from repro import names, paper
 from repro.claims.evidence import Evidence, departures
-from repro.claims.statistics import difference
 from repro.figures.chart import shown
 from repro.figures.groups import Group, sources
 from repro.records import Records
+from repro.statistics import difference
 from repro.tables import compare, table6
 from repro.tables.table import Cell, PageLink, Table
 

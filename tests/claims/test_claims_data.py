@@ -124,12 +124,6 @@ def test_an_unknown_preset_has_no_command():
     assert CLAIMS["H1"].command("mine", "cifar10") is None
 
 
-def test_the_test_that_checks_h17_exists():
-    words = shlex.split(CLAIMS["H17"].command("paper", "cifar10"))
-    assert words[:3] == ["python", "-m", "pytest"]
-    assert f"def {words[words.index('-k') + 1]}(" in (ROOT / words[3]).read_text(encoding="utf-8")
-
-
 def test_a_claim_without_rule_count_or_needs_is_a_mistake_that_is_told(monkeypatch, tmp_path):
     """Else it would be "not run" for ever, whatever is run."""
     new = replace(CLAIMS["H5"], id="H26")

@@ -43,7 +43,7 @@ def test_power_of_a_single_comparison_is_that_of_a_t_test():
     for _ in range(trials):
         a, b = random.normal(low + apart, s_high, n), random.normal(low, s_low, n)
         va, vb = ((d0 * s**2 + (n - 1) * x.var(ddof=1)) / (d0 + n - 1) / n for s, x in ((s_high, a), (s_low, b)))
-        df = (va + vb) ** 2 / ((va**2 + vb**2) / (d0 + n - 1))
+        df = (va + vb) ** 2 / ((va**2 + vb**2) / (d0 + n - 1) + 2 * d0 * va * vb / (d0 + n - 1) ** 2)
         wins += a.mean() - b.mean() > stats.t.ppf(0.975, df) * np.sqrt(va + vb)
     results = {"plain-20": (low, s_low, d0), "plain-56": (low + apart, s_high, d0)}
     assert power.power(results, scenario.goals, n) == pytest.approx(wins / trials, abs=0.03)

@@ -37,6 +37,7 @@ OTHERS: dict[str, Any] = {
     "images.padding": "before-mean",
     "model.initialisation": "fan-out",
     "model.subsample": "average",
+    "model.block": "one-layer",
     "model.norm_shares": 2,
 }
 
