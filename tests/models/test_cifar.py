@@ -252,3 +252,19 @@ def test_a_kind_without_a_class_is_not_built_as_another(monkeypatch):
     monkeypatch.setattr(registry.names, "parse", lambda name, family: NetworkName("preact", 20, "A", "cifar"))
     with pytest.raises(AssertionError, match="preact"):
         models.build("preact-20")
+
+
+def test_a_net_of_one_layer_blocks_is_the_plain_net_with_a_shortcut_around_each_layer():
+    """Section 3.2, y = W1 x + x: as many layers and parameters, and from the same seed the same weights at first."""
+    plain, single = (
+        models.build(name, generator=torch.Generator().manual_seed(0), block="one-layer").eval()
+        for name in ("plain-14", "resnet-14")
+    )
+    ours, theirs = (list(net.parameters()) for net in (single, plain))
+    assert len(ours) == len(theirs) and all(map(torch.equal, ours, theirs))
+    x = torch.randn(2, 3, 16, 16)
+    block = single.layer1[0]
+    y = single.relu(single.bn1(single.conv1(x)))
+    assert torch.equal(block(y), torch.relu(block.bn1(block.conv1(y)) + y))
+    assert [len(stage) for stage in stages(single)] == [4, 4, 4]
+    assert not torch.equal(single(x), plain(x))
