@@ -1,6 +1,7 @@
 # make demo   sets up .venv, trains the demo study, writes its report
 # make test   sets up .venv, checks style and types, runs the tests; see CONTRIBUTING.md for those that it leaves out
 # make test-gpu  runs those of a GPU alone, and fails without one
+# make report writes reports/ anew from results/reference/, for whoever changes records or the report; commit it
 # make bench  measures speed for twenty minutes or more and writes reports/speed.md; leave the machine alone meanwhile
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ space := $(empty) $(empty)
 installed := $(shell cat .venv/.installed 2>/dev/null)
 extras := $(sort $(installed) $(subst $(comma),$(space),$(EXTRAS)))
 
-.PHONY: demo test test-gpu lint bench setup clean
+.PHONY: demo test test-gpu lint bench report setup clean
 
 demo: setup
 	$(BIN)/python -m repro.run degradation --preset demo
@@ -38,6 +39,9 @@ bench: setup
 	mkdir -p build
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=build/benchmarks.json
 	$(BIN)/python tests/benchmarks/speed_page.py build/benchmarks.json reports/speed.md
+
+report: setup
+	$(BIN)/python -m repro.report --results results/reference --committed --out reports
 
 setup: .venv/.installed
 

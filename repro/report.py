@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # it brings pandas, see below
     from repro.records import Source
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_SOURCES = ("reference", "local")
+#: The project's own runs; the names of the others come first in a report.
+OWN_SOURCES = ("reference", "local")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,15 +42,20 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="D | NAME=D",
         help="a results folder, by default under its own name; may be repeated "
-        "(default: results/reference and results/local of this project)",
+        "(default: every folder under results/ of this project)",
     )
-    add("--out", type=Path, default=ROOT / "reports", metavar="D", help="the report's folder (default: reports/)")
+    add("--out", type=Path, default=Path("report"), metavar="D", help="the report's folder (default: report/ here)")
     add(
         "--preset",
         action="append",
         default=[],
         metavar="NAME",
         help="only runs of this preset; may be repeated. Curves brought in are filed under it (else under paper)",
+    )
+    add(
+        "--committed",
+        action="store_true",
+        help="write only what is committed of a report: REPORT.md, claims.json, figures as SVG and PNG, tables as CSV",
     )
     add("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
     group = result.add_argument_group("curves of other programs")
@@ -80,14 +86,15 @@ def _report(options: argparse.Namespace) -> int:
 
     gathered = load(sources, options.preset)
     with replaced(options.out) as folder:
-        verdicts = build(gathered, folder)
+        verdicts = build(gathered, folder, "committed" if options.committed else "pages")
     runs = gathered.records.runs
     counts = ", ".join(f"{count} {name}" for name, count in runs["source"].value_counts(sort=False).items())
     # Asked for, and not one of the usual ones, which need not be there.
     empty = [source.name for source in sources if options.results and source.name not in set(runs["source"])]
     counts += "".join(f", none {name}" for name in empty)
     unreadable = f"; {len(gathered.records.damaged)} unreadable" if gathered.records.damaged else ""
-    print(printable(f"{options.out / 'index.html'}: {len(runs)} runs ({counts}){unreadable}"))
+    front = options.out / ("REPORT.md" if options.committed else "index.html")
+    print(printable(f"{front}: {len(runs)} runs ({counts}){unreadable}"))
     if not options.strict:
         return 0
     for verdict in verdicts:
@@ -105,7 +112,7 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
     if not (options.import_curves and options.name):
         raise UserError("--import-curves FILE.csv and --as NAME go together")
     _check_name(options.name, f"--as {options.name}", "another name")
-    if options.name in DEFAULT_SOURCES:
+    if options.name in OWN_SOURCES:
         raise UserError(f"--as {options.name}: that is this program's own source, give another name")
     for preset in options.preset:
         if preset not in study.presets():
@@ -131,7 +138,13 @@ def _sources(given: Sequence[str]) -> list[Source]:
     from repro.records import Source
 
     if not given:
-        return [Source(name, ROOT / "results" / name) for name in DEFAULT_SOURCES]
+        found = {path.name for path in (ROOT / "results").glob("*") if path.is_dir()} | set(OWN_SOURCES)
+        # Whoever has runs wants to see them before those of the project.
+        return [
+            Source(name, ROOT / "results" / name)
+            for name in sorted(found, key=lambda name: (name == "reference", name != "local", name))
+            if _is_name(name)
+        ]
     sources: list[Source] = []
     for text in given:
         name, sign, path = text.partition("=")
@@ -160,10 +173,16 @@ def _own_name(path: str) -> str:
         return ""
 
 
+def _is_name(name: str) -> bool:
+    return re.fullmatch(r"\w[\w .+-]{0,39}", name) is not None and name != "paper"
+
+
 def _check_name(name: str, where: str, instead: str) -> None:
-    if not re.fullmatch(r"\w[\w .+-]{0,39}", name) or name == "paper":
+    if not _is_name(name):
         raise UserError(f"{where}: {name!r} cannot name a source, give {instead}")
 
 
 if __name__ == "__main__":
+    # A notebook names its own backend to the programs that it starts; it need not be installed for this one.
+    os.environ["MPLBACKEND"] = "agg"
     sys.exit(main())

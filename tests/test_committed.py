@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def texts(folder):
     """What is read as text, but for pictures, which differ between versions of matplotlib: path and content."""
-    kept = [folder / "REPORT.md", folder / "claims.json", *(folder / "tables").rglob("*.*")]
+    kept = [folder / "REPORT.md", folder / "claims.json", *(folder / "tables").rglob("*.csv")]
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in kept}
 
 
@@ -57,11 +58,21 @@ def test_what_else_the_readme_says_is_in_the_records():
 @pytest.mark.slow
 def test_the_committed_report_is_that_of_the_committed_records(tmp_path):
     out = tmp_path / "reports"
-    assert report.main(["--results", str(ROOT / "results" / "reference"), "--out", str(out)]) == 0
+    assert report.main(["--results", str(ROOT / "results" / "reference"), "--committed", "--out", str(out)]) == 0
     expected, found = texts(ROOT / "reports"), texts(out)
-    assert found.keys() == expected.keys()
-    assert [path for path in expected if found[path] != expected[path]] == []
-    assert len(expected) > 50
+    stale = [path for path in {**expected, **found} if found.get(path) != expected.get(path)]
+    assert stale == [], "run: make report"
+    assert len(expected) > 25
+    pictures = {path.relative_to(out) for path in out.rglob("*.svg")}
+    assert pictures == {path.relative_to(ROOT / "reports") for path in (ROOT / "reports").rglob("*.svg")}, "make report"
+
+
+def test_the_committed_report_stays_small():
+    listed = subprocess.run(["git", "ls-files", "-z", "reports"], cwd=ROOT, capture_output=True, check=True, text=True)
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert 0 < len(files) <= 120
+    assert sum(path.stat().st_size for path in files if path.exists()) <= 5_000_000
+    assert not [path for path in files if path.suffix in (".html", ".tex", ".pdf")]
 
 
 def test_the_spread_assumed_of_responses_is_not_less_than_the_demo_shows():

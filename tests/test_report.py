@@ -106,14 +106,56 @@ def test_nothing_asks_the_network(folder: Path) -> None:
             assert not re.search(r"https?://|@import|url\((?!#)", text), path
 
 
-def test_the_paper_is_there_in_its_order(folder: Path) -> None:
+def test_what_teaches_comes_first_and_the_papers_own_tables_last(folder: Path) -> None:
     page = Page(folder / "index.html")
-    exhibits = [name for name in page.ids if re.fullmatch(r"(figure|table)-\d+", name)]
+    exhibits = [name for name in page.ids if re.fullmatch(r"(figure|table)-\d+|claims|opening|signals", name)]
     assert exhibits == [
-        "figure-1", "table-1", "table-2", "figure-4", "table-3", "table-4", "table-5", "figure-6", "table-6",
-        "figure-7", *(f"table-{number}" for number in range(7, 15)),
+        "opening", "figure-1", "figure-6", "table-6", "figure-7", "signals", "table-1", "claims", "table-2", "figure-4",
+        "table-3", "table-4", "table-5", *(f"table-{number}" for number in range(7, 15)),
     ]  # fmt: skip
     assert [name for name in page.ids if re.fullmatch(r"H\d+", name)] == [f"H{number}" for number in range(1, 26)]
+
+
+def test_it_opens_with_ten_lines_and_two_numbers_of_the_runs(tmp_path: Path) -> None:
+    for network, end in (("plain-20", 1.0), ("plain-56", 70.5), ("resnet-56", 8.25)):
+        plant(tmp_path / "r", network, data="digits", preset="demo", train_end=end, test_end=end)
+    for kind in ([], ["--committed"]):
+        assert report.main(["--results", str(tmp_path / "r"), "--out", str(tmp_path / "o"), *kind]) == 0
+        text = (tmp_path / "o" / "REPORT.md").read_text()
+        start = text[: text.index("## In short")]
+        assert len(re.findall("^- [A-Z]", start, re.MULTILINE)) == 10
+        assert "- **70.5 %** training error of plain-56" in start and "- **8.2 %** training error of ResNet-56" in start
+        assert "not overfitting" in start and start.count("![") == 1
+
+
+def test_what_is_committed_has_no_pages_and_few_forms(tmp_path: Path) -> None:
+    plant(tmp_path / "r", "plain-20", data="digits", preset="demo")
+    assert report.main(["--results", str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--committed"]) == 0
+    files = [path.relative_to(tmp_path / "o") for path in (tmp_path / "o").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files if "figures" in path.parts} == {".svg", ".png"}
+    assert {path.suffix for path in files if "tables" in path.parts} == {".csv"}
+    assert {path.name for path in files if len(path.parts) == 1} == {
+        "REPORT.md", "claims.json", ".resnet-repro-report.json",
+    }  # fmt: skip
+    text = (tmp_path / "o" / "REPORT.md").read_text()
+    for address in re.findall(r"\]\(([^)]+)\)", text):
+        assert (tmp_path / "o" / unquote(address)).is_file(), address
+
+
+def test_own_results_come_before_the_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default every folder under results/ is a source; a report opens with what is not the project's own."""
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for network in ("plain-20", "plain-56", "resnet-20", "resnet-56"):
+        plant(tmp_path / "results" / "reference", network, data="cifar10-jpeg", responses=1.0)
+    for source in ("local", "jsg"):
+        plant(tmp_path / "results" / source, "plain-20", data="digits", preset="demo")
+    plant(tmp_path / "results" / "reference", "plain-20", data="digits", preset="demo")
+    assert report.main([]) == 0
+    text = (tmp_path / "report" / "REPORT.md").read_text()
+    short = text[text.index("## In short") :]
+    assert re.findall(r"^Source \*\*(.*)\*\*:", short, re.MULTILINE)[:4] == ["local", "jsg", "reference", "reference"]
+    assert short.index("8×8 digits") < short.index("JPEG copy")
 
 
 def test_figures_and_tables_are_there_with_their_downloads(folder: Path) -> None:

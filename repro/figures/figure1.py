@@ -3,83 +3,60 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from repro import paper
-from repro.figures.chart import Chart, Panel
-from repro.figures.curves import (
-    ERRORS,
-    NetworkCurve,
-    error_limit,
-    error_ticks,
-    iteration_axis,
-    network_curves,
-    not_displayed,
-    notes,
-    paper_marks,
-    series_of,
-)
-from repro.figures.draw import drawn
+from repro.ends import ERRORS, ends
+from repro.figures import curves
+from repro.figures.drawing import Drawing, begin, iterations_on, marks
+from repro.groups import usual
 from repro.records import Records
 
 NETWORKS = ("plain-20", "plain-56")
 TITLE = "Training error and test error of plain nets of 20 and 56 layers"
 
 
-def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
-    """Its data and the figure, for the records of one source, data set and preset."""
-    return drawn(chart(records))
-
-
-def chart(records: Records, top: float | None = None) -> Chart:
-    """Figure 1 of one source, data set and preset.
+def draw(records: Records, scale: Records | None = None) -> Drawing | None:
+    """Figure 1 of one source, data set and preset; None where there is nothing to draw.
 
     Args:
         records: of that source, data set and preset.
-        top: where the axis of errors ends, percent; by default where these curves want it.
+        scale: what the axis of errors has to have room for: by default these records.
 
     Raises:
         ValueError: the records are of several.
     """
-    curves = network_curves(records.runs, records.curves, NETWORKS)
-    runs = records.runs[records.runs["network"].isin(NETWORKS) & (records.runs["variant"] == "")]
-    iterations = int(runs["iterations"].max()) if len(runs) else paper.constants()["cifar"]["iterations"]
-    unit, x_label = iteration_axis(iterations)
-    top = top or error_limit(curves)
-    panels = [
-        Panel(
-            title=ERRORS[column],
-            x_label=x_label,
-            y_label=f"{ERRORS[column]} (%)",
-            x_limits=(0.0, iterations),
-            y_limits=(0.0, top),
-            y_ticks=error_ticks(top),
-            x_unit=unit,
-            series=tuple(line for curve in curves for line in series_of(curve, column, bold=bold)),
-            marks=paper_marks(runs, NETWORKS, [column], top),
-            remarks=not_displayed(curves, top),
-        )
-        for column, bold in (("train_error", False), ("test_error", True))
-    ]
-    return Chart("figure-1", TITLE, _finding(curves), tuple(panels), notes(runs, curves, top, bool(panels[0].marks)))
+    found = ends(records, NETWORKS)
+    rows = curves.points(records, NETWORKS, found)
+    if not len(rows):
+        return None
+    top = curves.error_limit(ends(scale or records, NETWORKS))
+    drawing = begin("figure-1", f"Figure 1. {TITLE}", 1, 2, (4.2, 3.2))
+    for panel, (column, said) in enumerate(ERRORS.items()):
+        axis = drawing.axes[panel]
+        mine = rows[rows["quantity"] == column]
+        curves.draw_curves(drawing, panel, mine)
+        marks(drawing, panel, curves.paper_marks(curves.group_of(records), NETWORKS, [column], top))
+        curves.errors_on(axis, [said, *curves.not_displayed(mine, NETWORKS, top)], top, f"{said} (%)")
+        iterations_on(axis, 0, curves.last_iteration(usual(records.runs, NETWORKS)))
+    drawing.finding = _finding(found)
+    drawing.notes = curves.notes(records, found, NETWORKS, top)
+    return curves.complete(drawing, records, NETWORKS, tuple(ERRORS))
 
 
-def _finding(curves: list[NetworkCurve]) -> str:
-    found = {curve.network: curve for curve in curves}
-    if set(found) != set(NETWORKS):
-        missing = " and ".join(name for name in NETWORKS if name not in found)
+def _finding(found: pd.DataFrame) -> str:
+    nets = {end["network"]: end for end in found.to_dict("records")}
+    if set(nets) != set(NETWORKS):
+        missing = " and ".join(name for name in NETWORKS if name not in nets)
         return f"No curve of {missing} yet."
-    shallow, deep = found["plain-20"], found["plain-56"]
-    ends = "; ".join(
-        f"{said}: plain-20 {shallow.end(column):.1f} %, plain-56 {deep.end(column):.1f} %"
-        for column, said in ERRORS.items()
+    shallow, deep = nets["plain-20"], nets["plain-56"]
+    said = "; ".join(
+        f"{words}: plain-20 {shallow[column]:.1f} %, plain-56 {deep[column]:.1f} %" for column, words in ERRORS.items()
     )
-    if shallow.note or deep.note:
-        return f"Where the curves end so far, {ends}. Not all runs are complete."
-    worse = [said for column, said in ERRORS.items() if deep.end(column) > shallow.end(column)]
+    if shallow["note"] or deep["note"]:
+        return f"Where the curves end so far, {said}. Not all runs are complete."
+    worse = [words for column, words in ERRORS.items() if deep[column] > shallow[column]]
     verdict = {
         2: "the deeper plain net ends with higher training and test error, as in the paper",
         1: f"the deeper plain net ends with higher {' '.join(worse)}, but not with the other one higher",
         0: "the deeper plain net does not end with higher errors, unlike in the paper",
     }[len(worse)]
-    return f"At the end, {ends}: {verdict}."
+    return f"At the end, {said}: {verdict}."

@@ -3,65 +3,40 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from repro import names, paper
-from repro.figures.chart import Chart, Mark, Panel, shown
-from repro.figures.draw import drawn
+from repro import paper
+from repro.figures.drawing import Drawing, axes_of, begin, diamond, finish, iterations_on, marks
+from repro.groups import shown
 
 TITLE = "Training on ImageNet: plain nets and ResNets of 18 and 34 layers"
 PANELS = {"plain nets": ("plain-18", "plain-34"), "ResNets": ("resnet-18", "resnet-34")}
-#: The paper's colours of 18 and 34 layers.
-_COLOURS = {18: "cyan", 34: "red"}
 
 
-def figure() -> tuple[pd.DataFrame, Figure]:
-    """Its data and the figure."""
-    return drawn(chart())
-
-
-def chart() -> Chart:
-    """What was read off the paper's curves; nothing here trains on ImageNet."""
+def draw() -> Drawing:
+    """What was read off the paper's curves."""
     read = paper.readings(4)
-    panels = []
-    for title, networks in PANELS.items():
-        rows = read[read["network"].isin(networks)]
-        marks = tuple(
-            Mark(
-                label=shown(row["network"]),
-                of=f"the paper's validation error at iteration {row['iteration']:,.0f}",
-                colour=_COLOURS[names.parse(row["network"], "imagenet").depth],
-                x=float(row["iteration"]),
-                y=float(row["value"]),
-            )
-            for _, row in rows.iterrows()
-        )
-        panels.append(
-            Panel(
-                title=title,
-                x_label="iter. (1e4)",
-                y_label="validation error (%)",
-                x_limits=(0.0, 600_000.0),
-                y_limits=(20.0, 60.0),
-                y_ticks=(20, 30, 40, 50, 60),
-                x_unit=1e4,
-                series=(),
-                marks=marks,
-            )
-        )
-    return Chart(
-        "figure-4",
-        TITLE,
-        _finding(read),
-        tuple(panels),
-        ("Diamonds: errors on center crops, read from the paper's figure to 0.1.",),
+    rows = pd.DataFrame(
+        {
+            "label": read["network"].map(shown),
+            "network": read["network"],
+            "said": "the paper's validation error",
+            "hollow": False,
+            "x": read["iteration"],
+            "y": read["value"],
+        }
     )
-
-
-def _finding(read: pd.DataFrame) -> str:
+    drawing = begin("figure-4", f"Figure 4. {TITLE}", 1, 2, (4.2, 3.0))
+    for panel, (title, networks) in enumerate(PANELS.items()):
+        marks(drawing, panel, rows[rows["network"].isin(networks)])
+        axes_of(drawing.axes[panel], [title], "", "validation error (%)")
+        drawing.axes[panel].set_ylim(20, 60)
+        iterations_on(drawing.axes[panel], 0, 600_000)
     last = read[read["iteration"] == read["iteration"].max()].set_index("network")["value"]
     ends = ", ".join(f"{shown(str(name))} {value:.1f} %" for name, value in last.items())
-    return (
+    drawing.finding = (
         f"In the paper, near the end of training: {ends}. The deeper plain net is the worse of its two, the deeper "
         "ResNet the better."
     )
+    drawing.notes = ("Diamonds: errors on center crops, read from the paper's figure to 0.1.",)
+    about = "ImageNet, validation set, center crops · source: read from Figure 4 of arXiv:1512.03385"
+    return finish(drawing, about, (), {"read from the paper": diamond(hollow=False)})

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from repro import paper
-from repro.figures.chart import Chart, Mark, Panel, shown
-from repro.figures.curves import (
-    ERRORS,
-    NetworkCurve,
-    error_limit,
-    error_limit_of,
-    error_ticks,
-    hidden,
-    iteration_axis,
-    network_curves,
-    not_displayed,
-    notes,
-    paper_marks,
-    series_of,
-)
-from repro.figures.draw import drawn
+from repro.ends import ERRORS, ends
+from repro.figures import curves
+from repro.figures.drawing import Drawing, begin, iterations_on, marks
+from repro.groups import shown, usual
 from repro.records import Records
 
 PANELS = {
@@ -33,47 +20,82 @@ PANELS = {
     "ResNets": ("resnet-20", "resnet-32", "resnet-44", "resnet-56", "resnet-110"),
     "110 and 1202 layers": ("resnet-110", "resnet-1202"),
 }
+#: What can be drawn: the whole figure, each of its panels alone, and what the report opens with.
+VIEWS: dict[str, Mapping[str, Sequence[str]]] = {
+    "figure-6": PANELS,
+    **{f"figure-6-{title.replace(' ', '-').lower()}": {title: nets} for title, nets in PANELS.items()},
+    "in-short": {"plain nets": ("plain-20", "plain-56"), "ResNets": ("resnet-20", "resnet-56")},
+}
 DEEPEST = "110 and 1202 layers"
 PAPER_TOP: float = paper.constants()["cifar"]["plot_limit"]
 NETWORKS = tuple(dict.fromkeys(network for networks in PANELS.values() for network in networks))
-TITLE = "Training on CIFAR-10: plain nets, ResNets, and ResNets of 110 and 1202 layers"
+TITLE = "Errors during training of plain nets, ResNets, and ResNets of 110 and 1202 layers"
 #: The right panel of the paper begins at 3.5 of 6.4 units.
 ZOOM = 3.5 / 6.4
-ZOOM_TICKS = {20.0: (0, 1, 5, 10, 20)}
+ZOOM_TICKS = (0, 1, 5, 10, 20)
 
 
-def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
-    """Its data and the figure, for the records of one source, data set and preset."""
-    return drawn(chart(records))
-
-
-def chart(records: Records, top: float | None = None) -> Chart:
-    """Figure 6 of one source, data set and preset. Dashed lines are training errors, bold ones test errors.
+def draw(records: Records, scale: Records | None = None, view: str = "figure-6") -> Drawing | None:
+    """Figure 6 of one source, data set and preset, or a part of it; None where there is nothing to draw.
 
     Args:
         records: of that source, data set and preset.
-        top: where the axis of errors ends, percent; by default where these curves want it.
+        scale: what the axis of errors has to have room for: by default these records.
+        view: a key of `VIEWS`.
 
     Raises:
         ValueError: the records are of several.
     """
-    curves = {curve.network: curve for curve in network_curves(records.runs, records.curves, NETWORKS)}
-    runs = records.runs[records.runs["network"].isin(NETWORKS) & (records.runs["variant"] == "")]
-    iterations = int(runs["iterations"].max()) if len(runs) else paper.constants()["cifar"]["iterations"]
-    top = top or error_limit(list(curves.values()))
-    panels = []
-    for title, networks in PANELS.items():
-        mine = [curves[name] for name in networks if name in curves]
-        own = _top_of_deepest(mine, top) if title == DEEPEST else top
-        marks = paper_marks(runs, networks, ("train_error", "test_error"), own)
-        panels.append(_panel(title, mine, iterations, own, marks))
-    said = (
+    panels = VIEWS[view]
+    networks_here = tuple(dict.fromkeys(network for networks in panels.values() for network in networks))
+    found = ends(records, networks_here)
+    rows = curves.points(records, networks_here, found)
+    if not len(rows):
+        return None
+    top = curves.error_limit(ends(scale or records, networks_here if view == "in-short" else NETWORKS))
+    titles = {"figure-6": f"Figure 6. {TITLE}", "in-short": "Errors during training, without and with shortcuts"}
+    alone = f"Figure 6. Errors during training: {', '.join(panels)}"
+    size = {1: (5.6, 4.0), 2: (4.2, 3.3), 3: (3.7, 3.4)}[len(panels)]
+    drawing = begin(view, titles.get(view, alone), 1, len(panels), size)
+    own = top
+    for panel, (title, networks) in enumerate(panels.items()):
+        mine = found[found["network"].isin(networks)]
+        own = _top_of_deepest(mine, rows, top) if title == DEEPEST else top
+        _panel(drawing, panel, title, records, rows[rows["network"].isin(networks)], mine, own)
+    drawing.finding = _finding(found, panels)
+    drawing.notes = (
         "Dashed lines are training errors, bold lines test errors.",
-        *notes(runs, list(curves.values()), top, bool(panels[0].marks)),
-        *([f"The axis of errors of the right panel ends at {own:.0f} %."] if panels[-1].series and own != top else []),
-        *_never_warm(runs),
+        *curves.notes(records, found, networks_here, top),
+        *([f"The axis of errors of 110 and 1202 layers ends at {own:.0f} %."] if own != top else []),
+        *_never_warm(usual(records.runs, networks_here)),
     )
-    return Chart("figure-6", TITLE, _finding(curves), tuple(panels), said)
+    return curves.complete(drawing, records, networks_here, tuple(ERRORS))
+
+
+def _panel(
+    drawing: Drawing, panel: int, title: str, records: Records, rows: pd.DataFrame, found: pd.DataFrame, top: float
+) -> None:
+    networks = VIEWS[drawing.name][title]
+    last = curves.last_iteration(usual(records.runs, NETWORKS))
+    zoomed = title == DEEPEST and len(found) and not found["note"].any()
+    curves.draw_curves(drawing, panel, rows)
+    marks(drawing, panel, curves.paper_marks(curves.group_of(records), networks, ERRORS, top))
+    remarks = curves.not_displayed(rows, networks, top) if len(rows) else ("not run",)
+    ticks = ZOOM_TICKS if zoomed and top == PAPER_TOP else ()
+    curves.errors_on(drawing.axes[panel], [title, *remarks], top, "error (%)", ticks)
+    iterations_on(drawing.axes[panel], ZOOM * last if zoomed else 0, last)
+
+
+def _top_of_deepest(found: pd.DataFrame, rows: pd.DataFrame, top: float) -> float:
+    """Where the right panel's axis ends, percent.
+
+    The two deepest nets lie close together: beyond the paper's 20 % they have a scale of their own. A net whose
+    training has only begun is shown at any error, as its beginning is all there is to see.
+    """
+    own = min(top, curves.error_limit(found)) if top > PAPER_TOP else top
+    begun = found[(found["note"] != "") & (found["network"].map(rows.groupby("network")["y"].min()) > own)]
+    errors = begun[list(ERRORS)].to_numpy(dtype=float).ravel()
+    return max(own, curves.error_limit_of(errors)) if len(errors) else own
 
 
 def _never_warm(runs: pd.DataFrame) -> list[str]:
@@ -92,55 +114,19 @@ def _never_warm(runs: pd.DataFrame) -> list[str]:
     return said
 
 
-def _top_of_deepest(curves: Sequence[NetworkCurve], top: float) -> float:
-    """Where the right panel's axis ends, percent.
-
-    The two deepest nets lie close together: beyond the paper's 20 % they have a scale of their own. A net whose
-    training has only begun is shown at any error, as its beginning is all there is to see.
-    """
-    own = min(top, error_limit(curves)) if top > PAPER_TOP else top
-    begun = [curve.end(column) for curve in curves if curve.note and hidden(curve, own) for column in ERRORS]
-    return max(own, error_limit_of(begun)) if begun else own
-
-
-def _panel(title: str, curves: Sequence[NetworkCurve], iterations: int, top: float, marks: tuple[Mark, ...]) -> Panel:
-    zoomed = title == DEEPEST and curves and not any(curve.note for curve in curves)
-    unit, x_label = iteration_axis(iterations)
-    lines = []
-    for curve in curves:
-        lines += series_of(curve, "train_error", dashed=True, legend=False)
-        lines += series_of(curve, "test_error", bold=True)
-    named = {line.label for line in lines if line.legend}
-    return Panel(
-        title=title,
-        x_label=x_label,
-        y_label="error (%)",
-        x_limits=(ZOOM * iterations if zoomed else 0.0, iterations),
-        y_limits=(0.0, top),
-        y_ticks=ZOOM_TICKS.get(top, error_ticks(top)) if zoomed else error_ticks(top),
-        x_unit=unit,
-        # A run that was not evaluated yet has no test error to stand in the legend.
-        series=tuple(
-            replace(line, legend=line.legend or (line.label not in named and line.width != "thin")) for line in lines
-        ),
-        marks=marks,
-        remarks=not_displayed(curves, top) if curves else ("not run",),
-    )
-
-
-def _finding(curves: dict[str, NetworkCurve]) -> str:
-    if not curves:
-        return "Nothing was run yet."
+def _finding(found: pd.DataFrame, panels: Mapping[str, Sequence[str]]) -> str:
+    nets: dict[Any, dict[Any, Any]] = {end["network"]: end for end in found.to_dict("records")}
     said = []
-    for title, networks in PANELS.items():
-        ends = [_end(curves[name]) for name in networks if name in curves]
-        if (ends and title != DEEPEST) or "resnet-1202" in curves:
-            said.append(f"{title}: {', '.join(ends)}")
+    for title, networks in panels.items():
+        mine = [_end(nets[name]) for name in networks if name in nets]
+        # ResNet-110 alone was told with the ResNets already.
+        if mine and (title != DEEPEST or "resnet-1202" in nets or len(panels) == 1):
+            said.append(f"{title}: {', '.join(mine)}")
     return f"Training / test error at the end of the curves, in percent. {'; '.join(said)}."
 
 
-def _end(curve: NetworkCurve) -> str:
-    """Where a curve ends, in words: training and test error."""
-    errors = [curve.end(column) for column in ERRORS]
+def _end(end: dict[Any, Any]) -> str:
+    errors = [end[column] for column in ERRORS]
     said = " / ".join("none yet" if math.isnan(error) else f"{error:.1f}" for error in errors)
-    return f"{shown(curve.network)} {said}{f' ({curve.note})' if curve.note else ''}"
+    note = f" ({end['note']})" if end["note"] else ""
+    return f"{shown(end['network'])} {said}{note}"

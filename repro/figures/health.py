@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from repro.figures.chart import Chart, Panel, Series, colour_of, log_axis, shown
-from repro.figures.draw import drawn
-from repro.figures.groups import require_one
+from repro.figures import curves
+from repro.figures.drawing import Drawing, about, axes_of, begin, finish, lines, log_axis
+from repro.groups import require_one, shown, usual
 from repro.records import Records
 
 NETWORKS = ("plain-20", "plain-56", "resnet-20", "resnet-56")
@@ -26,33 +25,40 @@ MOMENTS = ("before the first iteration", "after the last iteration")
 _QUANTITIES = {"gradient_norm": "gradient norm", "conv_variance": "signal variance"}
 
 
-def figure(records: Records) -> tuple[pd.DataFrame, Figure]:
-    """Its data and the figure, for the records of one source, data set and preset."""
-    return drawn(chart(records))
-
-
-def chart(records: Records, top: float | None = None) -> Chart:
-    """Gradient and signal, before the first iteration and after the last; a line is the mean over a net's seeds.
+def draw(records: Records, scale: Records | None = None) -> Drawing | None:
+    """Gradient and signal, before the first iteration and after the last; None where they were not measured.
 
     Args:
         records: of one source, data set and preset.
-        top: taken for the sake of the other figures' form; each panel here has the scale that its lines want.
+        scale: taken for the sake of the other figures' form; each panel here has the scale that its lines want.
 
     Raises:
         ValueError: the records are of several sources, data sets or presets.
     """
     table = strengths(records)
-    panels = []
-    for quantity, said in _QUANTITIES.items():
-        for moment in MOMENTS:
-            rows = table[(table["quantity"] == quantity) & (table["moment"] == moment)]
-            panels.append(_panel(rows, quantity, f"{said} {moment}"))
-    notes = (*NOTES, *([OVER_SEEDS] if len(table) and table["seeds"].max() > 1 else []))
-    return Chart("signal-health", TITLE, _finding(records.health), tuple(panels), notes, stacked=True)
+    if not len(table):
+        return None
+    drawing = begin("signal-health", TITLE, 2, 2, (5.0, 2.7))
+    for number, (quantity, said) in enumerate(_QUANTITIES.items()):
+        for later, moment in enumerate(MOMENTS):
+            panel = 2 * number + later
+            axis = drawing.axes[panel]
+            rows = table[(table["measured"] == quantity) & (table["moment"] == moment)]
+            # Before the lines: on a logarithmic axis seaborn takes the mean of logarithms.
+            log_axis(axis, rows["y"])
+            lines(drawing, panel, rows)
+            axes_of(axis, [f"{said} {moment}"], "layer index", said)
+            axis.set_xlim(0, float(table["x"].max()) + 1)
+    drawing.finding = _finding(records.health)
+    several = table.groupby(["network", "measured", "moment", "x"])["unit"].nunique().max() > 1
+    drawing.notes = (*NOTES, *([OVER_SEEDS] if several else []))
+    iterations = curves.last_iteration(usual(records.runs, NETWORKS))
+    source = str(records.health["source"].iloc[0])
+    return finish(drawing, about(curves.group_of(records), source, iterations), ("plain", "resnet"))
 
 
 def strengths(records: Records) -> pd.DataFrame:
-    """Network, kind, depth, quantity, moment, layer, value (geometric mean over seeds) and seeds (their number).
+    """Rows to draw: network, label, quantity (its kind), measured, moment, unit (the run), x (layer), y.
 
     A value of 0 has no logarithm and is left out; no net of the paper's gives one.
 
@@ -60,56 +66,28 @@ def strengths(records: Records) -> pd.DataFrame:
         ValueError: the records are of several sources, data sets or presets.
     """
     require_one(records.health, "source", "data", "preset")
-    table = records.health
-    table = table[table["network"].isin(NETWORKS) & (table["variant"] == "") & (table["status"] == "complete")]
-    ends = records.runs.set_index("folder")["iterations"]
-    pieces = []
-    for quantity in _QUANTITIES:
-        rows = table[(table[quantity].astype(float) > 0) & np.isfinite(table[quantity].astype(float))]
-        first = rows[rows["iteration"] == 0].assign(moment=MOMENTS[0])
-        last = rows[rows["iteration"] == rows["folder"].map(ends)].assign(moment=MOMENTS[1])
-        for found in (first, last):
-            pieces.append(found.assign(quantity=quantity, value=np.log(found[quantity].astype(float))))
-    rows = pd.concat(pieces)
-    rows = rows.assign(network=pd.Categorical(rows["network"], NETWORKS, ordered=True))
-    keys = ["network", "kind", "depth", "quantity", "moment", "layer"]
-    grouped = rows.groupby(keys, observed=True, sort=True)["value"].agg(value="mean", seeds="size").reset_index()
-    return grouped.assign(value=np.exp(grouped["value"].astype(float))).astype({"network": str})
+    table = _of(records.health)
+    last = table["folder"].map(records.runs.set_index("folder")["iterations"])
+    moments = table["iteration"].map({0: MOMENTS[0]}).where(table["iteration"] != last, MOMENTS[1])
+    table = table.assign(
+        label=table["network"].map(shown), quantity=table["kind"], moment=moments, unit=table["folder"],
+        x=table["layer"], network=pd.Categorical(table["network"], NETWORKS, ordered=True),
+    ).sort_values("network", kind="stable").astype({"network": str})  # fmt: skip
+    keys = ["network", "label", "quantity", "moment", "unit", "x"]
+    long = table[table["moment"].notna()].melt(keys, list(_QUANTITIES), "measured", "y")
+    long = long.astype({"y": float})
+    known: pd.DataFrame = long[(long["y"] > 0) & np.isfinite(long["y"])]
+    return known.reset_index(drop=True)
 
 
-def _panel(rows: pd.DataFrame, quantity: str, title: str) -> Panel:
-    low, high = (float(rows["value"].min()), float(rows["value"].max())) if len(rows) else (0.001, 10.0)
-    limits, ticks = log_axis(low, high)
-    lines = tuple(
-        Series(
-            label=shown(str(network)),
-            of=title,
-            column=quantity,
-            colour=colour_of(int(of["depth"].iloc[0])),
-            x=tuple(float(layer) for layer in of["layer"]),
-            y=tuple(float(value) for value in of["value"]),
-            dashed=of["kind"].iloc[0] == "plain",
-        )
-        for network, of in rows.groupby("network", sort=False)
-    )
-    return Panel(
-        title=title,
-        x_label="layer index",
-        y_label=_QUANTITIES[quantity],
-        x_limits=(0.0, float(rows["layer"].max()) + 1.0 if len(rows) else 56.0),
-        y_limits=limits,
-        series=lines,
-        y_ticks=ticks,
-        ends=False,
-        log=True,
-    )
+def _of(health: pd.DataFrame) -> pd.DataFrame:
+    mine = health["network"].isin(NETWORKS) & (health["variant"] == "") & (health["status"] == "complete")
+    return health[mine]
 
 
 def _finding(health: pd.DataFrame) -> str:
     """The weakest and the strongest layer at any look, also at those between the first and the last."""
-    rows = health[health["network"].isin(NETWORKS) & (health["variant"] == "") & (health["status"] == "complete")]
-    if not len(rows):
-        return "The health of the signals was not measured yet."
+    rows = _of(health)
     said = []
     for quantity, name in _QUANTITIES.items():
         values = rows.assign(value=rows[quantity].astype(float)).groupby("network")["value"]

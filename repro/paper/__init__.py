@@ -46,6 +46,15 @@ def table(which: int | str) -> pd.DataFrame:
     return _read(_name(which))[1].copy()
 
 
+def printed(number: int) -> pd.DataFrame:
+    """The numbers of one table as texts, with the digits that the paper prints.
+
+    Raises:
+        UserError: no such table.
+    """
+    return pd.read_csv(io.StringIO(_text(f"{_name(number)}.csv")), comment="#", dtype=str, keep_default_na=False)
+
+
 def about(which: int | str) -> About:
     """Title, section of the paper, how the numbers were checked, and what each column means.
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+from typing import Protocol as Protocol_
 
 import pandas as pd
 
-from repro.claims import Verdict
-from repro.claims.verdict import deciding, lacking
+from repro import claims
+from repro.claims import Verdict, Word
+from repro.claims.verdict import deciding, in_words, lacking
 from repro.errors import counted
-from repro.figures.chart import Chart
-from repro.figures.groups import Group
+from repro.figures.drawing import Drawing
+from repro.groups import Group
 from repro.site import protocol
-from repro.tables.table import Table
+from repro.site.load import Gathered
+from repro.tables.table import Links, Table
+
+#: A report is either for reading here, with pages and every form of its files, or what is committed of it.
+Kind = Literal["pages", "committed"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,11 @@ class Download:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of one source ("" for one of the paper's numbers alone), with its files."""
+    """A figure of one source ("" for one of the paper's numbers alone), its SVG and its files."""
 
-    chart: Chart
+    drawing: Drawing
     source: str
+    svg: str
     files: tuple[Download, ...]
 
     @property
@@ -70,7 +79,7 @@ class Block:
     @property
     def title(self) -> str:
         """The group in words."""
-        return protocol.title_of(self.group)
+        return self.group.title
 
     @property
     def key(self) -> str:
@@ -95,7 +104,7 @@ class Exhibit:
     anchor: str
     number: str
     title: str
-    said: str
+    said: str = ""
     command: str = ""
     blocks: tuple[Block, ...] = ()
     pictures: tuple[Picture, ...] = ()
@@ -106,12 +115,118 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the paper and its exhibits."""
+    """A part of the report and its exhibits."""
 
     anchor: str
     title: str
     said: str
     exhibits: tuple[Exhibit, ...]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the report opens with: what it is about in a few lines, two numbers (value and what it is), a figure."""
+
+    lines: tuple[str, ...]
+    numbers: tuple[tuple[str, str], ...]
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """A data set and preset on the front page."""
+
+    group: Group
+    summary: str
+    headlines: tuple[tuple[str, tuple[Verdict, ...]], ...]
+
+    @property
+    def title(self) -> str:
+        """The group in words."""
+        return self.group.title
+
+    @property
+    def key(self) -> str:
+        """The group as a word."""
+        return slug(self.group.data, self.group.preset)
+
+
+@dataclass(frozen=True)
+class JudgedView:
+    """A verdict: key of its group, group and source in words, and the pages of the runs behind it."""
+
+    key: str
+    where: str
+    verdict: Verdict
+    runs: Links = field(default_factory=Links)
+
+    @property
+    def note(self) -> str:
+        """What the evidence says before its comparisons."""
+        return self.verdict.note if self.verdict.links else self.verdict.evidence
+
+    @property
+    def findings(self) -> list[tuple[str, Word]]:
+        """What its comparisons found, and the verdict on each."""
+        return claims.findings(self.verdict.links)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its comparisons have verdicts of their own that differ."""
+        return len({link.verdict for link in self.verdict.links}) > 1
+
+    @property
+    def how(self) -> str:
+        """How the intervals were found."""
+        return in_words(how for link in self.verdict.links for how in link.how)
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim and what each group and source says of it.
+
+    What is the same everywhere and rests on no run is there once, without a group.
+    """
+
+    verdict: Verdict
+    every: tuple[JudgedView, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the pages show; `first` is the key of the group that they open with."""
+
+    gathered: Gathered
+    runs: pd.DataFrame
+    opening: Opening
+    groups: tuple[GroupView, ...]
+    first: str
+    parts: tuple[Part, ...]
+    claims: tuple[ClaimView, ...]
+    verdicts: tuple[Verdict, ...]
+    all_runs: Tabled
+    last: Part
+    troubles: tuple[tuple[str, str, tuple[str, ...]], ...]
+    choices: tuple[str, ...] = protocol.CHOICES
+
+    @property
+    def counted(self) -> str:
+        """How many runs there are, and whose."""
+        foreign = int((self.runs["status"] == "foreign").sum())
+        own = f"{counted(len(self.runs) - foreign, 'training run')} of this project"
+        return f"{own} and {foreign} of other programs" if foreign else own
+
+    @property
+    def trouble(self) -> str:
+        """What is not well, in a few words, or nothing."""
+        words = {
+            "Unreadable records": "unreadable",
+            "Failed and diverged runs": "failed or diverged",
+            "Conflicts": "in conflict",
+            "Copies": "copied",
+            "Noticed while reading": "repaired while reading",
+        }
+        return ", ".join(f"{len(lines)} {words[title]}" for title, _, lines in self.troubles if lines)
 
 
 def slug(*parts: str) -> str:
@@ -160,3 +275,16 @@ def effect(verdict: Verdict) -> str:
     where = f"Of {turns.statement} alone: " if alone and partly else "" if alone else f"It turns on {turns.statement}: "
     spread = ", with an assumed spread over seeds" if turns.assumed else ""
     return f"{where}{numbers}, {counted(len(turns.runs), 'run')}{spread}"
+
+
+class _Keyed(Protocol_):
+    @property
+    def key(self) -> str: ...
+
+
+K = TypeVar("K", bound=_Keyed)
+
+
+def opening_first(items: Iterable[K], first: str) -> list[K]:
+    """Those of the group that the report opens with before the others."""
+    return sorted(items, key=lambda item: item.key != first)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from repro import study
 from repro.errors import RecordError, printable, unknown
-from repro.figures.groups import Group, groups, narrow
+from repro.groups import Group, groups, narrow
 from repro.records import Records, Source, collect
 
 #: A run's identity within its source.
@@ -89,8 +89,8 @@ def _where(table: pd.DataFrame, presets: Sequence[str]) -> pd.DataFrame:
 def _once(records: Records) -> tuple[Records, tuple[str, ...]]:
     """Drop copies of a run that lie in other folders than its own."""
     runs = records.runs
-    at_home = [str(run.path) == folder for run, folder in zip(runs["run"], runs["folder"], strict=True)]
-    order = runs.assign(away=[not home for home in at_home]).sort_values(["away", "folder"], kind="stable")
+    away = [str(run.path) != folder for run, folder in zip(runs["run"], runs["folder"], strict=True)]
+    order = runs.assign(away=away).sort_values(["away", "folder"], kind="stable")
     copies = runs.loc[order.index[order.duplicated(IDENTITY)]]
     dropped = set(zip(copies["source"], copies["folder"], strict=True))
 

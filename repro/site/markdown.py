@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Sequence
 from urllib.parse import quote
 
-from repro.site.content import Block, Download, Exhibit, Picture, Tabled, effect
+from repro.claims import Word
+from repro.site.content import (
+    Block,
+    ClaimView,
+    Download,
+    Exhibit,
+    Kind,
+    Opening,
+    Part,
+    Picture,
+    Report,
+    Tabled,
+    effect,
+    opening_first,
+)
 from repro.tables.table import code, escaped, markdown
 
-if TYPE_CHECKING:
-    from repro.claims import Word
-    from repro.site.build import ClaimView, Report
 
-
-def render(report: Report) -> str:
+def render(report: Report, kind: Kind) -> str:
     """The whole report as one page of Markdown."""
+    whole = "As a page with curves that can be read and switched: "
+    whole += "[index.html](index.html)." if kind == "pages" else "run `python -m repro.report`."
     parts = [
         "# Deep Residual Learning, rerun",
-        "Every table of He, Zhang, Ren and Sun's *Deep Residual Learning for Image Recognition* (arXiv:1512.03385) and "
-        f"every figure of its results, beside what {report.counted} found. For each of its claims there is a verdict, "
-        "or what one would take. As a page with curves that can be read and switched: "
-        "[index.html](index.html).",
+        *_opening(report.opening),
         "## In short",
+        f"What {report.counted} found of He, Zhang, Ren and Sun's *Deep Residual Learning for Image Recognition* "
+        "(arXiv:1512.03385), beside the paper's own numbers. For each of its claims there is a verdict, or what one "
+        f"would take. {whole}",
     ]
-    for group in _opening(report.groups, report.first):
+    for group in report.groups:
         parts += [f"### {escaped(group.title)}", escaped(group.summary)]
         for source, verdicts in group.headlines:
             lines = [f"- **{v.verdict}** ({v.id}): {escaped(f'{v.statement} {effect(v)}')}" for v in verdicts]
@@ -32,62 +43,57 @@ def render(report: Report) -> str:
     if report.trouble:
         parts.append(f"Not all is well: {report.trouble} (see the end).")
     for part in report.parts:
-        parts += [f"## {escaped(part.title)}", escaped(part.said)]
-        for exhibit in part.exhibits:
-            parts += _exhibit(exhibit, report.first)
+        parts += _part(part, report.first, kind)
     parts.append("## What the paper claims, and what the evidence says")
     for claim in report.claims:
         parts += _claim(claim, report.first)
     parts += ["## Choices that the paper leaves open", _listed(report.choices)]
-    parts += ["## Runs", *_table(report.all_runs)]
-    for title, found in (
-        ("Unreadable records, passed over", report.damaged),
-        ("Failed and diverged runs", report.failed),
-        ("Conflicts", report.gathered.conflicts),
-        ("Copies, not counted", report.gathered.repeated),
-        ("Noticed while reading", report.gathered.remarks),
-    ):
-        if found:
-            parts += [f"### {title}", _listed(found)]
+    parts += ["## Runs", *_table(report.all_runs, kind)]
+    for title, said, troubles in report.troubles:
+        if troubles:
+            parts += [f"### {title}", escaped(said), _listed(troubles)]
+    parts += _part(report.last, report.first, kind)
     return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
 
 
-class _Keyed(Protocol):
-    @property
-    def key(self) -> str: ...
+def _opening(opening: Opening) -> list[str]:
+    numbers = [f"- **{escaped(value)}** {escaped(said)}" for value, said in opening.numbers]
+    picture = (
+        [f"![{escaped(opening.picture.drawing.finding)}]({quote(opening.picture.image)})"] if opening.picture else []
+    )
+    return [_listed(opening.lines), *picture, "\n".join(numbers)]
 
 
-K = TypeVar("K", bound=_Keyed)
+def _part(part: Part, first: str, kind: Kind) -> list[str]:
+    found = [f"## {escaped(part.title)}", escaped(part.said)]
+    for exhibit in part.exhibits:
+        found += _exhibit(exhibit, first, kind)
+    return found
 
 
-def _opening(items: Iterable[K], first: str) -> list[K]:
-    """Those of the group that the page opens with before the others."""
-    return sorted(items, key=lambda item: item.key != first)
-
-
-def _exhibit(exhibit: Exhibit, first: str) -> list[str]:
+def _exhibit(exhibit: Exhibit, first: str, kind: Kind) -> list[str]:
     number = f"{exhibit.number}. " if exhibit.number else ""
     parts = [f"### {number}{escaped(exhibit.title)}", escaped(exhibit.said)]
     for picture in exhibit.pictures:
         parts += _picture(picture)
-    for block in _opening(exhibit.blocks, first):
-        parts += _block(block)
+    for block in opening_first(exhibit.blocks, first):
+        parts += _block(block, kind)
     for block, command in exhibit.missing:
         parts.append(f"Not run with {escaped(block.title)}. {f'To fill it: {code(command)}' if command else ''}")
     if exhibit.command and not exhibit.blocks and not exhibit.missing:
         parts.append(f"Not run yet. To fill it: {code(exhibit.command)}")
     for table in exhibit.tables:
-        parts += _table(table)
+        parts += _table(table, kind)
     return parts
 
 
-def _block(block: Block) -> list[str]:
+def _block(block: Block, kind: Kind) -> list[str]:
     parts = [f"#### {escaped(block.title)}"]
     for picture in block.pictures:
         parts += _picture(picture)
     parts.append(escaped(block.note))
     for table in block.tables:
-        parts += _table(table)
+        parts += _table(table, kind)
     for item in block.protocols:
         said = [f"Differs from the paper as read here: {text}" for text in item.deviations]
         said += [f"{name}: {text}" for name, text in item.made_with]
@@ -96,25 +102,26 @@ def _block(block: Block) -> list[str]:
 
 
 def _picture(picture: Picture) -> list[str]:
-    finding = escaped(picture.chart.finding)
+    finding = escaped(picture.drawing.finding)
     source = f"**{escaped(picture.source)}**: " if picture.source else ""
     return [
         f"![{finding}]({quote(picture.image)})",
         f"{source}{finding}",
-        _listed(picture.chart.notes),
+        _listed(picture.drawing.notes),
         _files(picture.files),
     ]
 
 
-def _table(table: Tabled) -> list[str]:
-    return [f"**{escaped(table.table.title)}**", markdown(table.table), _files(table.files)]
+def _table(table: Tabled, kind: Kind) -> list[str]:
+    shown = markdown(table.table, pages=kind == "pages")
+    return [f"**{escaped(table.table.title)}**", shown, _files(table.files)]
 
 
 def _claim(claim: ClaimView, first: str) -> list[str]:
     verdict = claim.verdict
     head = f"Section {verdict.section}. In the paper: {verdict.paper}. {verdict.form} {verdict.caveats}"
     lines = []
-    for item in _opening(claim.every, first):
+    for item in opening_first(claim.every, first):
         judged = item.verdict
         head_of = f"- **{judged.verdict}**{f' ({escaped(item.where)})' if item.where else ''}:"
         to_get = f" To get it: {code(judged.command)}" if judged.command else ""

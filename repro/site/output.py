@@ -16,8 +16,8 @@ from repro.records import write_json
 #: Marks a folder as ours, and lists what was written, so that a later report removes that and nothing else.
 MARKER = ".resnet-repro-report.json"
 FORMAT = 1
-#: What `make bench` writes into the report's folder, before or after the report.
-SPEED = "speed.md"
+#: What others write into the folder of the committed report, before or after it.
+OTHERS = ("speed.md", "PROTOCOL.md")
 
 
 class OutputError(UserError):
@@ -114,12 +114,12 @@ def _refuse_others(out: Path) -> None:
         raise OutputError(f"{out} is a file: give a folder as --out")
     if not out.exists() or (out / MARKER).is_file():
         return
-    # Reports below it, as reports/local is below reports, are no reason to refuse; nor is the page that `make bench`
-    # writes, nor files such as .gitkeep.
+    # Reports below it are no reason to refuse; nor are the committed pages that others write, nor files such as
+    # .gitkeep.
     others = [
         path
         for path in out.iterdir()
-        if path.name != SPEED and not path.name.startswith(".") and not (path / MARKER).is_file()
+        if path.name not in OTHERS and not path.name.startswith(".") and not (path / MARKER).is_file()
     ]
     if others:
         raise OutputError(

@@ -7,16 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from repro.figures.groups import Group
 from repro.spec import Run, fields_of
 from repro.train.schedule import warms_up
 
 PAPER = Run(network="")
-DATA = {
-    "cifar10": "CIFAR-10",
-    "cifar10-jpeg": "CIFAR-10, JPEG copy",
-    "digits": "8×8 digits",
-}
 _DATA_SAID = {
     "cifar10-jpeg": "CIFAR-10 from JPEG copies of its images, not its original pixels",
     "digits": "8×8 grey scans of handwritten digits (scikit-learn), crops of 1 padded pixel and no flips, in place of "
@@ -153,23 +147,21 @@ def departures(run: pd.Series) -> list[str]:
     )
 
 
-def title_of(group: Group) -> str:
-    """A group in a few words."""
-    return f"{DATA.get(group.data, group.data)} · preset {group.preset}"
+def departs_from_usual(runs: pd.DataFrame) -> Callable[[pd.Series], str]:
+    """What a run of a variant has of its own, in words, against those of these runs without variant."""
+    usual = runs[runs["variant"] == ""]
+    other = usual["run"].iloc[0] if len(usual) else PAPER
+    return lambda run: "; ".join(deviations(run["run"], other)) or str(run["variant"])
 
 
 def common(runs: pd.DataFrame) -> list[str]:
     """The deviations of some runs, each once; those of a part of them say of which networks."""
     of: dict[str, list[str]] = {}
-    names: list[str] = []
     for _, run in runs.iterrows():
         name = str(run["network"]) + (f" ({run['variant']})" if run["variant"] else "")
-        names.append(name)
-        said = departures(run)
-        for text in said:
+        for text in departures(run):
             of.setdefault(text, []).append(name)
-    every = len(names)
-    return [text if len(who) == every else f"{', '.join(dict.fromkeys(who))}: {text}" for text, who in of.items()]
+    return [text if len(who) == len(runs) else f"{', '.join(dict.fromkeys(who))}: {text}" for text, who in of.items()]
 
 
 def made_with(runs: pd.DataFrame) -> list[tuple[str, str]]:

@@ -8,21 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from repro.figures.chart import Chart, Panel, Series, colour_of
-from repro.figures.curves import error_limit_of, error_ticks, iteration_axis
-from repro.figures.figure7 import MODES
+from repro.figures import one_run
+from repro.figures.drawing import Drawing
+from repro.groups import name_of
 from repro.records import Record
 from repro.site import command, protocol
 from repro.spec import fields_of
-from repro.tables.runs import duration, name_of, percent
+from repro.tables.runs import duration, percent
 
-_QUANTITIES = {
-    "errors": (("train_error", "training error"), ("test_error", "test error")),
-    "losses": (("train_loss", "training loss"), ("test_loss", "test loss")),
-}
 #: What differs between runs without being a choice of protocol.
 _OWN = ("network", "preset", "seed", "variant", "data", "log_every", "evaluate_every")
 
@@ -36,7 +31,7 @@ class RunPage:
     lead: str
     error: str
     results: tuple[tuple[str, str], ...]
-    charts: tuple[Chart, ...]
+    drawing: Drawing | None
     deviations: tuple[str, ...]
     command: str
     no_command: str
@@ -55,15 +50,13 @@ def page(run: pd.Series, record: Record, curve: pd.DataFrame, responses: pd.Data
     spec = record.spec
     foreign, usual = run["status"] == "foreign", fields_of(protocol.PAPER)
     repeat = None if foreign else command.repeat(spec, record.numerics)
-    charts = [_curves(run, curve)] if len(curve) else []
-    charts += [_responses(run, responses)] if len(responses) else []
     return RunPage(
         name=name_of(run),
         source=str(run["source"]),
         lead=f"{_ended(run)} Source {run['source']}: {run['folder']}.",
         error="\n".join(text for text in (record.error, record.traceback) if text),
         results=tuple(_results(run, record)),
-        charts=tuple(charts),
+        drawing=one_run.draw(run, curve, responses),
         deviations=tuple(protocol.departures(run)),
         command=repeat or "",
         no_command="Its curves are another program's; nothing here repeats it."
@@ -123,82 +116,3 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,}" if isinstance(value, int) else json.dumps(value, default=str)
-
-
-def _curves(run: pd.Series, curve: pd.DataFrame) -> Chart:
-    unit, x_label = iteration_axis(int(run["iterations"]))
-    panels = []
-    for title, quantities in _QUANTITIES.items():
-        if not np.isfinite(curve[[column for column, _ in quantities]]).any(axis=None):
-            continue
-        lines = tuple(
-            _line(curve, column, said, colour_of(int(run["depth"])))
-            for column, said in quantities
-            if np.isfinite(curve[column]).any()
-        )
-        ends = [line.y[-1] for line in lines]
-        top = error_limit_of(ends) if title == "errors" else max(1.0, 1.5 * max(ends, default=1.0))
-        panels.append(
-            Panel(
-                title=title,
-                x_label=x_label,
-                y_label="error (%)" if title == "errors" else "cross-entropy (nats)",
-                x_limits=(0.0, float(max(run["iterations"], curve["iteration"].max()))),
-                y_limits=(0.0, top),
-                y_ticks=error_ticks(top) if title == "errors" else (),
-                x_unit=unit,
-                series=lines,
-                ends=False,
-            )
-        )
-    rates = curve[curve["lr"].notna()]
-    drops = rates[rates["lr"].diff().fillna(0) != 0]
-    before = rates["iteration"].shift(fill_value=0)[drops.index]
-    said = [f"{lr:g} after iteration {at:,.0f}" for at, lr in zip(before, drops["lr"], strict=True)]
-    notes = [f"Learning rate {', then '.join([f'{rates.lr.iloc[0]:g}', *said])}."] if len(rates) else []
-    finding = "Training error, dashed: running, on augmented crops. Test error, bold."
-    return Chart("curves", "Curves", finding, tuple(panels), tuple(notes))
-
-
-def _line(curve: pd.DataFrame, column: str, said: str, colour: str) -> Series:
-    points = curve[np.isfinite(curve[column])]
-    training = column.startswith("train")
-    return Series(
-        label=said,
-        of="",
-        column=column,
-        colour=colour,
-        x=tuple(points["iteration"].astype(float)),
-        y=tuple(points[column].astype(float)),
-        dashed=training,
-        width="normal" if training else "bold",
-    )
-
-
-def _responses(run: pd.Series, responses: pd.DataFrame) -> Chart:
-    lines = [line for line in (_response(run, responses, mode) for mode in MODES) if line.x]
-    panel = Panel(
-        title="standard deviation of the layers' responses",
-        x_label="layer",
-        y_label="std",
-        x_limits=(0.0, max([1.0, *(x for line in lines for x in line.x)]) + 1.0),
-        y_limits=(0.0, 1.08 * max([0.1, *(y for line in lines for y in line.y)])),
-        series=tuple(lines),
-        ends=False,
-    )
-    means = [f"{line.label} {sum(line.y) / len(line.y):.2f}" for line in lines]
-    finding = f"Mean over layers: {', '.join(means)}." if means else "No finite value."
-    return Chart("responses", "Responses", finding, (panel,), stacked=True)
-
-
-def _response(run: pd.Series, responses: pd.DataFrame, mode: str) -> Series:
-    rows = responses[np.isfinite(responses[mode].astype(float))]
-    return Series(
-        label=MODES[mode],
-        of="standard deviation",
-        column=mode,
-        colour=colour_of(int(run["depth"])) if mode == "std" else "grey",
-        x=tuple(rows["layer"].astype(float)),
-        y=tuple(rows[mode].astype(float)),
-        dashed=run["kind"] == "plain",
-    )

@@ -1,91 +1,104 @@
 (() => {
   "use strict";
 
-  // Series: a switch per label, over all panels of its figure.
+  // A value with two decimals, or two digits where these would be nought.
+  const short = (value) => value !== 0 && Math.abs(value) < 0.1 ? value.toPrecision(2) : value.toFixed(2);
+  const nearest = (values, x) =>
+    values.reduce((best, value, i) => Math.abs(value - x) < Math.abs(values[best] - x) ? i : best, 0);
+
   for (const chart of document.querySelectorAll("[data-chart]")) {
+    const { name, panels, series } = JSON.parse(chart.querySelector("script").textContent);
     const hidden = new Set();
     for (const button of chart.querySelectorAll(".legend button")) {
       button.addEventListener("click", () => {
         const label = button.dataset.label;
-        const show = hidden.has(label);
-        if (show) hidden.delete(label); else hidden.add(label);
+        const show = hidden.delete(label);
+        if (!show) hidden.add(label);
         button.setAttribute("aria-pressed", String(show));
-        for (const item of chart.querySelectorAll(".panel [data-label]")) {
-          if (item.dataset.label === label) item.classList.toggle("off", !show);
+        for (const line of series) {
+          if (line.label === label) document.getElementById(`${name}-${line.id}`).classList.toggle("off", !show);
         }
       });
     }
-    for (const panel of chart.querySelectorAll(".panel")) readValues(panel, hidden);
+    readValues(chart, panels, series, hidden);
   }
 
-  // A value with two decimals, or two digits where these would be nought.
-  const short = (value) => value !== 0 && Math.abs(value) < 0.1 ? value.toPrecision(2) : value.toFixed(2);
-
   // Values under the pointer, or at the place that the arrow keys moved to.
-  function readValues(panel, hidden) {
-    const svg = panel.querySelector("svg");
-    const cursor = svg.querySelector(".cursor");
-    const box = panel.querySelector(".values");
-    const numbers = JSON.parse(panel.querySelector("script").textContent);
-    const [low, high, left, right] = numbers.x;
-    const places = [...new Set(numbers.lines.flatMap((line) => line.x))]
-      .filter((x) => x >= low && x <= high).sort((a, b) => a - b);
-    if (!places.length) return;
-    let at = -1;
+  function readValues(chart, panels, series, hidden) {
+    const svg = chart.querySelector("svg");
+    const box = chart.querySelector(".values");
+    const colours = {};
+    for (const button of chart.querySelectorAll(".legend button")) colours[button.dataset.label] = button.className;
+    const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
+    cursor.setAttribute("class", "cursor");
+    cursor.setAttribute("visibility", "hidden");
+    svg.append(cursor);
+    let panel = 0, at = -1;
 
-    const nearest = (sorted, x) => {
-      let best = 0;
-      for (let i = 1; i < sorted.length; i++) if (Math.abs(sorted[i] - x) < Math.abs(sorted[best] - x)) best = i;
-      return best;
+    const readable = () => series.filter((line) => line.panel === panel && line.said && !hidden.has(line.label));
+    const places = () => {
+      const [low, high] = panels[panel].x;
+      return [...new Set(readable().flatMap((line) => line.x))]
+        .filter((x) => x >= low && x <= high).sort((a, b) => a - b);
     };
-    const clear = () => { box.textContent = ""; cursor.setAttribute("visibility", "hidden"); };
+    const clear = () => { box.textContent = ""; cursor.setAttribute("visibility", "hidden"); at = -1; };
     const show = (index) => {
-      at = Math.max(0, Math.min(places.length - 1, index));
-      const x = places[at];
-      const near = (high - low) / 40;
+      const all = places();
+      if (!all.length) return clear();
+      at = Math.max(0, Math.min(all.length - 1, index));
+      const { place: [left, top, right, bottom], x: [low, high], name } = panels[panel];
+      const x = all[at];
       const rows = new Map();
-      for (const line of numbers.lines) {
-        if (hidden.has(line.label) || !line.x.length) continue;
+      for (const line of readable()) {
         const i = nearest(line.x, x);
-        if (Math.abs(line.x[i] - x) > near) continue;
-        if (!rows.has(line.label)) rows.set(line.label, [line.y[i], line.colour, []]);
-        rows.get(line.label)[2].push(`${line.of} ${short(line.y[i])}`);
+        if (!line.x.length || Math.abs(line.x[i] - x) > (high - low) / 40) continue;
+        if (!rows.has(line.label)) rows.set(line.label, [line.y[i], []]);
+        rows.get(line.label)[1].push(`${line.said} ${short(line.y[i])}`);
       }
-      box.replaceChildren();
-      const head = document.createElement("div");
-      head.textContent = `${numbers.name} ${x.toLocaleString("en")}`;
-      box.append(head);
-      for (const [label, [, colour, said]] of [...rows].sort(([, [a]], [, [b]]) => b - a)) {
+      box.replaceChildren(`${name} ${x.toLocaleString("en")}`);
+      for (const [label, [, said]] of [...rows].sort(([, [a]], [, [b]]) => b - a)) {
         const row = document.createElement("div");
-        const name = document.createElement("b");
-        name.className = colour;
-        name.textContent = label;
-        row.append(name, ` ${said.join(", ")}`);
+        const head = document.createElement("b");
+        head.className = colours[label] || "";
+        head.textContent = label;
+        row.append(head, ` ${said.join(", ")}`);
         box.append(row);
       }
       const px = left + (x - low) / (high - low) * (right - left);
-      cursor.setAttribute("x1", px);
-      cursor.setAttribute("x2", px);
-      cursor.setAttribute("visibility", "visible");
-      const scale = svg.clientWidth / svg.viewBox.baseVal.width;
-      const most = document.documentElement.clientWidth - panel.getBoundingClientRect().left - box.offsetWidth - 8;
-      box.style.left = `${Math.min(px * scale - 20, most)}px`;
+      for (const [key, value] of Object.entries({ x1: px, x2: px, y1: top, y2: bottom, visibility: "visible" })) {
+        cursor.setAttribute(key, value);
+      }
+      const area = svg.getBoundingClientRect(), frame = chart.getBoundingClientRect();
+      const scale = area.width / svg.viewBox.baseVal.width;
+      const most = document.documentElement.clientWidth - frame.left - box.offsetWidth - 8;
+      box.style.left = `${Math.max(0, Math.min(area.left - frame.left + px * scale + 12, most))}px`;
+      box.style.top = `${(bottom + 30) * scale}px`;
     };
 
     svg.addEventListener("pointermove", (event) => {
       const area = svg.getBoundingClientRect();
-      const px = (event.clientX - area.left) * svg.viewBox.baseVal.width / area.width;
-      const x = low + (px - left) / (right - left) * (high - low);
-      if (x < low || x > high) clear(); else show(nearest(places, x));
+      const scale = svg.viewBox.baseVal.width / area.width;
+      const px = (event.clientX - area.left) * scale, py = (event.clientY - area.top) * scale;
+      panel = panels.findIndex(({ place: [l, t, r, b] }) => px >= l && px <= r && py >= t && py <= b);
+      if (panel < 0) { panel = 0; return clear(); }
+      const { place: [left, , right], x: [low, high] } = panels[panel];
+      const all = places();
+      show(nearest(all, low + (px - left) / (right - left) * (high - low)));
     });
     svg.addEventListener("pointerleave", clear);
-    panel.addEventListener("blur", clear);
-    panel.addEventListener("keydown", (event) => {
+    svg.addEventListener("blur", clear);
+    svg.addEventListener("keydown", (event) => {
       const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
       if (event.key === "Escape") clear();
+      // Up and down go from panel to panel.
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+        panel = (panel + (event.key === "ArrowDown" ? 1 : panels.length - 1)) % panels.length;
+        event.preventDefault();
+        return show(Math.max(0, at));
+      }
       if (!(event.key in steps)) return;
       event.preventDefault();
-      show(at < 0 && event.key === "ArrowLeft" ? places.length - 1 : at + steps[event.key]);
+      show(at < 0 && event.key === "ArrowLeft" ? Infinity : Math.max(at, 0) + steps[event.key]);
     });
   }
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from importlib import resources
-
 from repro import paper
-from repro.figures.chart import shown
-from repro.tables.table import Table
+from repro.groups import shown
+from repro.tables.table import Table, made
 
 #: Headings of columns; the head of each CSV file says more.
 _HEADINGS = {
@@ -37,20 +34,14 @@ def table(number: int) -> Table:
     Raises:
         UserError: no such table.
     """
-    about, frame = paper.about(number), paper.table(number)
-    kept = [column for column in frame.columns if column not in _HIDDEN.get(number, ())]
-    return Table(
-        name=f"table-{number}",
-        title=f"Table {number} of the paper: {about.title}",
-        frame=frame,
-        columns=tuple(_HEADINGS.get(column, column) for column in kept),
-        rows=tuple(tuple(shown(row[column]) for column in kept) for row in printed(number)),
-        numeric=frozenset(i for i, column in enumerate(kept) if frame[column].dtype.kind in "if"),
-        notes=tuple(f"{_HEADINGS[column]}: {about.columns[column]}." for column in kept if column in _EXPLAINED),
+    about, printed = paper.about(number), paper.printed(number)
+    kept = [column for column in printed.columns if column not in _HIDDEN.get(number, ())]
+    numbers = paper.table(number).select_dtypes("number").columns
+    return made(
+        f"table-{number}",
+        f"Table {number} of the paper: {about.title}",
+        [_HEADINGS.get(column, column) for column in kept],
+        printed[kept].map(shown).to_numpy().tolist(),
+        words=[_HEADINGS.get(column, column) for column in kept if column not in numbers],
+        notes=[f"{_HEADINGS[column]}: {about.columns[column]}." for column in kept if column in _EXPLAINED],
     )
-
-
-def printed(number: int) -> list[dict[str, str]]:
-    """The rows of a table as texts, with the digits that the paper prints."""
-    text = resources.files(paper).joinpath(f"table-{number}.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("# ")))

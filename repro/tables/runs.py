@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from repro.tables.table import Cell, PageLink, Table
+from repro.groups import name_of
+from repro.tables.table import Links, PageLink, Table, made
 
 COLUMNS = (
     "run", "data", "preset", "source", "status", "iterations", "training (%)", "test (%)", "clean (%)", "precision",
@@ -22,39 +23,32 @@ def table(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Table:
         runs: rows of `Records.runs`.
         address: the page of a run, relative to the report.
     """
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[list[str | Links]] = []
     for _, run in runs.iterrows():
+        whole = "" if run["iteration"] == run["iterations"] else f" of {run['iterations']:,}"
         rows.append(
-            (
-                (PageLink(name_of(run), address(run)),),
+            [
+                Links([PageLink(name_of(run), address(run))]),
                 *(str(run[key]) for key in ("data", "preset", "source", "status")),
-                f"{run['iteration']:,}"
-                + ("" if run["iteration"] == run["iterations"] else f" of {run['iterations']:,}"),
+                f"{run['iteration']:,}{whole}",
                 *(percent(run[key]) for key in ("train_error", "test_error", "clean_train_error")),
                 run["precision"] if isinstance(run["precision"], str) else "",  # None, or NaN, of foreign runs
                 duration(run["seconds"]),
-            )
+            ]
         )
-    return Table(
-        name="runs",
-        title="All runs",
-        frame=runs.loc[:, :"folder"],
-        columns=COLUMNS,
-        rows=tuple(rows),
-        numeric=frozenset({5, 6, 7, 8, 10}),
-        notes=(
+    return made(
+        "runs",
+        "All runs",
+        COLUMNS,
+        rows,
+        words=("data", "preset", "source", "status", "precision"),
+        notes=[
             "Training error: mean over the last evaluation interval, in training mode on augmented "
             "crops; of another program's curves, like their test error, the last value. Clean: of the final network in "
             "evaluation mode on the training images as they are. "
-            "Time in training: hours, minutes, seconds.",
-        ),
+            "Time in training: hours, minutes, seconds."
+        ],
     )
-
-
-def name_of(run: pd.Series) -> str:
-    """A run in a few words: network, what departs from its preset, seed."""
-    variant = f" ({run['variant']})" if run["variant"] else ""
-    return f"{run['network']}{variant}, seed {run['seed']}"
 
 
 def percent(value: float) -> str:

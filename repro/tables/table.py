@@ -1,14 +1,16 @@
-"""A table as values, and its forms: Markdown, CSV, LaTeX, HTML."""
+"""A table is a DataFrame of texts; tabulate makes Markdown and LaTeX of it, pandas HTML and CSV."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
 from markupsafe import Markup, escape
+from tabulate import tabulate
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,11 @@ class PageLink:
     name: str = ""
 
 
-#: What a cell shows: a text, or references.
-Cell = str | tuple[PageLink, ...]
+class Links(tuple[PageLink, ...]):
+    """What a cell shows that is no text: references."""
+
+    def __str__(self) -> str:
+        return ", ".join(link.text for link in self)
 
 
 @dataclass(frozen=True)
@@ -35,61 +40,67 @@ class Table:
 
     Attributes:
         name: of its files, such as "table-6".
-        frame: the tidy data, as CSV.
-        columns, rows: what is shown; the first cell of a row names it.
-        numeric: indices of the columns that hold numbers, set to the right.
+        frame: what is shown; each cell is a text or `Links`, the first of a row names it.
+        numeric: names of the columns that hold numbers, set to the right.
         notes: each a sentence, below the table.
     """
 
     name: str
     title: str
     frame: pd.DataFrame
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    numeric: frozenset[int] = frozenset()
+    numeric: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"{self.name}: a row has not {len(self.columns)} cells")
+    @property
+    def columns(self) -> list[str]:
+        """The headings."""
+        return [str(column) for column in self.frame.columns]
 
 
-def save(table: Table, folder: Path, root: str) -> list[Path]:
-    """Write a table in all forms into a folder that is not in use yet; give the files.
+def made(
+    name: str,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Links]],
+    *,
+    words: Iterable[str] = (),
+    notes: Iterable[str] = (),
+) -> Table:
+    """A table of rows; all columns hold numbers but the first and those that are named as `words`."""
+    cells = [list(row) for row in rows]
+    if any(len(row) != len(columns) for row in cells):
+        raise ValueError(f"{name}: a row has not {len(columns)} cells")
+    frame = pd.DataFrame(cells, columns=list(columns), dtype=object)
+    return Table(name, title, frame, frozenset(columns[1:]) - set(words), tuple(notes))
+
+
+def save(table: Table, folder: Path, root: str, forms: Iterable[str] = ("md", "csv", "tex", "html")) -> list[Path]:
+    """Write a table in some forms; give the files.
 
     Args:
         root: the report's folder as seen from `folder`, such as "../..".
     """
-    texts = {
-        "md": f"**{escaped(table.title)}**\n\n{markdown(table, root)}",
-        "csv": table.frame.to_csv(index=False, lineterminator="\n"),
-        "tex": latex(table),
-        "html": _page(table, root),
-    }
     files = []
-    for form, text in texts.items():
+    for form in forms:
         files.append(folder / f"{table.name}.{form}")
-        files[-1].write_text(text, encoding="utf-8")
+        files[-1].write_text(_FORMS[form](table, root), encoding="utf-8")
     return files
 
 
-#: A column with a text of more characters than this is broken into lines.
-LONG = 32
+def markdown(table: Table, root: str = ".", pages: bool = True) -> str:
+    """The table, and its notes, as GitHub's Markdown; references are texts alone where there are no `pages`."""
 
+    def cell(value: str | Links) -> str:
+        if isinstance(value, Links) and pages:
+            return ", ".join(f"[{escaped(link.text)}]({root}/{_address(link.target)})" for link in value)
+        return escaped(str(value))
 
-def markdown(table: Table, root: str = ".") -> str:
-    """The table, and its notes, as GitHub's Markdown."""
-
-    def cell(value: Cell) -> str:
-        if isinstance(value, str):
-            return escaped(value)
-        return ", ".join(f"[{escaped(link.text)}]({root}/{_address(link.target)})" for link in value)
-
-    rule = ["---:" if index in table.numeric else "---" for index in range(len(table.columns))]
-    lines = [[escaped(column) for column in table.columns], rule]
-    lines += [[cell(value) for value in row] for row in table.rows]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-    return text + "".join(f"\n- {escaped(note)}" for note in table.notes) + ("\n" if table.notes else "")
+    align = ["right" if column in table.numeric else "left" for column in table.columns]
+    text = tabulate(
+        table.frame.map(cell).to_numpy().tolist(), [escaped(column) for column in table.columns], "pipe",
+        disable_numparse=True, colalign=align if len(table.frame) else None,
+    )  # fmt: skip
+    return f"{text}\n" + "".join(f"\n- {escaped(note)}" for note in table.notes) + ("\n" if table.notes else "")
 
 
 def escaped(text: str) -> str:
@@ -106,37 +117,42 @@ def code(text: str) -> str:
     return f"{fence} {text} {fence}" if longest else f"`{text}`"
 
 
+#: A column with a text of more characters than this is broken into lines.
+LONG = 32
+
+
 def html(table: Table, root: str = ".") -> Markup:
     """The table as HTML, without its notes."""
 
-    def cell(value: Cell) -> Markup:
-        if isinstance(value, str):
-            return escape(value)
-        return Markup(", ").join(anchor(link, root) for link in value)
+    def shown(column: str) -> list[Markup]:
+        cells = table.frame[column]
+        long = any(not isinstance(value, Links) and len(value) > LONG for value in cells)
+        kind = "number" if column in table.numeric else "long" if long else ""
+        form = Markup('<span class="{}">{{}}</span>').format(kind) if kind else Markup("{}")
+        return [form.format(anchors(value, root) if isinstance(value, Links) else value) for value in cells]
 
-    long = {i for row in table.rows for i, value in enumerate(row) if isinstance(value, str) and len(value) > LONG}
-
-    def kind(index: int) -> str:
-        return ' class="number"' if index in table.numeric else ' class="long"' if index in long else ""
-
-    head = Markup().join(
-        Markup(f'<th scope="col"{kind(index)}>{{}}</th>').format(column) for index, column in enumerate(table.columns)
+    first, *others = table.columns
+    frame = pd.DataFrame(
+        {escape(column): shown(column) for column in others}, dtype=object, index=range(len(table.frame))
     )
-    body = Markup()
-    for row in table.rows:
-        body += Markup('<tr><th scope="row">{}</th>').format(cell(row[0]))
-        for index, value in enumerate(row[1:], start=1):
-            body += Markup(f"<td{kind(index)}>{{}}</td>").format(cell(value))
-        body += Markup("</tr>\n")
-    return Markup("<table>\n<caption>{}</caption>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table>\n").format(
-        table.title, head, body
-    )
+    frame.index = pd.Index(shown(first), dtype=object)
+    frame.columns.name = escape(first)
+    with pd.option_context("display.max_colwidth", None):
+        text = frame.to_html(escape=False, border=0, justify="unset", index_names=True)
+    _, head, body = re.split("<table[^>]*>|(?<=</thead>)", text)
+    caption = Markup("<table>\n<caption>{}</caption>").format(table.title)
+    head = re.sub("<tr[^>]*>", "<tr>", head).replace("<th>", '<th scope="col">')
+    return caption + Markup(head) + Markup(body.replace("<th>", '<th scope="row">'))
 
 
-def anchor(link: PageLink, root: str) -> Markup:
-    """A reference as HTML, from a page whose way to the report's folder is `root`."""
-    name = Markup(' aria-label="{}"').format(link.name) if link.name else ""
-    return Markup('<a href="{}/{}"{}>{}</a>').format(root, _address(link.target), name, link.text)
+def anchors(links: Iterable[PageLink], root: str = ".") -> Markup:
+    """References as HTML, from a page whose way to the report's folder is `root`."""
+
+    def anchor(link: PageLink) -> Markup:
+        name = Markup(' aria-label="{}"').format(link.name) if link.name else ""
+        return Markup('<a href="{}/{}"{}>{}</a>').format(root, _address(link.target), name, link.text)
+
+    return Markup(", ").join(map(anchor, links))
 
 
 def _address(target: str) -> str:
@@ -146,31 +162,40 @@ def _address(target: str) -> str:
 
 def _page(table: Table, root: str) -> str:
     notes = Markup().join(Markup("<li>{}</li>\n").format(note) for note in table.notes)
-    return str(
-        Markup(
-            '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{}</title>\n{}<ul>\n{}</ul>\n</html>\n'
-        ).format(table.title, html(table, root), notes)
-    )
+    page = '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{}</title>\n{}<ul>\n{}</ul>\n</html>\n'
+    return str(Markup(page).format(table.title, html(table, root), notes))
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "−": "$-$",
-    "<": r"\textless{}", ">": r"\textgreater{}", "–": "--", "≥": r"$\geq$", "≤": r"$\leq$", "†": r"$\dagger$",
-}  # fmt: skip
+#: What LaTeX's fonts lack as characters.
+_SIGNS: dict[str, str | int | None] = {
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": "$-$",
+    "†": r"$\dagger$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "–": "--",
+}
 
 
-def latex(table: Table) -> str:
+def latex(table: Table, root: str = ".") -> str:
     """The table as LaTeX's `tabular`, for the package booktabs; references as plain text."""
 
-    def text(value: Cell) -> str:
-        if not isinstance(value, str):
-            value = ", ".join(link.text for link in value)
-        return "".join(_LATEX.get(character, character) for character in " ".join(value.split()))
+    def line(text: object) -> str:
+        return " ".join(str(text).split())
 
-    form = "".join("r" if index in table.numeric else "l" for index in range(len(table.columns)))
-    lines = [f"% {' '.join(table.title.split())}", rf"\begin{{tabular}}{{{form}}}", r"\toprule"]
-    lines += [" & ".join(map(text, table.columns)) + r" \\", r"\midrule"]
-    lines += [" & ".join(map(text, row)) + r" \\" for row in table.rows]
-    lines += [r"\bottomrule", r"\end{tabular}", *(f"% {' '.join(note.split())}" for note in table.notes)]
-    return "\n".join(lines) + "\n"
+    align = ["right" if column in table.numeric else "left" for column in table.columns]
+    text = tabulate(
+        table.frame.map(line).to_numpy().tolist(), list(map(line, table.columns)), "latex_booktabs",
+        disable_numparse=True, colalign=align if len(table.frame) else None,
+    )  # fmt: skip
+    notes = "".join(f"\n% {line(note)}" for note in table.notes)
+    return f"% {line(table.title)}\n{text.translate(str.maketrans(_SIGNS))}{notes}\n"
+
+
+_FORMS = {
+    "md": lambda table, root: f"**{escaped(table.title)}**\n\n{markdown(table, root)}",
+    "csv": lambda table, _: table.frame.to_csv(index=False, lineterminator="\n"),
+    "tex": latex,
+    "html": _page,
+}

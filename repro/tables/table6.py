@@ -10,11 +10,11 @@ from functools import cache
 import pandas as pd
 
 from repro import paper
-from repro.figures.chart import shown
-from repro.figures.groups import ENDED, Group, require_one
+from repro.ends import ERRORS
+from repro.groups import ENDED, Group, name_of, require_one, shown
 from repro.statistics import Estimate
 from repro.tables import compare, complexity
-from repro.tables.table import Cell, PageLink, Table
+from repro.tables.table import Links, PageLink, Table, made
 
 TITLE = "Test error (%) on CIFAR-10"
 #: Printed for this network as best (mean ± std), over so many runs (Section 4.2).
@@ -56,34 +56,27 @@ def table(runs: pd.DataFrame, group: Group, address: Callable[[pd.Series], str])
     """
     require_one(runs, "data", "preset")
     sources = list(dict.fromkeys(runs["source"]))
-    columns = ["network", "parameters", "paper", "others"]
+    columns, words = ["network", "parameters", "paper", "others"], []
     for source in sources:
-        columns += [source, f"{source} − paper", "verdict", "runs"] if group.comparable else [source, "runs"]
+        of = f"{source}: " if len(sources) > 1 else ""
+        columns += [source, f"{source} − paper"] if group.comparable else [source]
+        words += [f"{of}verdict", f"{of}runs"] if group.comparable else [f"{of}runs"]
+        columns += words[-2:] if group.comparable else words[-1:]
     if not group.comparable or not sources:
         columns.append("verdict")
-    tidy, rows = [], []
+        words.append("verdict")
+    rows = []
     for row in rows_of_paper():
-        cells: list[Cell] = [_name(row), row.params, row.printed, _others(row.network)]
+        cells: list[str | Links] = [_name(row), row.params, row.printed, _others(row.network)]
         every = [_compared(row, runs[runs["source"] == source], source, group) for source in sources]
         for ours in every:
             cells += _cells(row, ours, group, address)
         if not group.comparable or not sources:
             told = min(every, key=lambda ours: (not len(ours.runs), ours.verdict == "not run"), default=None)
             cells.append(told.verdict if told else "not run" if row.network else "")
-        for source, ours in zip(sources, every, strict=True):
-            tidy.append(_tidy(row, source, ours, group))
-        if not sources:
-            tidy.append(_tidy(row, "", Ours(runs, None, "not run"), group))
-        rows.append(tuple(cells))
-    return Table(
-        name="table-6",
-        title=f"{TITLE}: the paper's, others' and ours",
-        frame=pd.DataFrame(tidy),
-        columns=tuple(columns),
-        rows=tuple(rows),
-        numeric=frozenset(i for i, column in enumerate(columns) if column not in ("network", "verdict", "runs")),
-        notes=tuple(_notes(runs, group)),
-    )
+        rows.append(cells)
+    title = f"{TITLE}: the paper's, others' and ours"
+    return made("table-6", title, columns, rows, words=words, notes=_notes(runs, group))
 
 
 def measured(runs: pd.DataFrame, network: str, source: str) -> pd.DataFrame:
@@ -172,15 +165,19 @@ def _absence(begun: pd.DataFrame) -> str:
     return f"{run['status']} at {run['iteration']:,} of {run['iterations']:,}"
 
 
-def _cells(row: Row, ours: Ours, group: Group, address: Callable[[pd.Series], str]) -> list[Cell]:
-    links = tuple(
-        PageLink(str(run["seed"]), address(run), f"{run['network']} seed {run['seed']}, {run['source']}")
-        for _, run in ours.runs.iterrows()
-    )
+def _cells(row: Row, ours: Ours, group: Group, address: Callable[[pd.Series], str]) -> list[str | Links]:
+    links = links_to(ours.runs, address)
     value = in_words(ours.runs, row.network) if len(ours.runs) else ""
     if not group.comparable:
         return [value, links]
     return [value, compare.in_words(ours.apart) if ours.apart else "", ours.verdict, links]
+
+
+def links_to(runs: pd.DataFrame, address: Callable[[pd.Series], str]) -> Links:
+    """References to the pages of runs, each shown as its seed."""
+    return Links(
+        PageLink(str(run["seed"]), address(run), f"{name_of(run)}, {run['source']}") for _, run in runs.iterrows()
+    )
 
 
 def in_words(runs: pd.DataFrame, network: str = "") -> str:
@@ -196,32 +193,6 @@ def mean_and_std(values: pd.Series[float], more: str = "") -> str:
     """Mean ± standard deviation (n) of runs that differ in their seed; of a single one there is no deviation."""
     spread = f" ± {values.std():.2f}" if len(values) > 1 else ""
     return f"{values.mean():.2f}{spread} (n = {len(values)}{more})"
-
-
-def _tidy(row: Row, source: str, ours: Ours, group: Group) -> dict[str, object]:
-    errors = ours.runs["test_error"] if len(ours.runs) else pd.Series(dtype=float)
-    apart = ours.apart
-    return {
-        "method": row.method,
-        "network": row.network,
-        "layers": row.layers,
-        "parameters": row.params,
-        "paper_printed": row.printed.removesuffix(" †"),
-        "paper": row.value.mean if row.value else math.nan,
-        "paper_is_reading": row.printed.endswith("†"),
-        "data": group.data,
-        "preset": group.preset,
-        "source": source,
-        "ours_mean": errors.mean(),
-        "ours_std": errors.std(),
-        "ours_best": errors.min(),
-        "n": len(errors),
-        "difference": apart.effect if apart else math.nan,
-        "low": apart.low if apart else math.nan,
-        "high": apart.high if apart else math.nan,
-        "verdict": ours.verdict,
-        "runs": " ".join(ours.runs["folder"]) if len(errors) else "",
-    }
 
 
 def _notes(runs: pd.DataFrame, group: Group) -> list[str]:
@@ -253,37 +224,27 @@ def _notes(runs: pd.DataFrame, group: Group) -> list[str]:
 
 def others() -> Table:
     """The reproductions by others, one by one."""
-    about, frame = paper.about("third-party"), paper.third_party()
-    rows = []
-    for _, row in frame.iterrows():
+    about, rows = paper.about("third-party"), []
+    for row in paper.third_party().to_dict("records"):
         error = f"{row['value']:.2f}" + (f" ± {row['std']:g}" if math.isfinite(row["std"]) else "")
-        quantity = {"test_error": "test error", "train_error": "training error"}[row["quantity"]]
         said = [f"option {row['option']}" if row["option"] else "", row["reported"], row["deviations"]]
-        rows.append((shown(row["network"]), quantity, error, row["source"], "; ".join(text for text in said if text)))
-    return Table(
-        name="third-party",
-        title=about.title,
-        frame=frame,
-        columns=("network", "quantity", "%", "by", "protocol"),
-        rows=tuple(rows),
-        numeric=frozenset({2}),
-        notes=(f"{about.checked[:1].upper()}{about.checked[1:]}.",),
-    )
+        protocol = "; ".join(text for text in said if text)
+        rows.append([shown(row["network"]), ERRORS[row["quantity"]], error, row["source"], protocol])
+    columns, words = ["network", "quantity", "%", "by", "protocol"], ["quantity", "by", "protocol"]
+    notes = [f"{about.checked[:1].upper()}{about.checked[1:]}."]
+    return made("third-party", about.title, columns, rows, words=words, notes=notes)
 
 
 def parameters() -> Table:
     """Parameters and multiply-adds of the networks of Section 4.2."""
-    frame = _costs()
-    rows = tuple(
-        (shown(row["network"]), row["paper"], row["ours"], f"{row['parameters']:,}", f"{row['macs']:,}")
-        for _, row in frame.iterrows()
-    )
-    return Table(
-        name="parameters",
-        title="Parameters and multiply-adds of the networks of Section 4.2",
-        frame=frame,
-        columns=("network", "parameters: paper", "ours", "exact", "multiply-adds"),
-        rows=rows,
-        numeric=frozenset({1, 2, 3, 4}),
-        notes=("Counted from the architecture, for a 32×32 image; no convolution has a bias.",),
+    rows = [
+        [shown(row["network"]), row["paper"], row["ours"], f"{row['parameters']:,}", f"{row['macs']:,}"]
+        for row in _costs().to_dict("records")
+    ]
+    return made(
+        "parameters",
+        "Parameters and multiply-adds of the networks of Section 4.2",
+        ["network", "parameters: paper", "ours", "exact", "multiply-adds"],
+        rows,
+        notes=["Counted from the architecture, for a 32×32 image; no convolution has a bias."],
     )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import pandas as pd
 
 from repro import names, paper
-from repro.claims.evidence import Evidence, departures
-from repro.figures.chart import shown
-from repro.figures.groups import Group, sources
+from repro.claims.evidence import Ended, Evidence, departures
+from repro.groups import Group, shown, sources
 from repro.records import Records
-from repro.statistics import difference
+from repro.statistics import Estimate, difference
 from repro.tables import compare, table6
-from repro.tables.table import Cell, PageLink, Table
+from repro.tables.table import Links, Table, made
 
 _OPTIONS = ("none", "A", "B", "C")
 
@@ -29,36 +27,23 @@ def shortcuts(records: Records, group: Group) -> Table | None:
     depths = sorted(runs[runs["option"].isin(["B", "C"])]["depth"].unique())
     if not depths:
         return None
-    tidy, rows = [], []
+    rows = []
     for source in sources(records):
         for depth in depths:
-            cells: list[Cell] = [f"{depth} layers", source]
+            cells = [f"{depth} layers", source]
             for option in _OPTIONS:
-                network = (
-                    f"plain-{depth}" if option == "none" else str(names.parse(f"resnet-{depth}-{option}", "cifar"))
-                )
-                mine = table6.measured(runs, network, source)
+                network = "plain" if option == "none" else "resnet"
+                named = names.parse(f"{network}-{depth}{'' if option == 'none' else f'-{option}'}", "cifar")
+                mine = table6.measured(runs, str(named), source)
                 cells.append(table6.in_words(mine) if len(mine) else "not run")
-                errors = mine["test_error"]
-                tidy.append(
-                    {
-                        "depth": depth,
-                        "option": option,
-                        "source": source,
-                        "mean": errors.mean() if len(mine) else math.nan,
-                        "std": errors.std() if len(mine) else math.nan,
-                        "n": len(mine),
-                    }
-                )
-            rows.append(tuple(cells))
-    return Table(
-        name="shortcuts",
-        title=f"Test error (%) by shortcut option: {group.data}, preset {group.preset}",
-        frame=pd.DataFrame(tidy),
-        columns=("depth", "source", "no shortcut", "option A", "option B", "option C"),
-        rows=tuple(rows),
-        numeric=frozenset({2, 3, 4, 5}),
-        notes=(f"An extension: {_on_imagenet()}.",),
+            rows.append(cells)
+    return made(
+        "shortcuts",
+        f"Test error (%) by shortcut option: {group.data}, preset {group.preset}",
+        ["depth", "source", "no shortcut", "option A", "option B", "option C"],
+        rows,
+        words=["source"],
+        notes=[f"An extension: {_on_imagenet()}."],
     )
 
 
@@ -83,29 +68,19 @@ def settings(
     runs = records.runs[records.runs["variant"] != ""]
     if not len(runs):
         return None
-    tidy, rows = [], []
-    images: set[int | None] = set()
+    rows: list[list[str | Links]] = []
+    images, compared = set[int | None](), 0
     of = {name: Evidence(records, source=name, data=group.data, preset=group.preset) for name in sources(records)}
     for (source, network, variant), mine in runs.groupby(["source", "network", "variant"]):
         evidence = of[str(source)]
         altered = evidence.runs(str(network), "test_error", str(variant))
         usual = evidence.runs(str(network), "test_error")
         images |= {run.test_images for run in (*altered, *usual)}
-        apart, said = None, ", ".join(mine["status"].unique())
-        unlike = departures([*altered, *usual], [key for run in altered for key in run.settings])
-        if altered and usual and unlike:
-            said = f"not comparable: they also differ in {', '.join(unlike)}"
-        elif altered and usual:
-            apart = difference(evidence.side(altered, "test_error"), evidence.side(usual, "test_error"))
-            said = compare.verdict(apart)
-        elif altered:
-            said = "nothing to compare with"
-        lost = int((mine["status"] == "diverged").sum())
-        if altered and lost:
-            said += f"; {lost} diverged"
+        apart, said = _compared(evidence, altered, usual, mine)
+        compared += apart is not None
         ended = mine[mine["status"] == "complete"]
         rows.append(
-            (
+            [
                 shown(str(network)),
                 words(mine.iloc[0]),
                 str(source),
@@ -113,34 +88,34 @@ def settings(
                 f"{sum(run.test_error for run in usual) / len(usual):.2f} (n = {len(usual)})" if usual else "not run",
                 compare.in_words(apart) if apart else "",
                 said,
-                tuple(
-                    PageLink(str(run["seed"]), address(run), f"{network} {variant} seed {run['seed']}, {source}")
-                    for _, run in mine.iterrows()
-                ),
-            )
+                table6.links_to(mine, address),
+            ]
         )
-        tidy.append(
-            {
-                "source": source,
-                "network": network,
-                "variant": variant,
-                "mean": ended["test_error"].mean() if len(ended) else math.nan,
-                "n": len(ended),
-                "difference": apart.effect if apart else math.nan,
-                "low": apart.low if apart else math.nan,
-                "high": apart.high if apart else math.nan,
-                "said": said,
-            }
-        )
-    return Table(
-        name="settings",
-        title=f"What a setting moves: test error (%), {group.data}, preset {group.preset}",
-        frame=pd.DataFrame(tidy),
-        columns=("network", "what departs", "source", "changed", "usual", "difference", "verdict", "runs"),
-        rows=tuple(rows),
-        numeric=frozenset({3, 4, 5}),
-        notes=(_chances(int(pd.DataFrame(tidy)["difference"].notna().sum()), images),),
+    return made(
+        "settings",
+        f"What a setting moves: test error (%), {group.data}, preset {group.preset}",
+        ["network", "what departs", "source", "changed", "usual", "difference", "verdict", "runs"],
+        rows,
+        words=["what departs", "source", "verdict", "runs"],
+        notes=[_chances(compared, images)],
     )
+
+
+def _compared(
+    evidence: Evidence, altered: list[Ended], usual: list[Ended], mine: pd.DataFrame
+) -> tuple[Estimate | None, str]:
+    """What a variant moves, where it can be compared, and the verdict in words."""
+    apart, said = None, ", ".join(mine["status"].unique())
+    unlike = departures([*altered, *usual], [key for run in altered for key in run.settings])
+    if altered and usual and unlike:
+        said = f"not comparable: they also differ in {', '.join(unlike)}"
+    elif altered and usual:
+        apart = difference(evidence.side(altered, "test_error"), evidence.side(usual, "test_error"))
+        said = compare.verdict(apart)
+    elif altered:
+        said = "nothing to compare with"
+    lost = int((mine["status"] == "diverged").sum())
+    return apart, f"{said}; {lost} diverged" if altered and lost else said
 
 
 def _chances(comparisons: int, images: set[int | None]) -> str:

@@ -12,7 +12,7 @@ from repro.claims import Link, Verdict
 from repro.claims.verdict import Lack
 from repro.records import Source
 from repro.site.content import Exhibit, effect
-from repro.site.exhibits import parts
+from repro.site.exhibits import Maker, paper_alone, parts
 from repro.site.load import load
 
 
@@ -28,14 +28,22 @@ def exhibits(root: Path) -> dict[str, Exhibit]:
     plant(root / "b", "resnet-20-B", data="digits", preset="demo")
     gathered = load([Source("a", root / "a"), Source("b", root / "b")])
     (root / "out").mkdir()
-    found = parts(gathered, root / "out")
+    maker = Maker(gathered, root / "out", "pages")
+    found = (*parts(maker), paper_alone(maker))
     return {exhibit.anchor: exhibit for part in found for exhibit in part.exhibits}
 
 
 def test_sources_of_a_group_share_one_scale(exhibits: dict[str, Exhibit]) -> None:
     (block,) = exhibits["figure-1"].blocks
     assert [picture.source for picture in block.pictures] == ["a", "b"]
-    assert {panel.y_limits for picture in block.pictures for panel in picture.chart.panels} == {(0.0, 60.0)}
+    assert {axis.get_ylim() for picture in block.pictures for axis in picture.drawing.axes} == {(0.0, 60.0)}
+
+
+def test_the_panels_of_figure_6_can_be_had_one_by_one(exhibits: dict[str, Exhibit]) -> None:
+    (picture, _) = exhibits["figure-6"].blocks[0].pictures
+    assert {file.target.split("/")[-1] for file in picture.files if file.form.endswith("(PNG)")} == {
+        "figure-6-plain-nets.png"
+    }, "the other panels have no runs"
 
 
 def test_groups_without_runs_of_an_exhibit_say_what_would_fill_it(exhibits: dict[str, Exhibit]) -> None:
@@ -72,7 +80,7 @@ def test_the_protocol_of_the_options_is_that_of_all_nets_that_they_are_set_again
     plant(tmp_path / "a", "plain-20", extra={"numerics": numerics})
     plant(tmp_path / "a", "plain-56", extra={"numerics": {**numerics, "precision": "fp16"}})
     (tmp_path / "out").mkdir()
-    found = parts(load([Source("a", tmp_path / "a")]), tmp_path / "out")
+    found = parts(Maker(load([Source("a", tmp_path / "a")]), tmp_path / "out", "committed"))
     (options,) = (exhibit for part in found for exhibit in part.exhibits if exhibit.anchor == "shortcuts")
     made = dict(options.blocks[0].protocols[0].made_with)
     assert sorted(made["precision"].split("; ")) == ["bf16", "fp32"], "56 layers are not in the table"

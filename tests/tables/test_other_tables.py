@@ -11,19 +11,25 @@ import pytest
 from planted import plant
 
 from repro import paper
-from repro.figures.groups import Group, narrow
+from repro.ends import reading
+from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
-from repro.tables import ends, paper_tables, responses, runs, table1, variants
+from repro.tables import ends, paper_tables, responses, table1, variants
+from repro.tables import runs as runs_table
 from repro.tables.compare import Printed, against
-from repro.tables.table import PageLink, Table
+from repro.tables.table import Links, PageLink, Table
 
 PAPER = Group("cifar10", "paper")
 SHORT = Group("cifar10", "short")
 
 
 def cells(table: Table, first: str) -> dict[str, object]:
-    (row,) = [row for row in table.rows if row[0] == first]
+    (row,) = [row for row in rows(table) if row[0] == first]
     return dict(zip(table.columns, row, strict=True))
+
+
+def rows(table: Table) -> list[tuple[object, ...]]:
+    return list(table.frame.itertuples(index=False, name=None))
 
 
 def found(path: Path) -> Records:
@@ -34,8 +40,8 @@ def found(path: Path) -> Records:
 def test_the_papers_tables_are_printed_digit_by_digit(number: int) -> None:
     table = paper_tables.table(number)
     frame = paper.table(number)
-    assert len(table.rows) == len(frame)
-    for row, values in zip(table.rows, frame.to_dict("records"), strict=True):
+    assert len(rows(table)) == len(frame)
+    for row, values in zip(rows(table), frame.to_dict("records"), strict=True):
         for column, cell in zip([c for c in frame if c != "network" or number not in (3, 4)], row, strict=True):
             value = values[column]
             if isinstance(value, float):
@@ -53,33 +59,34 @@ def test_zeros_that_the_paper_prints_are_kept() -> None:
 
 def test_table_1_has_the_costs_that_the_paper_prints() -> None:
     table = table1.table()
-    found_costs = {(row[0], row[5]): (row[6], row[7], row[8]) for row in table.rows}
+    found_costs = {(row[0], row[5]): (row[6], row[7], row[8]) for row in rows(table)}
     assert found_costs["ResNet-50-B", "1x1"] == ("3.8e9", "3.858e9", "25,557,032")
     assert found_costs["ResNet-152-B", "1x1"][:2] == ("11.3e9", "11.282e9")
     assert found_costs["VGG-19", ""][:2] == ("19.6e9", "19.632e9")
     assert cells(table, "plain-34")["conv4_x"] == "6"
-    assert len(table1.text_comparisons().rows) == 5
+    assert len(rows(table1.text_comparisons())) == 5
 
 
 def test_ends_of_curves_stand_beside_the_papers(paper_like: Records) -> None:
     table = ends.table(narrow(paper_like, PAPER), PAPER)
-    assert table.columns == ("network", "training error: paper", "planted", "test error: paper", "planted")
-    rows = {row[0]: row[1:] for row in table.rows}
-    assert rows["plain-56"] == ("5.9", "5.90", "13.3", "13.30")
-    assert rows["ResNet-110"] == ("0.1", "0.10", "6.56", "6.61"), "ours is a mean of five"
-    assert rows["ResNet-44"][0] == "< 0.2"
-    assert rows["plain-110"][0] == "> 60"
+    errors = [f"{error}: {of}" for error in ("training error", "test error") for of in ("paper", "planted")]
+    assert table.columns == ["network", *errors]
+    found = {row[0]: row[1:] for row in rows(table)}
+    assert found["plain-56"] == ("5.9", "5.90", "13.3", "13.30")
+    assert found["ResNet-110"] == ("0.1", "0.10", "6.56", "6.61"), "ours is a mean of five"
+    assert found["ResNet-44"][0] == "< 0.2"
+    assert found["plain-110"][0] == "> 60"
 
 
 def test_a_net_that_the_paper_did_not_draw_has_no_reading() -> None:
-    printed, value = ends.reading("resnet-26", "test_error")
+    printed, value = reading("resnet-26", "test_error")
     assert printed == "" and math.isnan(value)
 
 
 def test_a_curve_that_ends_early_is_marked(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", status="stopped", iteration=3000)
     table = ends.table(found(tmp_path), SHORT)
-    assert str(cells(table, "plain-20")["ours"]).endswith(" (at 3,000)")
+    assert str(cells(table, "plain-20")["training error: ours"]).endswith(" (at 3,000)")
     assert any("stopped at iteration 3,000 of 8,000" in note for note in table.notes)
     assert any("not comparable" in note for note in table.notes)
 
@@ -110,7 +117,7 @@ def test_shortcut_options_by_depth(tmp_path: Path) -> None:
         plant(tmp_path, network, test_end=error)
     table = variants.shortcuts(found(tmp_path), SHORT)
     assert table is not None
-    (row,) = table.rows
+    (row,) = rows(table)
     assert row == ("20 layers", "ours", "18.00 (n = 1)", "17.00 (n = 1)", "not run", "16.00 (n = 1)")
     assert "none 28.54, A 25.03, B 24.52, C 24.19" in table.notes[0]
 
@@ -125,21 +132,21 @@ def test_what_a_setting_moves(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", settings={"schedule.warm_up": "on"}, status="diverged")
     table = made()
     assert table is not None
-    moved, lost = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
+    moved, lost = (dict(zip(table.columns, row, strict=True)) for row in rows(table))
     assert (moved["changed"], moved["usual"], moved["verdict"]) == ("30.00 (n = 1)", "17.00 (n = 1)", "higher")
     assert str(moved["difference"]).startswith("+13.00 (+")
     assert (lost["changed"], lost["verdict"]) == ("", "diverged")
     plant(tmp_path, "resnet-20", seed=1, settings={"optimiser.nesterov": True}, status="diverged")
     again = made()
     assert again is not None
-    assert dict(zip(again.columns, again.rows[0], strict=True))["verdict"] == "higher; 1 diverged"
+    assert dict(zip(again.columns, rows(again)[0], strict=True))["verdict"] == "higher; 1 diverged"
     assert "truth by chance. One test image is 0.01 points." in table.notes[0]
     plant(tmp_path, "resnet-20", test_end=30.0, settings={"optimiser.decay": "weights"})
     several = made()
     assert several is not None
     assert "by chance; there are 2 here. One" in several.notes[0]
-    assert isinstance(moved["runs"], tuple)
-    assert "optimiser.nesterov=true seed 0" in moved["runs"][0].name
+    assert isinstance(moved["runs"], Links)
+    assert moved["runs"][0].name == "resnet-20 (optimiser.nesterov=true), seed 0, ours"
 
 
 def test_a_setting_is_not_judged_by_runs_that_differ_in_another(tmp_path: Path) -> None:
@@ -150,19 +157,18 @@ def test_a_setting_is_not_judged_by_runs_that_differ_in_another(tmp_path: Path) 
     path.write_text(json.dumps(record), encoding="utf-8")
     table = variants.settings(found(tmp_path), SHORT, lambda run: "x.html", lambda run: "in words")
     assert table is not None
-    row = dict(zip(table.columns, table.rows[0], strict=True))
+    row = dict(zip(table.columns, rows(table)[0], strict=True))
     assert row["verdict"].startswith("not comparable: ") and "schedule.lr" in row["verdict"] and row["difference"] == ""
 
 
 def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", train_end=15.0, test_end=17.0)
     plant(tmp_path, "resnet-20", seed=1, status="stopped", iteration=3000)
-    table = runs.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
-    done, stopped = table.rows
+    table = runs_table.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
+    done, stopped = rows(table)
     assert done[0] == (PageLink("resnet-20, seed 0", "0.html"),)
     assert done[1:] == ("cifar10", "short", "ours", "complete", "8,000", "15.00", "17.00", "12.00", "bf16", "0:13:20")
     assert stopped[4:9] == ("stopped", "3,000 of 8,000", "", "", "")
-    assert "record" not in table.frame
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -172,8 +178,8 @@ def test_a_precision_that_is_not_known_is_left_blank(alone: bool, tmp_path: Path
     path.write_text(json.dumps(record | {"numerics": None}), encoding="utf-8")
     if not alone:
         plant(tmp_path, "resnet-20", seed=1)
-    table = runs.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
-    assert table.rows[0][table.columns.index("precision")] == ""
+    table = runs_table.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
+    assert rows(table)[0][table.columns.index("precision")] == ""
 
 
 @pytest.mark.parametrize(
@@ -181,14 +187,14 @@ def test_a_precision_that_is_not_known_is_left_blank(alone: bool, tmp_path: Path
     [(0.0, "0:00:00"), (59.6, "0:01:00"), (3661.0, "1:01:01"), (360_000.0, "100:00:00"), (math.nan, "")],
 )
 def test_times_are_hours_minutes_and_seconds(seconds: float, said: str) -> None:
-    assert runs.duration(seconds) == said
+    assert runs_table.duration(seconds) == said
 
 
 def test_tables_of_no_runs_have_the_papers_side(tmp_path: Path) -> None:
     none = found(tmp_path)
     assert isinstance(none.runs, pd.DataFrame)
-    assert len(ends.table(none, PAPER).rows) == 11
-    assert len(responses.table(none, PAPER).rows) == 5
+    assert len(rows(ends.table(none, PAPER))) == 11
+    assert len(rows(responses.table(none, PAPER))) == 5
 
 
 def test_the_mean_over_layers_is_no_median(tmp_path: Path) -> None:
@@ -202,7 +208,7 @@ def test_what_diverged_with_a_setting_is_not_among_n(tmp_path: Path) -> None:
         plant(tmp_path, "resnet-20", seed=seed, test_end=30.0, settings={"optimiser.nesterov": True}, status=status)
     table = variants.settings(found(tmp_path), SHORT, lambda run: "x.html", lambda run: "in words")
     assert table is not None
-    assert table.rows[0][table.columns.index("changed")] == "30.00 (n = 1)"
+    assert rows(table)[0][table.columns.index("changed")] == "30.00 (n = 1)"
 
 
 def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
@@ -210,7 +216,7 @@ def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
     curve = pd.read_csv(path, dtype=str)
     curve.loc[curve["iteration"] == "4000", ["train_error", "test_error"]] = "5.0"
     curve.to_csv(path, index=False)
-    (row,) = (row for row in ends.table(found(tmp_path), SHORT).rows if row[0] == "plain-20")
+    (row,) = (row for row in rows(ends.table(found(tmp_path), SHORT)) if row[0] == "plain-20")
     assert row[4] == "18.00"
 
 

@@ -11,11 +11,11 @@ import pytest
 from planted import RESNET_110, plant
 from scipy import stats
 
-from repro.figures.groups import Group, narrow
+from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
 from repro.tables import complexity, table6
 from repro.tables.compare import Printed, against
-from repro.tables.table import PageLink, Table
+from repro.tables.table import Links, PageLink, Table
 
 PAPER = Group("cifar10", "paper")
 SHORT = Group("cifar10", "short")
@@ -26,7 +26,7 @@ def made(records: Records, group: Group) -> Table:
 
 
 def cells(table: Table, network: str) -> dict[str, object]:
-    (row,) = [row for row in table.rows if row[0] == network]
+    (row,) = [row for row in table.frame.itertuples(index=False, name=None) if row[0] == network]
     return dict(zip(table.columns, row, strict=True))
 
 
@@ -46,9 +46,9 @@ def test_five_seeds_are_reported_as_the_paper_does(paper_like: Records) -> None:
     assert row["planted"] == "6.43 (6.61 ± 0.16, n = 5)"
     assert str(row["planted − paper"]).startswith("0.00 (−0.")
     assert row["verdict"] == "no difference shown"
-    assert isinstance(row["runs"], tuple)
+    assert isinstance(row["runs"], Links)
     assert [link.text for link in row["runs"]] == list("01234")
-    assert row["runs"][2] == PageLink("2", "runs/cifar10/paper/resnet-110/seed-2.html", "resnet-110 seed 2, planted")
+    assert row["runs"][2] == PageLink("2", "runs/cifar10/paper/resnet-110/seed-2.html", "resnet-110, seed 2, planted")
 
 
 def test_equal_numbers_show_no_difference_and_others_are_higher_or_lower(tmp_path: Path) -> None:
@@ -76,7 +76,6 @@ def test_other_data_and_schedules_are_not_judged(tmp_path: Path, data: str, pres
     table = made(collect([Source("ours", tmp_path)]), Group(data, preset))
     assert cells(table, "ResNet-20")["verdict"] == why
     assert not any("− paper" in column for column in table.columns)
-    assert table.frame["difference"].isna().all()
     assert any("not comparable" in note or "no difference is judged" in note for note in table.notes)
 
 
@@ -97,11 +96,9 @@ def test_sources_stand_side_by_side(tmp_path: Path) -> None:
     plant(tmp_path / "a", "resnet-20", test_end=10.0)
     plant(tmp_path / "b", "resnet-20", test_end=11.0)
     table = made(collect([Source("one", tmp_path / "a"), Source("two", tmp_path / "b")]), SHORT)
-    row = next(row for row in table.rows if row[0] == "ResNet-20")
-    assert row[table.columns.index("one")] == "10.00 (n = 1)"
-    assert row[table.columns.index("two")] == "11.00 (n = 1)"
-    tidy = table.frame[table.frame["network"] == "resnet-20"].set_index("source")["ours_mean"]
-    assert tidy.to_dict() == {"one": 10.0, "two": 11.0}
+    row = cells(table, "ResNet-20")
+    assert (row["one"], row["two"]) == ("10.00 (n = 1)", "11.00 (n = 1)")
+    assert str(row["two: runs"]) == "0"
 
 
 def test_groups_are_never_mixed(tmp_path: Path) -> None:
@@ -128,13 +125,12 @@ def test_the_papers_five_runs_and_readings_widen_it_as_they_should() -> None:
     assert Printed(9.7, reading=0.1).fixed.error == pytest.approx(math.hypot(0.05 * 9.7, 0.1 / math.sqrt(3)))
 
 
-def test_std_is_that_of_the_sample(paper_like: Records) -> None:
-    tidy = made(paper_like, PAPER).frame.set_index("network")
+def test_std_is_that_of_the_sample() -> None:
     mean = sum(RESNET_110) / 5
     std = math.sqrt(sum((x - mean) ** 2 for x in RESNET_110) / 4)
-    assert tidy.loc["resnet-110", "ours_std"] == pytest.approx(std)
-    assert tidy.loc["resnet-110", "n"] == 5
-    assert pd.isna(tidy.loc["resnet-20", "ours_std"])
+    runs = pd.DataFrame({"test_error": RESNET_110, "status": "complete"})
+    assert table6.in_words(runs) == f"{mean:.2f} ± {std:.2f} (n = 5)"
+    assert table6.in_words(runs[:1]) == "6.43 (n = 1)"
 
 
 def test_reproductions_by_others_are_a_range_with_their_number(paper_like: Records) -> None:
@@ -151,16 +147,20 @@ def test_foreign_runs_stand_there_as_such(tmp_path: Path) -> None:
 def test_a_group_without_runs_has_the_papers_numbers_alone(paper_like: Records) -> None:
     none = Group("cifar10", "short")
     table = table6.table(narrow(paper_like, none).runs, none, lambda run: "")
-    assert table.columns == ("network", "parameters", "paper", "others", "verdict")
+    assert table.columns == ["network", "parameters", "paper", "others", "verdict"]
     assert cells(table, "ResNet-56")["verdict"] == "not run"
 
 
 def test_parameters_and_reproductions_one_by_one() -> None:
     counted = table6.parameters()
-    row = next(row for row in counted.rows if row[0] == "ResNet-110")
+    row = next(row for row in counted.frame.itertuples(index=False, name=None) if row[0] == "ResNet-110")
     assert row[1:4] == ("1.7M", "1.7M", "1,727,962")
-    assert len(counted.rows) == len(complexity.cifar())
+    assert len(counted.frame) == len(complexity.cifar())
     others = table6.others()
-    row = next(row for row in others.rows if row[0] == "ResNet-56" and "tensorflow" in str(row[3]))
+    row = next(
+        row
+        for row in others.frame.itertuples(index=False, name=None)
+        if row[0] == "ResNet-56" and "tensorflow" in str(row[3])
+    )
     assert row[1:3] == ("test error", "6.88 ± 0.2")
     assert "164 epochs" in str(row[4])

@@ -1,0 +1,100 @@
+"""Where training ended: the one definition of a network's final errors that figures and tables share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from repro import paper
+from repro.groups import ENDED, require_one
+from repro.records import Records
+
+ERRORS = {"train_error": "training error", "test_error": "test error"}
+COLUMNS = ["source", "network", "depth", "train_error", "test_error", "iteration", "seeds", "said", "note", "folders"]
+
+
+def ends(records: Records, networks: Iterable[str]) -> pd.DataFrame:
+    """Where the runs of some networks end, a row per source and network, in that order; without variants.
+
+    The errors are means over the runs that ended; where none has, over those that came farthest.
+
+    Returns:
+        source, network, depth; train_error (percent, mean over the last evaluation interval, as in run.json's `final`)
+        and test_error (the last measured one), NaN where there is none; iteration, where they end; seeds, how many are
+        in the mean; said, these in words; note, why they end early, or ""; folders of those runs.
+
+    Raises:
+        ValueError: the records are of several data sets or presets.
+    """
+    require_one(records.runs, "data", "preset")
+    runs = records.runs[records.runs["variant"] == ""]
+    curves = {(str(key[0]), str(key[1])): rows for key, rows in records.curves.groupby(["source", "folder"])}
+    rows = []
+    for source in dict.fromkeys(runs["source"]):
+        for network in networks:
+            mine = runs[(runs["source"] == source) & (runs["network"] == network)].sort_values(["seed", "folder"])
+            mine = mine[[(source, folder) in curves for folder in mine["folder"]]]
+            if len(mine):
+                rows.append(_end(mine, curves))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _end(runs: pd.DataFrame, curves: dict[tuple[str, str], pd.DataFrame]) -> dict[str, object]:
+    counted = runs[runs["status"].isin(ENDED)]
+    note = ""
+    if not len(counted):
+        counted = runs[runs["iteration"] == runs["iteration"].max()]
+        note = why_short(counted.iloc[0])
+    errors = pd.DataFrame([_errors(run, curves[run["source"], run["folder"]]) for _, run in counted.iterrows()])
+    first = counted.iloc[0]
+    foreign = ", foreign" if (counted["status"] == "foreign").any() else ""
+    whose = f"mean of {len(counted)} seeds" if len(counted) > 1 else f"seed {first['seed']}"
+    return {
+        "source": first["source"],
+        "network": first["network"],
+        "depth": int(first["depth"]),
+        **{column: float(errors[column].mean()) for column in ERRORS},
+        "iteration": int(counted["iteration"].max()),
+        "seeds": len(counted),
+        "said": f"{whose}{foreign}",
+        "note": note,
+        "folders": tuple(counted["folder"]),
+    }
+
+
+def _errors(run: pd.Series, curve: pd.DataFrame) -> dict[str, float]:
+    """A run's final errors; of one that has not ended those of its last evaluation interval so far."""
+    if run["status"] in ENDED:
+        return {column: float(run[column]) for column in ERRORS}
+    last = curve["iteration"] > curve["iteration"].max() - run["run"].evaluate_every
+    test = curve["test_error"][np.isfinite(curve["test_error"])]
+    return {
+        "train_error": float(curve["train_error"][last & np.isfinite(curve["train_error"])].mean()),
+        "test_error": float(test.iloc[-1]) if len(test) else math.nan,
+    }
+
+
+def why_short(run: pd.Series) -> str:
+    """How a run came to end before its schedule did."""
+    said = {"diverged": "diverged", "failed": "failed", "running": "so far"}.get(run["status"], "stopped")
+    return f"incomplete: {said} at iteration {run['iteration']:,} of {run['iterations']:,}"
+
+
+def reading(network: str, column: str) -> tuple[str, float]:
+    """The paper's end point of a curve as a text, empty where it drew none, and as a number where it is no bound.
+
+    Args:
+        column: train_error or test_error.
+    """
+    read = paper.readings(6)
+    found = read[(read["network"] == network) & (read["quantity"] == column)]
+    if not len(found):
+        return "", math.nan
+    item = found.iloc[0]
+    value = float(item["value"])
+    if math.isfinite(value):
+        return f"{value:g}", value
+    return (f"< {item['high']:g}" if item["low"] == 0 else f"> {item['low']:g}"), math.nan

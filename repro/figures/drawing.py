@@ -1,0 +1,295 @@
+"""How every figure is drawn, with seaborn on matplotlib: one look, one key, and names for its parts.
+
+Figures are made without pyplot's list of figures, so that any backend that a notebook sets is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
+
+from repro import names
+from repro.groups import Group
+
+#: The paper's colour of each depth (Figures 1 and 6), a shade darker where it would vanish on white paper.
+COLOURS = {
+    "olive": "#8c8a00",
+    "cyan": "#00949e",
+    "green": "#1d8a1d",
+    "red": "#d81e1e",
+    "black": "#000000",
+    "magenta": "#b300b3",
+    "blue": "#2456c8",
+    "grey": "#6a6a6a",
+}
+_OF_DEPTH = {20: "olive", 32: "cyan", 44: "green", 56: "red", 110: "black", 1202: "magenta", 18: "cyan", 34: "red"}
+AXIS, GRID, PAGE = "#5a5954", "#b9b8b2", "#ffffff"
+STYLE: Any = {
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.size": 9,
+    "axes.edgecolor": AXIS,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "repro",
+}
+_METADATA: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+#: More ticks than this on an axis of iterations are thinned out.
+_MOST_TICKS = 40
+
+
+@dataclass(frozen=True)
+class Look:
+    """A quantity's line: its words in the key, its dashes ("" is solid) and its width in points."""
+
+    said: str
+    dashes: tuple[float, float] | str
+    width: float
+
+
+#: The same in all figures: dashed is training, bold is test.
+LOOKS = {
+    "train_error": Look("training error", (4, 2), 1.1),
+    "test_error": Look("test error", "", 2.2),
+    "train_loss": Look("training loss", (4, 2), 1.1),
+    "test_loss": Look("test loss", "", 2.2),
+    "plain": Look("plain net", (4, 2), 1.4),
+    "resnet": Look("ResNet", "", 1.4),
+    "std": Look("evaluation mode", "", 1.4),
+    "std_training": Look("training mode", (1, 1.5), 1.4),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A line or a mark of a figure, by the id that it has in the SVG.
+
+    Attributes:
+        gid: its id, unique within the figure.
+        panel: index of its axes.
+        label: as in the key; parts with one label are switched on and off together.
+        said: what its values are, such as "test error"; empty where they are not to be read, as of single seeds.
+        points: x and y of each, as drawn.
+    """
+
+    gid: str
+    panel: int
+    label: str
+    said: str
+    points: np.ndarray
+
+
+@dataclass
+class Drawing:
+    """A figure and what is said of it.
+
+    Attributes:
+        name: of its files, such as "figure-1".
+        title: what the paper's figure is about.
+        finding: what this one shows, in a sentence with numbers: its text alternative.
+        notes: how it was drawn, each a sentence.
+    """
+
+    name: str
+    title: str
+    figure: Figure
+    axes: list[Axes]
+    finding: str = ""
+    notes: tuple[str, ...] = ()
+    parts: list[Part] = field(default_factory=list)
+    palette: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """A row per drawn point: panel (its title), label, of, x, y."""
+        columns = ["panel", "label", "of", "x", "y"]
+        rows = [
+            (self.axes[part.panel].get_title().split("\n")[0], part.label, part.said or "one seed", x, y)
+            for part in self.parts
+            for x, y in part.points.tolist()
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def begin(name: str, title: str, rows: int, columns: int, size: tuple[float, float], laid_out: bool = False) -> Drawing:
+    """An empty figure of so many panels, each of so many inches; `laid_out` has fixed margins, found in no time."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(size[0] * columns, size[1] * rows + 0.8), layout=None if laid_out else "constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return Drawing(name, title, figure, list(axes.flat))
+
+
+def colour_of(network: str) -> str:
+    """The colour of a network's depth; depths that the paper does not draw are blue."""
+    return COLOURS[_OF_DEPTH.get(names.parse(network).depth, "blue")]
+
+
+def lines(drawing: Drawing, panel: int, rows: pd.DataFrame, *, singles: bool = False) -> None:
+    """Draw tidy rows as a line per label and quantity: their mean over units, or with `singles` each unit thinly.
+
+    Args:
+        rows: label, network (for its colour), quantity (a key of `LOOKS`), unit, x, y.
+    """
+    if not len(rows):
+        return
+    axis = drawing.axes[panel]
+    palette = {label: colour_of(network) for label, network in zip(rows["label"], rows["network"], strict=True)}
+    drawing.palette |= palette
+    quantities = [name for name in LOOKS if name in set(rows["quantity"])]
+    units = rows.groupby(["label", "quantity"])["unit"].nunique()
+    each = singles or units.max() == 1
+    before = len(axis.lines)
+    sns.lineplot(
+        data=rows, x="x", y="y", ax=axis, legend=False, errorbar=None,
+        hue="label", hue_order=list(palette), palette=palette,
+        style="quantity", style_order=quantities, dashes={name: LOOKS[name].dashes for name in quantities},
+        size="quantity", size_order=quantities,
+        sizes={name: 0.5 if singles else LOOKS[name].width for name in quantities},
+        units="unit" if each else None, estimator=None if each else "mean", alpha=0.5 if singles else 1.0,
+    )  # fmt: skip
+    # In the order in which seaborn draws: by hue, then by style.
+    drawn = [
+        (label, quantity)
+        for label in palette
+        for quantity in quantities
+        if (label, quantity) in units.index
+        for _ in range(units[label, quantity] if each else 1)
+    ]
+    for line, (label, quantity) in zip(axis.lines[before:], drawn, strict=True):
+        _named(drawing, panel, line, label, "" if singles else LOOKS[quantity].said)
+
+
+def marks(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
+    """Draw the paper's own values as diamonds.
+
+    Args:
+        rows: label, network, said (what the value is), hollow, x, y.
+    """
+    for row in rows.to_dict("records"):
+        colour = drawing.palette[row["label"]] = colour_of(row["network"])
+        (line,) = drawing.axes[panel].plot(
+            [row["x"]], [row["y"]], marker="D", markersize=4.5, linestyle="none", color=colour, clip_on=False, zorder=5,
+            markerfacecolor=PAGE if row["hollow"] else colour,
+        )  # fmt: skip
+        _named(drawing, panel, line, row["label"], row["said"])
+
+
+def _named(drawing: Drawing, panel: int, line: Line2D, label: str, said: str) -> None:
+    gid = f"series-{len(drawing.parts) + 1}"
+    line.set_gid(gid)
+    drawing.parts.append(Part(gid, panel, label, said, np.asarray(line.get_xydata(), dtype=float)))
+
+
+def axes_of(axis: Axes, title: Iterable[str], x_label: str, y_label: str) -> None:
+    """Title and labels of a panel, and its grid."""
+    with mpl.rc_context(STYLE):
+        axis.set_title("\n".join(map(plain, title)), fontsize=9)
+        axis.set(xlabel=x_label, ylabel=y_label)
+        axis.grid(axis="y", linestyle=(0, (1, 3)), linewidth=0.6, color=GRID)
+        axis.set_axisbelow(True)
+
+
+def log_axis(axis: Axes, values: Iterable[float]) -> None:
+    """A logarithmic y axis with room for such values above 0; whatever a record says, it stays within numbers."""
+    known = np.clip(np.asarray(list(values) or [0.1, 10.0], dtype=float), 1e-150, 1e150)
+    low, high = float(known.min()), float(known.max())
+    axis.set_ylim(0.8 * low, 1.25 * high)
+    axis.set_yscale("log")
+    if high < 1e4 and low >= 1e-3:
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if high < 100 * low:
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def iterations_on(axis: Axes, first: float, last: float) -> None:
+    """Iterations on the x axis: in the paper's unit of 1e4 where they are that many."""
+    unit, label = unit_of(last)
+    axis.set(xlim=(first, last), xlabel=label)
+    if unit > 1:
+        if last - first <= _MOST_TICKS * unit:
+            axis.xaxis.set_major_locator(MultipleLocator(unit))
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value / unit:g}")
+
+
+def unit_of(iterations: float) -> tuple[float, str]:
+    """The unit of an axis of so many iterations, and its label."""
+    if iterations >= 20_000:
+        return 1e4, "iterations (1e4)"
+    return (1e3, "iterations (1e3)") if iterations >= 4_000 else (1.0, "iterations")
+
+
+def finish(drawing: Drawing, about: str, looks: Sequence[str], more: Mapping[str, Line2D] | None = None) -> Drawing:
+    """Add what makes the figure stand alone: title, data set and source, and the key.
+
+    Args:
+        about: data set, schedule and source in words.
+        looks: keys of `LOOKS` that the key explains.
+        more: further entries of the key.
+    """
+    with mpl.rc_context(STYLE):
+        drawing.figure.suptitle(f"{plain(drawing.title)}\n{plain(about)}", x=0.01, ha="left", fontsize=9.5)
+        key = {label: Line2D([], [], color=colour, linewidth=2.2) for label, colour in drawing.palette.items()}
+        for name in looks:
+            look = LOOKS[name]
+            style = (0, look.dashes) if look.dashes else "-"
+            key[look.said] = Line2D([], [], color=COLOURS["grey"], linestyle=style, linewidth=look.width)  # type: ignore[arg-type]
+        key |= more or {}
+        place: Any = "outside lower center" if drawing.figure.get_layout_engine() else "lower center"
+        columns = max(2, round(drawing.figure.get_figwidth() / 1.35))
+        drawing.figure.legend(
+            list(key.values()), [plain(label) for label in key], loc=place, ncols=columns,
+            frameon=False, fontsize=8.5, handlelength=2.6,
+        )  # fmt: skip
+        # The layout is the same in every format and takes as long as drawing: it is found once.
+        if drawing.figure.get_layout_engine():
+            drawing.figure.draw_without_rendering()
+            drawing.figure.set_layout_engine("none")
+    return drawing
+
+
+def diamond(hollow: bool) -> Line2D:
+    """A mark of the paper's, for the key."""
+    grey = COLOURS["grey"]
+    return Line2D(
+        [], [], marker="D", linestyle="none", color=grey, markersize=4.5, markerfacecolor=PAGE if hollow else grey
+    )
+
+
+def about(group: Group, source: str, iterations: int | None = None) -> str:
+    """Data set, schedule and source in words, as they stand in a figure."""
+    schedule = f", {iterations:,} iterations" if iterations else ""
+    return f"{group.title}{schedule} · source: {source} · rerun of arXiv:1512.03385"
+
+
+def save(drawing: Drawing, folder: Path, forms: Iterable[str] = tuple(_METADATA)) -> list[Path]:
+    """Write a figure as SVG, PNG and PDF, so that the same figure gives the same bytes; give the files."""
+    files = []
+    with mpl.rc_context(STYLE):
+        for form in forms:
+            files.append(folder / f"{drawing.name}.{form}")
+            drawing.figure.savefig(files[-1], format=form, dpi=130, metadata=_METADATA[form])
+    return files
+
+
+def plain(text: str) -> str:
+    """A text with nothing in it that matplotlib would take for mathematics."""
+    return text.replace("$", r"\$")
