@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         status="failed",
         extra={"traceback": HOSTILE, "environment": {"commit": HOSTILE}},
     )
-    plant(theirs, "resnet-44", **settings, status="stopped", extra={"sessions": HOSTILE, "hash": [HOSTILE]})
+    plant(theirs, "resnet-44", **settings, status="stopped", extra={"sessions": [{"how": HOSTILE}], "hash": HOSTILE})
     broken = theirs / HOSTILE.replace("/", "")
     broken.mkdir()
     (broken / "run.json").write_text("{")
