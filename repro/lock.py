@@ -1,15 +1,12 @@
-"""Holds a folder against other processes, on this machine and on those that share its file system.
+"""A claim on a run's folder: a file that names its holder, and whose time the holder renews as its heartbeat.
 
-Two things together, neither of which goes by process numbers. The operating system's lock ends with the process that
-holds it, however that ends, but some shared file systems keep it to one machine. So the holder also leaves a note in
-the folder and renews it as long as it lives: a note of another machine counts until it has stayed as it is for `STALE`
-seconds of the observer's own clock. A holder that was taken for dead and was not, because it was suspended or cut off,
-finds another's note where its own was, and must write nothing more. So whoever followed another machine leaves a note
-also in the end, which holds nobody off.
+It is stale when that process has ended on this machine, or when another machine has not renewed it for `STALE` seconds.
+A holder that was taken for dead, because it was suspended or cut off, finds its claim gone and must write nothing more.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -21,134 +18,101 @@ from filelock import FileLock, Timeout
 
 from repro.errors import RecordError
 
-#: Seconds between renewals. File systems on a network may show a change only after a minute.
-RENEW = 15.0
-#: Seconds without a renewal after which a holder on another machine counts as dead.
-STALE = 150.0
-#: Seconds for another machine's note to show up, where both find the same holder dead.
-SETTLE = 5.0
-
-#: The note of one that followed another machine and has ended.
-RELEASED = b"released\n"
-
-#: What the note of a folder was when this process first saw it so, and when that was.
-_seen: dict[Path, tuple[bytes, float]] = {}
+#: Seconds between heartbeats, and after which a holder on another machine counts as dead: NFS may show one after 60.
+RENEW, STALE = 15.0, 180.0
 
 
 class Hold:
-    """A folder that is ours, for as long as `check` says so."""
+    """A claim of this process."""
 
     def __init__(self, folder: Path) -> None:
-        self.note = folder / "holder.lock"
-        self.machine, self.token = machine(), uuid.uuid4().hex.encode()
-        self._renewals = 0
-        self._followed = False
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep_renewing, daemon=True)
+        self.path, self.over = folder / "holder.lock", threading.Event()
+        self.text = f"{machine()} {os.getpid()} {_born(os.getpid())} {uuid.uuid4().hex}\n"
 
     def check(self) -> None:
-        """Raise RecordError where another machine has taken the folder over."""
-        if self._is_lost():
-            raise RecordError(f"{self.note.parent}: another machine has taken this run over and carries it on")
+        """Raise RecordError where another process has taken the folder over."""
+        if _read(self.path) != self.text:
+            raise RecordError(f"{self.path.parent}: another process has taken this run over and carries it on")
 
-    def _is_lost(self) -> bool:
-        note = _read(self.note)
-        return bool(note) and self.token not in (note or b"")
-
-    def _take(self) -> bool:
-        """Put our note into the folder, unless that of a living holder on another machine is there."""
-        note = _read(self.note)
-        if note is None:
-            try:
-                self._write("xb")  # of several machines, one succeeds
-            except FileExistsError:
-                return False
-            return True
-        if note.startswith(self.machine):
-            self._write("wb")  # its holder has let go of this machine's lock, and so is no more
-            return True
-        if note == RELEASED:
-            return self._follow()
-        known, since = _seen.get(self.note, (None, 0.0))
-        if known != note:
-            _seen[self.note] = (note, time.monotonic())
+    def take(self, now: float) -> bool:
+        """Write the claim, unless there is one that is not stale by then."""
+        former = _read(self.path)
+        if former is not None and not _is_stale(self.path, now):
             return False
-        if time.monotonic() - since < STALE:
-            return False
-        return self._follow()
-
-    def _follow(self) -> bool:
-        self._followed = True
-        self._write("wb")
-        time.sleep(SETTLE)
-        return not self._is_lost()
-
-    def _write(self, mode: str) -> None:
         try:
-            with self.note.open(mode) as file:
-                # Always as long, so that renewing it needs no room on a full disk.
-                file.write(b"%s %s %012d\n" % (self.machine, self.token, self._renewals))
+            with self.path.open("x" if former is None else "w") as file:  # of several machines, "x" lets one succeed
+                file.write(self.text)
         except FileExistsError:
-            raise
+            return False
         except OSError:
-            if mode != "rb+":
-                self.note.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
             raise
+        return _read(self.path) == self.text
 
-    def _keep_renewing(self) -> None:
-        while not self._over.wait(RENEW) and not self._is_lost():
-            self._renewals += 1
-            with suppress(OSError):  # to be tried again
-                self._write("rb+" if self.note.exists() else "xb")
-
-    def _end(self) -> None:
-        self._over.set()
-        self._thread.join()
-        if not self._is_lost():
-            with suppress(OSError):
-                if self._followed:
-                    self.note.write_bytes(RELEASED)
-                else:
-                    self.note.unlink()
+    def renew(self) -> None:
+        """Send heartbeats until the claim is over."""
+        while not self.over.wait(RENEW) and _read(self.path) == self.text:
+            with suppress(OSError):  # the next one may succeed
+                os.utime(self.path)
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[Hold | None]:
-    """Hold a folder; gives None at once where another process holds it.
+    """Hold a folder; gives None where another process holds it.
 
     Raises:
         OSError: it is not there or cannot be written to, or its file system has no locks.
     """
-    lock = FileLock(folder / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    ours, taken = Hold(folder), False
+    with suppress(Timeout), FileLock(folder / "run.lock", timeout=5):  # on this machine one process at a time judges
+        os.utime(folder / "run.lock")  # of this file the time is the server's, as that of other machines' claims is
+        taken = ours.take((folder / "run.lock").stat().st_mtime)
+    if not taken:
         yield None
         return
+    threading.Thread(target=ours.renew, daemon=True).start()
     try:
-        ours = Hold(folder)
-        if not ours._take():
-            yield None
-            return
-        ours._thread.start()
-        try:
-            yield ours
-        finally:
-            ours._end()
+        yield ours
     finally:
-        lock.release()
+        ours.over.set()
+        if _read(ours.path) == ours.text:
+            with suppress(OSError):
+                ours.path.unlink()
 
 
-def _read(path: Path) -> bytes | None:
+def is_held(folder: Path) -> bool:
+    """Whether a process seems to hold a folder, by this machine's clock; nothing is written."""
+    return _read(folder / "holder.lock") is not None and not _is_stale(folder / "holder.lock", time.time())
+
+
+def _is_stale(path: Path, now: float) -> bool:
+    whose, process, born, *_ = [*(_read(path) or "").split(), "", "", ""]
+    if born and whose == machine() and _born(os.getpid()):
+        return _born(int(process)) != born
+    with suppress(OSError):
+        return now - path.stat().st_mtime > STALE
+    return False
+
+
+def machine() -> str:
+    """This machine since it was last started, and its set of process numbers, of which a container has its own."""
     try:
-        return path.read_bytes()[:200]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}-{Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
-        return None
+        return f"{uuid.getnode():x}"
 
 
-def machine() -> bytes:
-    """This machine since it was last started, without its name."""
+def _born(process: int) -> str:
+    """When a process began, which tells it from a later one of its number; empty if it has ended, or without /proc."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return "" if state in "ZX" else fields[18]
     except OSError:
-        return f"{uuid.getnode():x}".encode()
+        return ""
+
+
+def _read(path: Path) -> str | None:
+    with suppress(OSError):
+        return path.read_bytes()[:200].decode(errors="replace")
+    return None

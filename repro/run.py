@@ -8,6 +8,7 @@ checkpoint; 141 likewise, because what read its output is gone.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import os
 import sys
@@ -21,6 +22,7 @@ from tabulate import tabulate
 from repro import study as studies
 from repro.errors import UserError
 from repro.launch import torchrun
+from repro.launch.options import Options
 from repro.records.record import MOST_THREADS
 from repro.shell import Parser, command
 
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs",
         type=_positive,
         metavar="N",
-        help="runs side by side (default: one per core, on a GPU one; ray, slurm: all)",
+        help="runs side by side (default: one per core, or per GPU; ray, slurm: all)",
     )
     add(
         "--threads",
@@ -111,33 +113,14 @@ def _run(arguments: argparse.Namespace, place: torchrun.Place) -> int:
     plan = study.runs(
         arguments.preset, seeds=arguments.seeds, only=arguments.only, settings=settings, data=arguments.data
     )
-    torchrun.check(plan, place.count, arguments.jobs, arguments.launcher)
+    named = {field.name: getattr(arguments, field.name, None) for field in dataclasses.fields(Options)}
+    named |= {"place": place, "slurm": studies.parse_settings(arguments.slurm, "--slurm")}
+    options = Options(**{name: value for name, value in named.items() if value is not None})
+    options.check(plan)
 
-    from repro.launch.launchers import find
-    from repro.launch.start import Request, start
+    from repro.launch.start import start
 
-    request = Request(
-        results=arguments.results,
-        data_folder=arguments.data_dir,
-        download=arguments.download,
-        device=arguments.device,
-        precision=arguments.precision,
-        threads=arguments.threads,
-        jobs=arguments.jobs,
-        stop_at=arguments.stop_at,
-        checkpoint_every=arguments.checkpoint_every,
-        dry_run=arguments.dry_run,
-        elsewhere=find(
-            arguments.launcher,
-            address=arguments.address,
-            gpus=arguments.gpus_per_run,
-            slurm=studies.parse_settings(arguments.slurm, "--slurm"),
-            device=arguments.device,
-            precision=arguments.precision,
-        ),
-        place=place,
-    )
-    return start(study, plan, request, Console(highlight=False, quiet=place.rank > 0))
+    return start(study, plan, options, Console(highlight=False, quiet=place.rank > 0))
 
 
 def _listing() -> str:

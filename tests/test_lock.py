@@ -1,139 +1,142 @@
 """One holder of a run at a time, here and on machines that share the folder; none of them for ever."""
 
 import errno
-import multiprocessing as mp
 import os
-import signal
-import time
+import subprocess
+import sys
+import threading
 
 import pytest
 
 from repro import lock
 from repro.errors import RecordError
-from repro.lock import hold
+from repro.lock import hold, is_held
 from repro.records import HealthRow, Row, RunFolder
 from repro.spec import Run
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(lock, "RENEW", 0.05)
-    monkeypatch.setattr(lock, "STALE", 1.0)
-    monkeypatch.setattr(lock, "SETTLE", 0.2)
-    monkeypatch.setattr(lock, "_seen", {})
+@pytest.fixture
+def claim(tmp_path):
+    return tmp_path / "holder.lock"
 
 
 @pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    """Become another machine on whose side of the shared folder the locks of this one do not show."""
-
-    def become(name=b"another"):
-        monkeypatch.setattr(lock, "machine", lambda: name)
-        (tmp_path / "run.lock").unlink(missing_ok=True)
-
-    return become
+def elsewhere(monkeypatch):
+    """Become another machine."""
+    return lambda name="another": monkeypatch.setattr(lock, "machine", lambda: name)
 
 
-def test_one_holds_and_the_others_are_told_at_once(tmp_path):
-    with hold(tmp_path) as first:
-        assert first
-        first.check()
-        with hold(tmp_path) as second:
-            assert second is None
-        first.check()
-    assert not (tmp_path / "holder.lock").exists()
-    with hold(tmp_path) as third:
-        assert third
+def age(path, seconds):
+    """Have the last heartbeat be so long ago."""
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
 
 
-def test_a_failure_inside_gives_it_back(tmp_path):
-    with pytest.raises(ZeroDivisionError), hold(tmp_path):
-        raise ZeroDivisionError
-    with hold(tmp_path) as again:
-        assert again
-
-
-def _hold_and_wait(folder, told):
+def is_taken(folder):
     with hold(folder) as mine:
-        told.put(mine is not None)
-        time.sleep(60)
+        return mine is None
 
 
-def test_a_holder_that_was_killed_holds_no_more(tmp_path):
-    context = mp.get_context("spawn")
-    told = context.Queue()
-    process = context.Process(target=_hold_and_wait, args=(tmp_path, told))
-    process.start()
-    assert told.get(timeout=60)
-    with hold(tmp_path) as mine:
-        assert mine is None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    assert (tmp_path / "holder.lock").exists()
-    with hold(tmp_path) as mine:
-        assert mine, "the note is of this machine, whose lock is free"
+def test_one_holds_and_the_others_are_told_and_a_failure_inside_gives_it_back(tmp_path, claim):
+    with pytest.raises(ZeroDivisionError), hold(tmp_path) as first:
+        first.check()
+        assert is_held(tmp_path) and is_taken(tmp_path)
+        first.check()
+        raise ZeroDivisionError
+    assert not claim.exists() and not is_held(tmp_path)
+    assert not is_taken(tmp_path)
 
 
-def test_a_living_holder_on_another_machine_is_left_alone(tmp_path, elsewhere, monkeypatch):
-    monkeypatch.setattr(lock, "STALE", 3.0)
+def test_of_many_threads_that_find_a_dead_holder_one_succeeds(tmp_path, claim):
+    claim.write_text(f"{lock.machine()} {os.getpid()} 1 a-process-of-this-number-that-began-at-another-time\n")
+    assert not is_held(tmp_path)
+    found, done = [], threading.Barrier(8)
+
+    def work():
+        with hold(tmp_path) as mine:
+            found.append(mine is not None)
+            done.wait(60)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [False] * 7 + [True]
+
+
+def test_a_holder_that_was_killed_holds_no_more_even_before_its_parent_knows(tmp_path, claim):
+    code = (
+        "import sys, pathlib, repro.lock as l; c = l.hold(pathlib.Path(sys.argv[1])); c.__enter__(); print(flush=True)"
+    )
+    words = [sys.executable, "-c", f"{code}; sys.stdin.read()", str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert is_held(tmp_path) and is_taken(tmp_path)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is left as it is
+        assert claim.exists() and not is_held(tmp_path)
+        assert not is_taken(tmp_path)
+
+
+def test_a_holder_on_another_machine_counts_by_its_heartbeat(tmp_path, claim, elsewhere):
     with hold(tmp_path) as first:
         elsewhere()
-        deadline = time.monotonic() + 1.2 * lock.STALE
-        while time.monotonic() < deadline:
-            with hold(tmp_path) as second:
-                assert second is None
-            time.sleep(0.05)
-        first.check()
+        assert is_held(tmp_path) and is_taken(tmp_path)
+        age(claim, lock.STALE - 30)
+        assert is_held(tmp_path) and is_taken(tmp_path)
+        age(claim, 60)
+        assert not is_held(tmp_path)
+        with hold(tmp_path) as second:
+            assert second
+            with pytest.raises(RecordError, match="another process has taken this run over"):
+                first.check()
+        with pytest.raises(RecordError, match="another process has taken this run over"):
+            first.check()  # also once that one has ended
+    assert not claim.exists()
 
 
-def test_a_dead_holder_on_another_machine_is_followed_once_its_note_no_longer_changes(tmp_path, elsewhere):
-    (tmp_path / "holder.lock").write_bytes(b"another machine's note, 000000000007\n")
-    began = time.monotonic()
-    with hold(tmp_path) as mine:
-        assert mine is None
-    while True:
-        with hold(tmp_path) as mine:
-            if mine:
-                break
-        time.sleep(0.02)
-    assert time.monotonic() - began >= lock.STALE + lock.SETTLE
+@pytest.mark.parametrize("text", ["", "half", "a note of an older version 000000000007\n", "\x00\xff"])
+def test_a_claim_that_cannot_be_read_holds_until_it_is_old(tmp_path, claim, text):
+    claim.write_text(text)
+    assert is_taken(tmp_path)
+    age(claim, lock.STALE + 1)
+    assert not is_taken(tmp_path)
 
 
-def test_a_note_that_was_renewed_in_between_counts_anew(tmp_path):
-    note = tmp_path / "holder.lock"
-    for renewal in range(3):
-        note.write_bytes(b"another %012d\n" % renewal)
-        with hold(tmp_path) as mine:
-            assert mine is None
-        time.sleep(0.6 * lock.STALE)
-
-
-def test_of_two_machines_that_follow_a_dead_one_the_later_note_wins(tmp_path, monkeypatch):
-    note = tmp_path / "holder.lock"
-    note.write_bytes(b"dead\n")
-    with hold(tmp_path) as mine:
-        assert mine is None
-    time.sleep(1.2 * lock.STALE)
-    monkeypatch.setattr(lock.time, "sleep", lambda seconds: note.write_bytes(b"third machine's\n"))
-    with hold(tmp_path) as mine:
-        assert mine is None
-    assert note.read_bytes() == b"third machine's\n"
-
-
-def test_of_two_machines_that_begin_at_once_one_succeeds(tmp_path, monkeypatch):
-    """The other one's note appears between our look and our attempt to put ours."""
-    note = tmp_path / "holder.lock"
-    really = lock._read
+def test_of_two_machines_that_begin_at_once_one_succeeds(tmp_path, claim, monkeypatch):
+    """The other one's claim appears between our look and our attempt to write ours."""
+    really, looks = lock._read, []
 
     def late(path):
         found = really(path)
-        note.write_bytes(b"another machine's\n")
+        if not looks:
+            looks.append(path)
+            claim.write_text("another machine's\n")
         return found
 
     monkeypatch.setattr(lock, "_read", late)
-    with hold(tmp_path) as mine:
-        assert mine is None
-    assert note.read_bytes() == b"another machine's\n"
+    assert is_taken(tmp_path)
+    assert claim.read_text() == "another machine's\n"
+
+
+def test_the_heart_beats_as_long_as_the_claim_is_ours(tmp_path, claim, monkeypatch):
+    monkeypatch.setattr(lock, "RENEW", 0.01)
+    beats, really = threading.Semaphore(0), os.utime
+
+    def beat(path, *times):
+        really(path, *times)
+        if path == claim:
+            beats.release()
+
+    monkeypatch.setattr(os, "utime", beat)
+    with hold(tmp_path):
+        assert all(beats.acquire(timeout=60) for _ in range(3))
+        (renewer,) = [thread for thread in threading.enumerate() if "renew" in thread.name]
+        claim.write_text("another machine's\n")
+        renewer.join(60)
+        assert not renewer.is_alive()
+    assert claim.read_text() == "another machine's\n"
 
 
 def test_who_was_taken_for_dead_and_was_not_writes_nothing_more(tmp_path):
@@ -142,11 +145,7 @@ def test_who_was_taken_for_dead_and_was_not_writes_nothing_more(tmp_path):
         assert mine
         folder.write({"status": "running", "iteration": 0})
         before = folder.record_path.read_bytes()
-        note = folder.path / "holder.lock"
-        renewed = note.read_bytes()
-        while note.read_bytes() == renewed:
-            pass  # just renewed, it is not again for RENEW seconds
-        note.write_bytes(b"another machine's\n")
+        (folder.path / "holder.lock").write_text("another machine's\n")
         for write in (
             lambda: folder.write({"status": "running", "iteration": 5}),
             lambda: folder.append(Row(100, *[1.0] * 6)),
@@ -155,48 +154,13 @@ def test_who_was_taken_for_dead_and_was_not_writes_nothing_more(tmp_path):
             lambda: folder.rewind(0),
             folder.check,
         ):
-            with pytest.raises(RecordError, match="another machine has taken this run over"):
+            with pytest.raises(RecordError, match="another process has taken this run over"):
                 write()
-        time.sleep(5 * lock.RENEW)
     assert folder.record_path.read_bytes() == before
-    assert (folder.path / "holder.lock").read_bytes() == b"another machine's\n"
     assert sorted(path.name for path in folder.path.iterdir()) == ["holder.lock", "run.json", "run.lock"]
 
 
-def test_who_wakes_after_the_run_was_followed_and_finished_writes_nothing_more(tmp_path, elsewhere, monkeypatch):
-    monkeypatch.setattr(lock, "RENEW", 3600.0)  # asleep: its note stays as it is
-    with hold(tmp_path) as asleep:
-        elsewhere()
-        followed = False
-        while not followed:
-            with hold(tmp_path) as other:
-                followed = other is not None
-            time.sleep(0.02)
-        with pytest.raises(RecordError, match="another machine has taken this run over"):
-            asleep.check()
-    elsewhere(b"a third")
-    with hold(tmp_path) as third:
-        assert third, "whom nobody holds off"
-
-
-def test_the_note_is_renewed_at_its_length_and_made_anew_where_someone_removed_it(tmp_path):
-    note = tmp_path / "holder.lock"
-    with hold(tmp_path) as mine:
-        notes = set()
-        deadline = time.monotonic() + 20
-        while len(notes) < 3:
-            assert time.monotonic() < deadline
-            notes.add(note.read_bytes())
-        assert len({len(text) for text in notes}) == 1
-        note.unlink()
-        mine.check()
-        while not note.exists():
-            assert time.monotonic() < deadline
-        mine.check()
-    assert not note.exists()
-
-
-def test_a_disk_without_room_for_the_note_leaves_none_that_would_block(tmp_path, monkeypatch):
+def test_a_disk_without_room_for_the_claim_leaves_none_that_would_block(tmp_path, monkeypatch):
     really = type(tmp_path).open
 
     def refuse(content):
@@ -212,11 +176,10 @@ def test_a_disk_without_room_for_the_note_leaves_none_that_would_block(tmp_path,
     with pytest.raises(OSError, match="No space left"), hold(tmp_path):
         pass
     monkeypatch.undo()
-    with hold(tmp_path) as mine:
-        assert mine
+    assert not is_taken(tmp_path)
 
 
 def test_the_machine_is_told_apart_from_others_but_not_named():
     assert lock.machine() == lock.machine()
     assert len(lock.machine()) >= 8
-    assert os.uname().nodename.encode() not in lock.machine()
+    assert os.uname().nodename not in lock.machine()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 from rich.console import Console
@@ -15,15 +17,18 @@ from rich.table import Column
 from rich.text import Text
 
 from repro.errors import printable
-from repro.launch.execute import Outcome, Progress
-from repro.records import Row
+from repro.launch.attempt import Outcome
+from repro.launch.options import Options
+from repro.launch.progress import Progress, progress
+from repro.launch.stop import HANGUP, Stop
+from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run
 
 #: Where the output is no terminal, a run prints a line at most this often (seconds).
 LINE_EVERY = 15.0
-#: On a terminal the bars are drawn anew at most this often (seconds).
-REDRAW_EVERY = 0.25
+#: Seconds between two looks at the files of runs.
+LOOK_EVERY = 0.25
 
 
 def duration(seconds: float) -> str:
@@ -47,17 +52,18 @@ def label(run: Run) -> str:
 
 
 class Display:
-    """Takes what launchers tell and shows it."""
+    """Shows runs by their records on disk, and how they ended.
 
-    def __init__(self, console: Console, total: int) -> None:
-        self.console, self.total = console, total
+    Once its output can no longer be shown, the runs stop with a checkpoint, as by a signal. A terminal that is lost is
+    as good as a SIGHUP, which a command in the background is not sent; with `stays` it stops nothing.
+    """
+
+    def __init__(self, console: Console, options: Options, total: int, stop: Stop, stays: bool = False) -> None:
+        self.console, self.options, self.total, self.stop, self.stays = console, options, total, stop, stays
+        self.lost: OutputLostError | None = None
         self.done = 0
         self.live = console.is_terminal
-        self.tasks: dict[Run, TaskID] = {}
-        self.rows: dict[Run, Row] = {}
-        self.tests: dict[Run, float] = {}
-        self.began: dict[Run, tuple[float, int]] = {}
-        self.printed: dict[Run, float] = {}
+        self.shown: dict[Run, _Shown] = {}
         self.bars = Bars(
             # On a narrow terminal the name is what gives way, not the numbers.
             TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, min_width=12)),
@@ -69,84 +75,136 @@ class Display:
             auto_refresh=False,
             expand=True,
         )
-        self.drawn = -math.inf
         self.whole = self.bars.add_task("all runs", total=total, state="", visible=total > 1)
+        self.looked = -math.inf
 
     @contextmanager
     def showing(self) -> Iterator[Display]:
         """Show bars for as long as this lasts, where there is a terminal."""
-        if not self.live:
-            yield self
-            return
-        self.bars.start()
+        if self.live:
+            self.bars.start()
         try:
             yield self
         finally:
             with suppress(OutputLostError):  # whoever trains has been told, or has ended
                 self.bars.stop()
 
-    def __call__(self, item: Progress | Outcome) -> None:
-        """Show one item."""
-        if isinstance(item, Outcome):
-            self._finish(item)
-        else:
-            self._advance(item)
-        self._count()
-        if self.live and time.monotonic() >= self.drawn + REDRAW_EVERY:
-            self.bars.refresh()
-            self.drawn = time.monotonic()
+    def begin(self, run: Run) -> None:
+        """Show this run from now on: not what is on disk of it already, but what is new."""
+        folder = RunFolder(self.options.results, run)
+        before = progress(folder)
+        task = self.bars.add_task(label(run), total=self.options.last(run), state="")
+        self.shown[run] = _Shown(folder, task, before.sessions if before else 0)
 
-    def _finish(self, outcome: Outcome) -> None:
+    def note(self, run: Run, text: str) -> None:
+        """Say something of a run."""
+        self._print(f"{label(run)}: {printable(text)}")
+        if run in self.shown:
+            self.bars.remove_task(self.shown.pop(run).task)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Say how a run ended."""
         self.done += 1
-        if outcome.run in self.tasks:
-            self.bars.remove_task(self.tasks.pop(outcome.run))
-        test = self.tests.get(outcome.run)
+        run, test = outcome.run, None
+        if run in self.shown:
+            self._look(run, self.shown[run])
+            test = self.shown[run].test_error
+            self.bars.remove_task(self.shown.pop(run).task)
         errors = f", test error {test:.2f} %" if test is not None and outcome.status == "complete" else ""
         message = f": {printable(outcome.message)}" if outcome.message else ""
         style = "" if outcome.status in ("complete", "stopped") else "bold red"
-        text = f"[{self.done}/{self.total}] {label(outcome.run)}: {outcome.status}{errors}{message}"
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        self._print(f"[{self.done}/{self.total}] {label(run)}: {outcome.status}{errors}{message}", style)
 
-    def _advance(self, item: Progress) -> None:
-        run, now = item.run, time.monotonic()
-        if item.row:
-            self.rows[run] = item.row
-            if not math.isnan(item.row.test_error):
-                self.tests[run] = item.row.test_error
-        if item.note:
-            self.console.print(Text(f"{label(run)}: {printable(item.note)}"), soft_wrap=True)
-        since, first = self.began.get(run, (now, item.iteration))
-        if item.note or item.iteration <= first:  # it was waiting until now, or begins from a checkpoint
-            since, first = self.began[run] = now, item.iteration
-        done = item.iteration - first
-        left = (now - since) / done * (item.end - item.iteration) if done > 0 else math.nan
+    def look(self) -> None:
+        """Show what is new of the runs under way; looks at the disk at most every `LOOK_EVERY` seconds."""
+        if time.monotonic() < self.looked + LOOK_EVERY:
+            return
+        self.looked = time.monotonic()
+        for run, shown in self.shown.items():
+            self._look(run, shown)
         if self.live:
-            if run not in self.tasks:
-                self.tasks[run] = self.bars.add_task(label(run), total=item.end, state="")
-            self.bars.update(self.tasks[run], completed=item.iteration, state=self._state(run, left, brief=True))
-        elif item.row and (now - self.printed.get(run, -math.inf) >= LINE_EVERY or item.iteration >= item.end):
-            self.printed[run] = now
-            text = f"{label(run)}: {item.iteration:,}/{item.end:,} {self._state(run, left)}"
-            self.console.print(Text(text), soft_wrap=True)
+            # Runs that stand in a queue have a bar, and no row yet.
+            begun = [task for task in self.bars.tasks if task.id != self.whole]
+            training = sum(shown.training for shown in self.shown.values())
+            state = f"{self.done} ended, {training} training, {self.total - self.done - training} waiting"
+            parts = sum(task.percentage / 100 for task in begun)
+            self.bars.update(self.whole, completed=self.done + parts, state=state)
+            with self._guarded():
+                self.bars.refresh()
 
-    def _count(self) -> None:
-        """Show how far the study as a whole is; runs that stand in a queue have a bar, and no row yet."""
-        begun = [task for task in self.bars.tasks if task.id != self.whole]
-        parts = sum(task.percentage / 100 for task in begun)
-        training = sum(run in self.rows for run in self.tasks)
-        waiting = self.total - self.done - training
-        self.bars.update(
-            self.whole, completed=self.done + parts, state=f"{self.done} ended, {training} training, {waiting} waiting"
+    def _look(self, run: Run, shown: _Shown) -> None:
+        found = progress(shown.folder) if shown.has_changed() else None
+        if found is None or found.sessions <= shown.sessions:
+            return
+        if found.sessions > shown.session:
+            shown.session, shown.since, shown.first = found.sessions, time.monotonic(), found.began_at
+            if found.notes:
+                self._print(f"{label(run)}: {printable('; '.join(found.notes))}")
+        if found.row is None:
+            return
+        shown.test_error = found.test_error
+        at, last = found.row.iteration, self.options.last(run)
+        now, done = time.monotonic(), at - shown.first
+        left = (now - shown.since) / done * (last - at) if at < last else 0.0
+        if self.live:
+            self.bars.update(shown.task, completed=at, state=_state(found, left, brief=True))
+        elif at > shown.told and (now >= shown.printed + LINE_EVERY or at >= last):
+            shown.printed, shown.told = now, at
+            self._print(f"{label(run)}: {at:,}/{last:,} {_state(found, left)}")
+        shown.training = True
+
+    def _print(self, text: str, style: str = "") -> None:
+        with self._guarded():
+            self.console.print(Text(text, style=style), soft_wrap=True)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OutputLostError as error:
+            hung_up = error.input_output and self.live
+            if hung_up and self.stays:
+                return
+            self.lost = error
+            if not self.stop.signal:
+                self.stop((hung_up and HANGUP) or signal.SIGTERM)
+
+
+@dataclass
+class _Shown:
+    """A run under way, as it was shown last: of which session, begun when and at which iteration."""
+
+    folder: RunFolder
+    task: TaskID
+    sessions: int
+    session: int = 0
+    training: bool = False
+    first: int = 0
+    since: float = 0.0
+    printed: float = -math.inf
+    told: int = 0
+    test_error: float | None = None
+    stamps: tuple[int, ...] = ()
+
+    def has_changed(self) -> bool:
+        """Whether the files have, since this was asked last."""
+        former, self.stamps = (
+            self.stamps,
+            tuple(
+                path.stat().st_mtime_ns if path.exists() else 0
+                for path in (self.folder.record_path, self.folder.curve_path)
+            ),
         )
+        return self.stamps != former
 
-    def _state(self, run: Run, left: float, brief: bool = False) -> str:
-        row, test = self.rows.get(run), self.tests.get(run)
-        digits = 1 if brief else 2
-        parts = []
-        if row:
-            parts += [f"loss {row.train_loss:.{digits + 1}f}", f"train {row.train_error:.{digits}f} %"]
-        if test is not None:
-            parts.append(f"test {test:.{digits}f} %")
-        if math.isfinite(left) and left > 0:
-            parts.append(str(timedelta(seconds=round(left))) if brief else f"{duration(left)} left")
-        return ", ".join(parts)
+
+def _state(found: Progress, left: float, brief: bool = False) -> str:
+    digits = 1 if brief else 2
+    parts = []
+    if found.row:
+        parts += [f"loss {found.row.train_loss:.{digits + 1}f}", f"train {found.row.train_error:.{digits}f} %"]
+    if found.test_error is not None:
+        parts.append(f"test {found.test_error:.{digits}f} %")
+    if left > 0:
+        parts.append(str(timedelta(seconds=round(left))) if brief else f"{duration(left)} left")
+    return ", ".join(parts)

@@ -1,238 +1,168 @@
-"""Runs on this machine: one after another in this process, or several side by side in processes of their own."""
+"""Runs on this machine: one after another in this process, or several side by side in a process each."""
 
 from __future__ import annotations
 
 import multiprocessing as mp
 import signal
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
-from repro import names
+import torch
+
 from repro.data import load
 from repro.data.dataset import Dataset
 from repro.errors import DataError, UserError
-from repro.launch.execute import HANGUP, Options, Outcome, Progress, Stop, attempt
+from repro.launch.attempt import Outcome, attempt
 from repro.launch.failure import reason
-from repro.launch.follow import follow
+from repro.launch.options import Options
+from repro.launch.stop import Stop, of_the_parent
 from repro.spec import Run
-from repro.train.ranks import ALONE, Ranks
+from repro.train.ranks import Ranks
 
-#: Seconds before asking again for a run that another process trains.
-ASK_AGAIN = 2.0
-
-Tell = Callable[[Progress | Outcome], None]
+#: Imported once for all workers: torch takes seconds, and imports its compiler when it is told to be deterministic.
+_PRELOADED = ["repro.launch.local", "torch._inductor.config", "repro.data.digits", "sklearn.datasets"]
 
 
-def run_all(
-    plan: Sequence[Run],
-    options: Options,
-    data: tuple[str, Path],
-    jobs: int,
-    tell: Tell,
-    stop: Stop,
-    ranks: Ranks = ALONE,
-) -> list[Outcome]:
-    """Carry out a plan.
-
-    Args:
-        plan: the runs, in the order in which they are to be begun.
-        options: how.
-        data: name and folder of the data set.
-        jobs: how many runs side by side. With more than one the longest are begun first.
-        tell: is called with each Progress and each final Outcome.
-        stop: set by a signal; runs under way then write a checkpoint and end.
-        ranks: the processes that train each run together, all of which call this, with one job.
-
-    Returns:
-        The outcome of each run that was begun, or found to be complete.
+def images(name: str, options: Options) -> Dataset:
+    """Load a data set.
 
     Raises:
         DataError: the images cannot be read.
-        RankError: likewise on another rank, or that rank is gone.
     """
-    if jobs <= 1:
-        with ranks.agreeing():
-            dataset = _load(data)
-        with ranks.agreeing():
-            _compare(dataset, ranks)
-        return _one_by_one(plan, options, dataset, tell, stop, ranks)
-    return _Workers(longest_first(plan), options, data, jobs, tell, stop).work()
-
-
-def longest_first(plan: Sequence[Run]) -> list[Run]:
-    """The order in which runs side by side end soonest: by cost, falling."""
-    return sorted(plan, key=lambda run: -names.parse(run.network).depth * run.schedule.iterations)
-
-
-def _load(data: tuple[str, Path]) -> Dataset:
     try:
-        return load(*data)
+        return load(name, options.data_dir)
     except (OSError, MemoryError) as error:
-        raise DataError(f"data set {data[0]}: {reason(error, data[1])}") from error
+        raise DataError(f"data set {name}: {reason(error, options.data_dir or Path())}") from error
 
 
-def _compare(dataset: Dataset, ranks: Ranks) -> None:
-    if ranks.lead(lambda: dataset.fingerprint) != dataset.fingerprint:
-        raise DataError(f"data set {dataset.name}: has other images here than on rank 0: give all ranks the same")
+class Here:
+    """This very process, with the other ranks if there are several: one run at a time, ended when `start` returns."""
+
+    every = 0.05
+
+    def __init__(self, options: Options, stop: Stop, ranks: Ranks, between: Callable[[], None]) -> None:
+        self.options, self.stopping, self.ranks, self.between = options, stop, ranks, between
+        self._images: Dataset | None = None
+
+    def start(self, run: Run) -> Outcome:
+        """Attempt a run."""
+        self.ranks.broadcast(lambda: run)
+        return self._attempt(run)
+
+    def ask(self, job: Outcome) -> Outcome:
+        """How it ended."""
+        return job
+
+    def stop(self, job: Outcome) -> None:
+        """Nothing is left to stop."""
+
+    def follow(self) -> None:
+        """On ranks other than 0: attempt the runs that rank 0 starts, until it has no more."""
+        while run := self.ranks.broadcast(lambda: None):
+            self._attempt(run)
+
+    def _attempt(self, run: Run) -> Outcome:
+        found = self._images or images(run.data, self.options)
+        if self._images is None and self.ranks.broadcast(lambda: found.fingerprint) != found.fingerprint:
+            raise DataError(f"data set {run.data}: has other images here than on rank 0: give all ranks the same")
+        self._images = found
+        return attempt(run, self.options, found, self.stopping, self.ranks, self.between)
 
 
-def _one_by_one(
-    plan: Sequence[Run], options: Options, data: Dataset, tell: Tell, stop: Stop, ranks: Ranks
-) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    pending = deque(plan)
-    busy: set[Run] = set()
-    attend = attempt if ranks.leads else follow
-    while pending and ranks.whole and not stop.heeded():
-        run = pending.popleft()
-        outcome = attend(run, options, data, tell, stop, ranks)
-        if outcome.status == "busy":
-            if run not in busy:
-                tell(waiting(run, options))
-            busy.add(run)
-            pending.append(run)
-            if busy.issuperset(pending):
-                time.sleep(ASK_AGAIN)
-            continue
-        tell(outcome)
-        outcomes.append(outcome)
-    return outcomes
+@dataclass(frozen=True)
+class _Job:
+    run: Run
+    process: BaseProcess
+    answer: Connection
+    card: int
 
 
-def waiting(run: Run, options: Options) -> Progress:
-    """What is told of a run that another process has claimed."""
-    return Progress(run, 0, 0, options.last(run), None, "another process is training it: waiting for it")
+class Processes:
+    """A process for each run, on the CUDA device that has the fewest."""
 
+    every = 0.1
 
-class _Workers:
-    """Processes that each train one run at a time, and the queue they are fed from.
+    def __init__(self, options: Options, cards: int = 0) -> None:
+        self.options, self.cards = options, cards
+        self.jobs: list[_Job] = []
+        # A child of a process that has used no threads and no device starts at once, and shares what that has imported.
+        self.context: Any = mp.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        if sys.platform == "linux":
+            self.context.set_forkserver_preload(_PRELOADED)
 
-    A worker that dies takes only its run with it: that run is reported as failed, and another worker takes its place.
-    """
-
-    def __init__(
-        self, plan: Sequence[Run], options: Options, data: tuple[str, Path], jobs: int, tell: Tell, stop: Stop
-    ) -> None:
-        self.queue = deque(plan)
-        self.later: deque[tuple[float, Run]] = deque()
-        self.options, self.data, self.tell, self.stop = options, data, tell, stop
-        self.jobs = min(jobs, len(plan))
-        self.workers: dict[Connection, BaseProcess] = {}
-        self.at_work: dict[Connection, Run] = {}
-        self.told_busy: set[Run] = set()
-        self.outcomes: list[Outcome] = []
-
-    def work(self) -> list[Outcome]:
-        """Until every run has its outcome, or a signal came and all workers have ended."""
-        try:
-            for _ in range(self.jobs):
-                self.hire()
-            while self.workers:
-                for connection in wait(list(self.workers), timeout=0.2):
-                    assert isinstance(connection, Connection)
-                    self.listen(connection)
-                self.feed()
-        finally:
-            for process in self.workers.values():
-                process.terminate()
-            for process in self.workers.values():
-                process.join()
-        return self.outcomes
-
-    def hire(self) -> None:
-        context = mp.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_worker, args=(theirs, self.options, self.data), daemon=True)
-        process.start()
+    def start(self, run: Run) -> _Job:
+        """Start a process."""
+        at_work = [job.card for job in self.jobs]
+        card = min(range(self.cards), key=at_work.count, default=-1)
+        ours, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_work, args=(theirs, run, self.options, card), daemon=True)
+        resource_tracker.ensure_running()  # which lets signals through again
+        with of_the_parent():
+            process.start()
         theirs.close()
-        self.workers[ours] = process
+        self.jobs.append(_Job(run, process, ours, card))
+        return self.jobs[-1]
 
-    def listen(self, connection: Connection) -> None:
+    def ask(self, job: _Job) -> Outcome | None:
+        """Its answer, if it has one or is gone."""
+        if not job.answer.poll():
+            return None
         try:
-            message = connection.recv()
-        except (EOFError, ConnectionError):
-            self.bury(connection)
-            return
-        if isinstance(message, UserError):
-            raise message
-        if isinstance(message, Progress):
-            self.tell(message)
-            return
-        del self.at_work[connection]
-        if message.status != "busy":
-            self.finish(message)
-            return
-        if message.run not in self.told_busy:
-            self.told_busy.add(message.run)
-            self.tell(waiting(message.run, self.options))
-        self.later.append((time.monotonic() + ASK_AGAIN, message.run))
+            answer: Outcome | UserError = job.answer.recv()
+        except (EOFError, OSError):
+            job.process.join()
+            answer = Outcome(job.run, "lost", _how(job.process.exitcode or 0))
+        job.process.join()
+        self.jobs.remove(job)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
 
-    def feed(self) -> None:
-        """Give the idle something to do, or send them home where nothing is left or a signal came."""
-        while self.later and self.later[0][0] <= time.monotonic():
-            self.queue.append(self.later.popleft()[1])
-        for connection in list(self.workers):
-            if connection in self.at_work:
-                if self.stop.signal and self.workers[connection].is_alive():
-                    self.workers[connection].terminate()  # it writes a checkpoint and ends
-                continue
-            try:
-                if self.queue and not self.stop.signal:
-                    self.at_work[connection] = self.queue.popleft()
-                    connection.send(self.at_work[connection])
-                elif self.stop.signal or not (self.later or self.at_work):
-                    connection.send(None)
-                    self.workers.pop(connection).join()
-            except ConnectionError:
-                self.bury(connection)
+    def stop(self, job: _Job) -> None:
+        """Send SIGTERM."""
+        job.process.terminate()
 
-    def bury(self, connection: Connection) -> None:
-        process = self.workers.pop(connection)
-        process.join()
-        run = self.at_work.pop(connection, None)
-        if run and not self.stop.signal:
-            code = process.exitcode or 0
-            how = f"signal {-code}" if code < 0 else f"status {code}"
-            why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
-            self.finish(Outcome(run, "failed", f"its process ended with {how}{why}; start again to carry on"))
-        if self.queue and not self.stop.signal:
-            self.hire()
-
-    def finish(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-        self.tell(outcome)
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Leave no process behind."""
+        try:
+            yield
+        finally:
+            for job in self.jobs:
+                job.process.terminate()
+            for job in self.jobs:
+                job.process.join()
 
 
-def _worker(connection: Connection, options: Options, data: tuple[str, Path]) -> None:
-    """Train the runs that come down the pipe, until None comes or the other end is gone."""
-    # Ctrl-C and the loss of a terminal reach every process of it: the one who gave the work decides, and sends SIGTERM.
-    for number in filter(None, (signal.SIGINT, HANGUP)):
-        signal.signal(number, signal.SIG_IGN)
+def _how(code: int) -> str:
+    why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
+    return f"its process ended with {f'signal {-code}' if code < 0 else f'status {code}'}{why}"
+
+
+def _work(answer: Connection, run: Run, options: Options, card: int) -> None:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
+    parent = mp.parent_process()
+    assert parent
 
-    def tell(item: Progress | Outcome | UserError) -> None:
-        try:
-            connection.send(item)
-        except ConnectionError:
-            stop(signal.SIGTERM)
+    def stop_with_parent() -> None:
+        parent.join()
+        stop(signal.SIGTERM)
 
+    threading.Thread(target=stop_with_parent, daemon=True).start()
     try:
-        dataset = _load(data)
+        if card >= 0:
+            torch.cuda.set_device(card)
+        outcome: Outcome | UserError = attempt(run, options, images(run.data, options), stop)
     except UserError as error:
-        tell(error)
-        return
-    while not stop.signal:
-        if not connection.poll(0.5):
-            continue
-        try:
-            run = connection.recv()
-        except (EOFError, ConnectionError):
-            return
-        if run is None:
-            return
-        tell(attempt(run, options, dataset, tell, stop))
+        outcome = error
+    with suppress(OSError):  # the parent may be gone
+        answer.send(outcome)

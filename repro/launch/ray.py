@@ -6,74 +6,179 @@ import logging
 import os
 import signal
 import socket
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import uuid
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayError
+from ray.exceptions import RayError
 
-from repro.data import load
+from repro.data.dataset import Dataset
 from repro.errors import UserError
-from repro.launch.execute import HANGUP, Options, Outcome, Progress, Stop
+from repro.launch.attempt import Outcome, attempt
 from repro.launch.failure import reason
-from repro.launch.local import ASK_AGAIN, Tell, longest_first, waiting
-from repro.launch.transfer import put, take
-from repro.launch.worker import Hello, Item, Worker
+from repro.launch.options import Options
+from repro.launch.stop import HANGUP, Stop
+from repro.launch.transfer import Files, put, take
 from repro.records import RunFolder
 from repro.spec import Run
 from repro.train.precision import cores
 
-#: How often a run, or the start of workers, is tried again without any progress in between.
-RETRIES = 3
+
+class Trainer:
+    """Trains a run in a process of a node; one thread trains, another one answers."""
+
+    def __init__(self, run: Run, options: Options, images: Dataset) -> None:
+        if not options.gpus_per_run:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self.run, self.options, self.images, self.stopping = run, options, images, Stop()
+        self.files: Files | None = None
+        self.saved = 0
+
+    def has(self, token: str) -> bool:
+        """Whether a file that the driver wrote into the results folder is in this node's."""
+        return (self.options.results / token).exists()
+
+    def train(self, files: Files | None) -> tuple[Outcome, Files | None]:
+        """Train in the results folder, or, given the files of the run, in a folder of this node."""
+        if files is None:
+            return attempt(self.run, self.options, self.images, self.stopping), None
+        with tempfile.TemporaryDirectory(prefix="repro-") as scratch:
+            folder = RunFolder(Path(scratch), self.run)
+            put(folder, files)
+
+            def keep_what_is_new() -> None:
+                path = folder.checkpoint_path
+                saved = path.stat().st_mtime_ns if path.exists() else 0
+                if saved != self.saved:
+                    self.saved, self.files = saved, take(folder, previous=False)
+
+            options = replace(self.options, results=Path(scratch))
+            outcome = attempt(self.run, options, self.images, self.stopping, between=keep_what_is_new)
+            message = outcome.message.replace(scratch, str(self.options.results))
+            return replace(outcome, message=message), take(folder, previous=False)
+
+    def new_files(self) -> Files | None:
+        """The run's files as they were after the last checkpoint; None where there is no new one."""
+        files, self.files = self.files, None
+        return files
+
+    def stop(self) -> None:
+        """Finish the iteration, write a checkpoint, end."""
+        self.stopping(signal.SIGTERM)
 
 
-def run_all(
-    plan: Sequence[Run],
-    options: Options,
-    data: tuple[str, Path],
-    jobs: int,
-    tell: Tell,
-    stop: Stop,
-    *,
-    address: str | None = None,
-    gpus: float = 0.0,
-) -> list[Outcome]:
-    """Carry out a plan on a Ray cluster, as `repro.launch.local.run_all` does here.
+@dataclass(eq=False)
+class _Job:
+    run: Run
+    folder: RunFolder
+    actor: Any
+    #: What is awaited of it: first whether it shares the results folder, then the outcome.
+    answer: Any
+    begun: bool = False
+    apart: bool = False
+    #: Of a run whose files come back here: those that are awaited, why the last could not be written, and the claim.
+    files: Any = None
+    problem: str = ""
+    claim: ExitStack = field(default_factory=ExitStack)
+
+
+class Cluster:
+    """An actor for each run. Those that the cluster has no room for yet wait in Ray's queue."""
+
+    every = 0.2
+
+    def __init__(self, options: Options, images: Any, token: str) -> None:
+        self.options, self.images, self.token = options, images, token
+        cpus = options.threads or options.default_threads
+        self.hire = ray.remote(Trainer).options(
+            num_cpus=cpus, num_gpus=options.gpus_per_run or 0, max_concurrency=2, max_restarts=0, max_task_retries=0
+        )
+
+    def start(self, run: Run) -> _Job:
+        """Ask for an actor."""
+        actor = self.hire.remote(run, self.options, self.images)
+        return _Job(run, RunFolder(self.options.results, run), actor, actor.has.remote(self.token))
+
+    def ask(self, job: _Job) -> Outcome | None:
+        """Take in files that have come, and the outcome if it has."""
+        try:
+            if job.files and _is_ready(job.files):
+                self._put(job, ray.get(job.files))
+                job.files = None
+            if not _is_ready(job.answer):
+                if job.apart and not job.files:
+                    job.files = job.actor.new_files.remote()
+                return None
+            answer = ray.get(job.answer)
+        except RayError as error:
+            return self._end(job, Outcome(job.run, "lost", f"its worker was lost: {_last_line(error)}"))
+        if not job.begun:
+            return self._begin(job, shared=answer)
+        outcome, files = answer
+        self._put(job, files)
+        return self._end(job, Outcome(job.run, "failed", job.problem) if job.problem else outcome)
+
+    def stop(self, job: _Job) -> None:
+        """Have it write a checkpoint; one that has not begun is not awaited."""
+        job.actor.stop.remote() if job.begun else ray.kill(job.actor)
+
+    def _begin(self, job: _Job, shared: bool) -> Outcome | None:
+        files = None
+        if not shared:
+            try:
+                if not job.claim.enter_context(job.folder.claim()):
+                    return self._end(job, Outcome(job.run, "busy"))
+                files = take(job.folder, previous=True)
+            except OSError as error:
+                return self._end(job, Outcome(job.run, "failed", reason(error, job.folder.path)))
+        job.begun, job.apart, job.answer = True, not shared, job.actor.train.remote(files)
+        return None
+
+    def _put(self, job: _Job, files: Files | None) -> None:
+        try:
+            if files is not None:
+                job.folder.check()
+                put(job.folder, files)
+                job.problem = ""
+        except (OSError, UserError) as error:
+            job.problem = reason(error, job.folder.path)
+
+    def _end(self, job: _Job, outcome: Outcome) -> Outcome:
+        job.claim.close()
+        ray.kill(job.actor)
+        return outcome
+
+
+@contextmanager
+def connected(options: Options, images: Dataset) -> Iterator[Cluster]:
+    """A cluster for as long as this lasts.
 
     Each run has as many CPUs of its node as it has threads, and its GPUs. Where a node shares the results folder,
     runs train in it; from any other node their files come back after each checkpoint and at the end.
 
-    Args:
-        plan, options, data, tell, stop: as there. The images are read here and go to the nodes through Ray.
-        jobs: how many runs side by side at most; the cluster may have room for fewer.
-        address: of the cluster, or None to start one on this machine.
-        gpus: of each run.
-
     Raises:
-        DataError: the images cannot be read.
-        UserError: no such cluster, no node with room for a run, or none that can start a worker.
+        UserError: no such cluster, or no node with room for a run.
     """
-    options = replace(options, results=options.results.resolve())
-    if gpus and not options.device:
-        options = replace(options, device="cuda")
-    options.results.mkdir(parents=True, exist_ok=True)
-    dataset = load(*data)
-    with _connected(address):
-        cpus = options.threads or options.default_threads or 1
-        check_room(cpus, gpus)
-        # A worker that is lost is replaced here, where the run it had is known.
-        hire = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)
-        images = ray.put(dataset)
-        return _Crew(plan, options, jobs, tell, stop, lambda: hire.remote(options, images, gpus)).work()
+    device = options.device or ("cuda" if options.gpus_per_run else None)
+    options = replace(options, results=options.results.resolve(), device=device)
+    token = options.results / f".shared.{uuid.uuid4().hex}"
+    _connect(options.address)
+    try:
+        check_room(options.threads or options.default_threads or 1, options.gpus_per_run or 0.0)
+        token.parent.mkdir(parents=True, exist_ok=True)
+        token.touch()
+        yield Cluster(options, ray.put(images), token.name)
+    finally:
+        token.unlink(missing_ok=True)
+        ray.shutdown()
 
 
-@contextmanager
-def _connected(address: str | None) -> Iterator[None]:
+def _connect(address: str | None) -> None:
     if address not in (None, "auto"):
         _check_answers(address)
     # Ray reports usage to its makers unless told not to.
@@ -97,10 +202,6 @@ def _connected(address: str | None) -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)  # of SIGTERM, Ray puts its own in the place of ours
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _check_answers(address: str) -> None:
@@ -123,191 +224,8 @@ def check_room(cpus: int, gpus: float) -> None:
         )
 
 
-@dataclass(eq=False)
-class _Hand:
-    """A worker as it is known here: being started, idle, or at work on a run."""
-
-    actor: Any
-    #: The answer that is awaited from it.
-    answer: Any
-    host: str | None = None
-    shared: bool = False
-    run: Run | None = None
-    #: How much of its news has been taken in.
-    known: int = 0
-    told_to_stop: bool = False
-    #: Why the last files of its run could not be written here.
-    problem: str = ""
-    #: Of a run that trains apart: where its results belong, and what holds that against other processes.
-    folder: RunFolder | None = None
-    claim: ExitStack = field(default_factory=ExitStack)
-
-
-class _Crew:
-    """Workers that each train one run at a time, and the queue they are fed from.
-
-    There are as many as there are runs left, up to `jobs`; those the cluster has no room for yet are waiting in Ray's
-    own queue, so that nodes that join are put to use. One that is lost is replaced, and its run tried again from its
-    last checkpoint.
-    """
-
-    def __init__(
-        self,
-        plan: Sequence[Run],
-        options: Options,
-        jobs: int,
-        tell: Tell,
-        stop: Stop,
-        hire: Callable[[], Any],
-    ) -> None:
-        self.queue = deque(longest_first(plan))
-        self.later: deque[tuple[float, Run]] = deque()
-        self.options, self.jobs, self.tell, self.stop, self.hire = options, jobs, tell, stop, hire
-        self.hands: list[_Hand] = []
-        self.stillborn = 0
-        self.told_busy: set[Run] = set()
-        self.began_at: dict[Run, int] = {}
-        self.losses: dict[Run, tuple[int, int]] = {}
-        self.outcomes: list[Outcome] = []
-
-    def work(self) -> list[Outcome]:
-        """Until every run has its outcome, or a signal came and all runs under way have ended."""
-        try:
-            self.feed()
-            while self.hands:
-                awaited = {hand.answer: hand for hand in self.hands}
-                for answer in ray.wait(list(awaited), num_returns=len(awaited), timeout=0.2)[0]:
-                    self.listen(awaited[answer])
-                self.feed()
-        finally:
-            for hand in self.hands:
-                hand.claim.close()
-        return self.outcomes
-
-    def listen(self, hand: _Hand) -> None:
-        try:
-            answer = ray.get(hand.answer)
-        except ActorUnavailableError:
-            time.sleep(0.2)  # out of reach for now; Ray decides whether it is lost
-        except RayError as error:
-            self.bury(hand, error)
-            return
-        else:
-            if isinstance(answer, Hello):
-                self.welcome(hand, answer)
-            else:
-                hand.known += len(answer)
-                for item in answer:
-                    self.take_in(hand, item)
-        hand.answer = hand.actor.ask.remote(hand.known) if hand.host else hand.actor.hello.remote()
-
-    def welcome(self, hand: _Hand, hello: Hello) -> None:
-        hand.host, self.stillborn = hello.host, 0
-        if hello.token is None:
-            return
-        token = self.options.results / hello.token
-        hand.shared = token.exists()
-        if hand.shared:
-            token.unlink()
-        else:
-            hand.actor.forget.remote(hello.token)
-
-    def take_in(self, hand: _Hand, item: Item) -> None:
-        assert hand.run
-        if isinstance(item, Progress):
-            self.began_at[item.run] = item.began_at
-            self.tell(item)
-        elif isinstance(item, Outcome):
-            hand.run = None
-            hand.claim.close()
-            if item.status == "busy":
-                self.postpone(item.run)
-            else:
-                self.finish(Outcome(item.run, "failed", hand.problem) if hand.problem else item)
-        else:
-            assert hand.folder
-            try:
-                hand.folder.check()
-                put(hand.folder, item)
-                hand.problem = ""
-            except (OSError, UserError) as error:
-                hand.problem = str(error) if isinstance(error, UserError) else reason(error, hand.folder.path)
-
-    def feed(self) -> None:
-        """Give the idle something to do; hire and dismiss so that there is a worker per run that is left."""
-        while self.later and self.later[0][0] <= time.monotonic():
-            self.queue.append(self.later.popleft()[1])
-        if self.stop.signal:
-            self.queue.clear()
-            self.later.clear()
-        for hand in self.hands:
-            if hand.run and self.stop.signal and not hand.told_to_stop:
-                hand.told_to_stop = True
-                hand.actor.stop.remote()
-            elif hand.host and not hand.run and self.queue:
-                self.give(hand, self.queue.popleft())
-        at_work = sum(hand.run is not None for hand in self.hands)
-        wanted = min(self.jobs, at_work + len(self.queue) + len(self.later))
-        # Those that are still being started go first.
-        spare = sorted((hand for hand in self.hands if not hand.run), key=lambda hand: hand.host is not None)
-        for hand in spare[: max(0, len(self.hands) - wanted)]:
-            self.dismiss(hand)
-        while len(self.hands) < wanted:
-            actor = self.hire()
-            self.hands.append(_Hand(actor, actor.hello.remote()))
-
-    def give(self, hand: _Hand, run: Run) -> None:
-        files = None
-        if not hand.shared:
-            hand.folder = RunFolder(self.options.results, run)
-            try:
-                if not hand.claim.enter_context(hand.folder.claim()):
-                    hand.claim.close()
-                    self.postpone(run)
-                    return
-                files = take(hand.folder, previous=True)
-            except OSError as error:
-                hand.claim.close()
-                self.finish(Outcome(run, "failed", reason(error, hand.folder.path)))
-                return
-        hand.run, hand.problem = run, ""
-        hand.actor.begin.remote(run, files)
-
-    def bury(self, hand: _Hand, error: RayError) -> None:
-        run = hand.run
-        self.dismiss(hand)
-        if hand.host is None:
-            self.stillborn += 1
-            if self.stillborn > RETRIES and not any(other.host for other in self.hands):
-                raise UserError(f"no node of the Ray cluster can start a worker: {_last_line(error)}")
-        if run is None or self.stop.signal:
-            return
-        began_at = self.began_at.get(run, 0)
-        before, times = self.losses.get(run, (began_at, 0))
-        times = times + 1 if began_at <= before else 1
-        self.losses[run] = began_at, times
-        if times > RETRIES:
-            reason = f"its worker was lost {times} times at the same checkpoint: {_last_line(error)}"
-            self.finish(Outcome(run, "failed", reason))
-            return
-        note = f"its worker on {hand.host} was lost: tried again from its last checkpoint"
-        self.tell(Progress(run, began_at, began_at, self.options.last(run), None, note))
-        self.queue.appendleft(run)
-
-    def dismiss(self, hand: _Hand) -> None:
-        self.hands.remove(hand)
-        hand.claim.close()
-        ray.kill(hand.actor)
-
-    def postpone(self, run: Run) -> None:
-        if run not in self.told_busy:
-            self.told_busy.add(run)
-            self.tell(waiting(run, self.options))
-        self.later.append((time.monotonic() + ASK_AGAIN, run))
-
-    def finish(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-        self.tell(outcome)
+def _is_ready(answer: Any) -> bool:
+    return bool(ray.wait([answer], timeout=0)[0])
 
 
 def _last_line(error: BaseException) -> str:

@@ -69,8 +69,3 @@ def record_of_checkpoint(folder: RunFolder) -> Record | None:
         if record.spec == folder.run:
             return record
     return None
-
-
-def came_far(record: Record, folder: RunFolder) -> bool:
-    """Whether a run had more to show than its record."""
-    return bool(record.iteration or folder.curve_path.exists())

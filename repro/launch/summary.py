@@ -1,4 +1,4 @@
-"""What a study's command closes with: its results, what they show, and what the real thing costs."""
+"""What a study's command closes with: its results, and what they show."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from repro.errors import RecordError
-from repro.launch.display import duration
-from repro.launch.estimate import by_depth, makespan
 from repro.records import RunFolder
 from repro.spec import Run
-from repro.study import Study
-from repro.train.precision import Numerics
 
 
 def results_table(plan: Sequence[Run], results: Path) -> str:
@@ -69,18 +65,3 @@ def finding(plan: Sequence[Run], results: Path) -> str | None:
         f"({errors['plain-20']:.2f} % to {errors['plain-56']:.2f} %), that of the residual net by {residual:+.2f} "
         f"({errors['resnet-20']:.2f} % to {errors['resnet-56']:.2f} %)."
     )
-
-
-def real_thing(study: Study, numerics: Numerics, jobs: int) -> str:
-    """How to run the larger presets, and about what they cost here, from a few iterations measured now."""
-    lines = ["The real thing, on CIFAR-10 (--data-dir names its folder; --download fetches it):"]
-    presets = {"short": "an eighth of the paper's schedule", "paper": "the paper's schedule"}
-    runs = [run for preset in presets for run in study.runs(preset)]
-    seconds = by_depth(runs, numerics, jobs)
-    for preset, what in presets.items():
-        takes = makespan([each for run, each in zip(runs, seconds, strict=True) if run.preset == preset], jobs)
-        lines.append(
-            f"  python -m repro.run {study.name} --preset {preset} --data-dir DIR"
-            f"   {what}: about {duration(takes)} on this machine"
-        )
-    return "\n".join(lines)

@@ -1,13 +1,11 @@
-"""Where torchrun has put this process among those that train each run together. Importing this needs no torch."""
+"""Which rank torchrun has made this process. Importing this needs no torch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.errors import UserError
-from repro.spec import Run
 
 #: Seconds until a rank other than 0 says a mistake of its own. Rank 0, which mostly finds the same, says it at once and
 #: ends; torchrun then ends the others.
@@ -16,10 +14,10 @@ GRACE = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """One process's place.
+    """A process's place among the ranks.
 
     Attributes:
-        rank, count: among all processes, from 0; of 1 without torchrun.
+        rank, count: of all, ranks from 0; without torchrun there is one.
         local_rank, local_count: likewise on this machine.
     """
 
@@ -30,7 +28,7 @@ class Place:
 
 
 def place() -> Place:
-    """This process's place, as the environment has it.
+    """This process's place, by its environment.
 
     Raises:
         UserError: the environment makes no sense.
@@ -44,27 +42,6 @@ def place() -> Place:
     if count > 1 and not {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
         raise UserError("the environment has WORLD_SIZE but no MASTER_ADDR and MASTER_PORT: start with torchrun")
     return found
-
-
-def check(plan: Sequence[Run], ranks: int, jobs: int | None, launcher: str) -> None:
-    """Raise UserError where so many ranks cannot train these runs, or were asked for beside another way."""
-    if ranks == 1:
-        return
-    if launcher != "local":
-        raise UserError(f"--launcher {launcher} starts processes of its own: leave it out, or start without torchrun")
-    if jobs not in (None, 1):
-        raise UserError(f"--jobs {jobs}: under torchrun all ranks train one run at a time: leave it out")
-    for run in plan:
-        batch, shares = run.optimiser.batch_size, run.model.norm_shares
-        if batch % ranks:
-            raise UserError(
-                f"optimiser.batch_size is {batch}, which {ranks} ranks cannot share out equally: give "
-                "--nproc-per-node a number that divides it"
-            )
-        if shares % ranks and ranks % shares:
-            raise UserError(
-                f"model.norm_shares is {shares} and there are {ranks} ranks: one must be a multiple of the other"
-            )
 
 
 def _number(name: str, default: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from repro.errors import RecordError
+from repro.launch.progress import is_complete
 from repro.records import RunFolder, replacing
 from repro.records.seal import NAME as SEAL
 from repro.train import checkpoint
@@ -15,11 +15,7 @@ Files = Mapping[str, bytes]
 
 
 def take(folder: RunFolder, *, previous: bool) -> Files:
-    """The files of a run's folder that there are.
-
-    Args:
-        folder: which.
-        previous: also the checkpoint before the newest one, for where that one turns out to be damaged.
+    """The files of a run's folder that there are; the checkpoint before the newest one only if asked for.
 
     Raises:
         OSError: a file cannot be read.
@@ -32,7 +28,7 @@ def take(folder: RunFolder, *, previous: bool) -> Files:
 def put(folder: RunFolder, files: Files) -> None:
     """Write files that `take` gave into a folder; names other than those of a run's files are passed over.
 
-    A folder left half-way can be carried on: rows are written before the checkpoint that they led to, and the record
+    A folder left half-way can be resumed: rows are written before the checkpoint that they led to, and the record
     last. A checkpoint that gives way to a newer one is kept as the one before, until the run is complete.
 
     Raises:
@@ -48,19 +44,11 @@ def put(folder: RunFolder, files: Files) -> None:
             temporary.write_bytes(content)
             if path == folder.checkpoint_path and path.exists() and before.name not in files:
                 path.replace(before)
-    if _complete(folder):
+    if is_complete(folder):
         before.unlink(missing_ok=True)
 
 
 def _paths(folder: RunFolder) -> list[Path]:
-    newest = folder.checkpoint_path
+    newest, hashes = folder.checkpoint_path, folder.path / SEAL
     tables = [folder.curve_path, folder.health_path, folder.responses_path]
-    return [*tables, checkpoint.previous(newest), newest, folder.path / SEAL, folder.record_path]
-
-
-def _complete(folder: RunFolder) -> bool:
-    try:
-        record = folder.read()
-    except RecordError:
-        return False
-    return record is not None and record.status == "complete"
+    return [*tables, checkpoint.previous(newest), newest, hashes, folder.record_path]

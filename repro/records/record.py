@@ -85,6 +85,7 @@ class Session(Part):
     ended: Text | None = None
     to: Whole | None = None
     how: Text | None = None
+    notes: tuple[Text, ...] = ()
 
 
 class Final(Part):

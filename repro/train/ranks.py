@@ -1,22 +1,22 @@
-"""One run on several devices: what the processes of a data-parallel training, its ranks, tell each other.
+"""Data-parallel training: the processes of torchrun, its ranks, run the same program on a part of each batch.
 
 A batch is that of one process: the same images in the same order with the same crops and flips, of which each rank
-takes an equal, contiguous share ("a mini-batch size of 128 on two GPUs", arXiv:1512.03385, Section 4.2). Where a
-share of batch normalisation spans ranks, these exchange its statistics at each layer. At the end of each iteration all
-exchange a row of numbers whose places never change: the gradients, batch normalisation's running statistics, and what
-the curve sums up; and a word on whether to stop. So weights, statistics and sums are the same on all ranks after each
-iteration, one of them can write the checkpoint by itself, and a run that is carried on has the same bits. torch's
-DistributedDataParallel would leave the statistics apart, and cuts the gradients up otherwise in its first iteration
-than in later ones.
+takes an equal, contiguous part ("a mini-batch size of 128 on two GPUs", arXiv:1512.03385, Section 4.2). Where a share
+of batch normalisation spans ranks, they gather its statistics at each layer. At the end of each iteration there is one
+all-reduce of a flat row, whose layout never changes: the gradients, batch normalisation's running statistics, and what
+the curve sums up. So weights, statistics and sums are the same on all ranks after each iteration, rank 0 can write the
+checkpoint by itself, and a resumed run has the same bits. torch's DistributedDataParallel would keep statistics of each
+rank's own, and cuts the gradients into other buckets in its first iteration than later.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -28,11 +28,8 @@ from repro.models.norm import Spread, in_shares, set_spread
 
 T = TypeVar("T")
 
-#: How long a rank waits for another that lives and says nothing: rank 0 alone measures a trained net, and writes.
-PATIENCE = timedelta(hours=12)
-#: The same between GPUs, which exchange within iterations alone: at most rank 0 saves a checkpoint meanwhile. A rank
-#: that is lost leaves the others waiting in CUDA, where no word of it reaches them.
-PATIENCE_OF_GPUS = timedelta(minutes=30)
+#: How long a collective waits for a rank that is missing. Outside of `Ranks.broadcast` all ranks have equal work.
+PATIENCE = timedelta(minutes=15)
 #: Where a rank leaves word of why it ends.
 _FAILURE = "failure"
 
@@ -44,103 +41,36 @@ class RankError(UserError):
 
 
 class Ranks:
-    """The processes that train a run together. This is one alone: it has all there is, and no one to tell.
+    """The ranks that train a run together, which must call the same methods in the same order.
+
+    By default a single process, where every method is a no-op.
 
     Attributes:
-        rank: of this process, from 0. Rank 0 leads: it alone reads and writes records, and decides.
+        rank: of this process, from 0. Rank 0 alone reads and writes records.
         count: of all.
-        whole: whether none was lost in the middle of an iteration, after which the others cannot go on.
-    """
-
-    def __init__(self, rank: int = 0, count: int = 1) -> None:
-        self.rank, self.count = rank, count
-        self.whole = True
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is rank 0."""
-        return self.rank == 0
-
-    def part(self, batch: int) -> slice:
-        """This rank's share of a batch of that size, which must be a multiple of the ranks."""
-        each = batch // self.count
-        return slice(self.rank * each, (self.rank + 1) * each)
-
-    def arrange(self, net: nn.Module, shares: int) -> nn.Module:
-        """Have a network on its device normalise `shares` shares of the whole batch, given this rank's part of it."""
-        return net
-
-    def average(self, net: nn.Module, loss: Tensor, wrong: Tensor) -> tuple[Tensor, Tensor]:
-        """Make gradients and running statistics the mean over the ranks, in place.
-
-        Args:
-            net: whose gradients are of the mean loss over this rank's images.
-            loss: that loss, a scalar.
-            wrong: how many of them were classified wrongly, int64.
-
-        Returns:
-            The mean loss, and how many were wrong, over the whole batch.
-        """
-        return loss, wrong
-
-    def deal(self, items: Iterable[T]) -> Iterable[T]:
-        """Those of the items that are this rank's; each is one rank's."""
-        return items
-
-    def total(self, *numbers: float) -> tuple[float, ...]:
-        """Each number's sum over the ranks, the same on all."""
-        return numbers
-
-    def agree(self, number: int) -> int:
-        """The largest of the ranks' numbers."""
-        return number
-
-    def lead(self, act: Callable[[], T]) -> T:
-        """What `act` gives on rank 0, on all ranks; a UserError that it raises there is raised on all."""
-        return act()
-
-    def say(self, word: Callable[[], object]) -> None:
-        """Tell the others what `word` gives, who `hear` it."""
-
-    def hear(self) -> Any:
-        """What rank 0 says."""
-        raise RuntimeError("one process has no one to hear")
-
-    def agreeing(self) -> AbstractContextManager[None]:
-        """What all ranks must get through, or none.
-
-        Raises:
-            RankError: this rank did and another did not; why.
-        """
-        return nullcontext()
-
-    def in_step(self, alike: type[Exception]) -> AbstractContextManager[None]:
-        """Iterations, in which a rank that fails, otherwise than `alike` on all, leaves the others waiting: it tells
-        them why, and they are not `whole` afterwards.
-        """
-        return nullcontext()
-
-
-#: One process.
-ALONE = Ranks()
-
-
-class Group(Ranks):
-    """Several processes, which find each other through a store. Words go over gloo, which no GPU waits for.
-
-    All of them must call the same methods in the same order.
+        store: through which several ranks meet.
 
     Raises:
         RankError: any method but `part` and `deal`: another rank is gone; why, if it left word.
     """
 
-    def __init__(self, rank: int, count: int, store: Any) -> None:
-        super().__init__(rank, count)
-        self.store = store
+    def __init__(self, rank: int = 0, count: int = 1, store: Any = None) -> None:
+        self.rank, self.count, self.store = rank, count, store
         self._groups: dict[tuple[str, int], Any] = {}
+        self._broadcasts = 0
+
+    def part(self, batch: int) -> slice:
+        """This rank's part of a batch of that size, which must be a multiple of the ranks."""
+        each = batch // self.count
+        return slice(self.rank * each, (self.rank + 1) * each)
 
     def arrange(self, net: nn.Module, shares: int) -> nn.Module:
-        """See `Ranks`. The ranks must be a multiple of the shares, or the shares of the ranks."""
+        """Have a network on its device normalise `shares` shares of the whole batch, given this rank's part of it.
+
+        The ranks must be a multiple of the shares, or the shares of the ranks.
+        """
+        if self.count == 1:
+            return net
         device = next(net.parameters()).device.type
         self._numbers = self._group(device, self.count)
         if shares % self.count == 0:
@@ -152,14 +82,25 @@ class Group(Ranks):
         return net
 
     def average(self, net: nn.Module, loss: Tensor, wrong: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Ranks`."""
+        """All-reduce gradients and running statistics to their mean, in place.
+
+        Args:
+            net: whose gradients are of the mean loss over this rank's images.
+            loss: that loss, a scalar.
+            wrong: how many of them were classified wrongly, int64.
+
+        Returns:
+            The mean loss, and how many were wrong, over the whole batch.
+        """
+        if self.count == 1:
+            return loss, wrong
         with torch.no_grad():
             gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
             tensors = [*gradients, *(buffer for buffer in net.buffers() if buffer.is_floating_point())]
             # A count of wrong images is exact in float32 up to 2^24.
             sums = torch.stack([loss, wrong.to(loss.dtype)]).to(tensors[0].dtype)
             row = torch.cat([*(tensor.flatten() for tensor in tensors), sums])
-            self._exchange(lambda: dist.all_reduce(row, group=self._numbers))
+            self._collective(lambda: dist.all_reduce(row, group=self._numbers))
             wrong = row[-1].round().long()
             row.div_(self.count)
             pieces = torch.split(row, [*(tensor.numel() for tensor in tensors), 1, 1])
@@ -168,101 +109,77 @@ class Group(Ranks):
         return row[-2].to(loss.dtype), wrong
 
     def deal(self, items: Iterable[T]) -> Iterable[T]:
-        """See `Ranks`: in turn."""
+        """Every item whose turn is this rank's."""
         return itertools.islice(items, self.rank, None, self.count)
 
     def total(self, *numbers: float) -> tuple[float, ...]:
-        """See `Ranks`."""
+        """All-reduce each number to its sum."""
+        if self.count == 1:
+            return numbers
         row = torch.tensor(numbers, dtype=torch.float64)
-        self._exchange(lambda: dist.all_reduce(row))
+        self._collective(lambda: dist.all_reduce(row))
         return tuple(row.tolist())
 
-    def agree(self, number: int) -> int:
-        """See `Ranks`."""
-        largest = torch.tensor(number)
-        self._exchange(lambda: dist.all_reduce(largest, dist.ReduceOp.MAX))
-        return int(largest)
+    def largest(self, number: int) -> int:
+        """All-reduce a number to its maximum."""
+        if self.count == 1:
+            return number
+        row = torch.tensor(number)
+        self._collective(lambda: dist.all_reduce(row, dist.ReduceOp.MAX))
+        return int(row)
 
-    def lead(self, act: Callable[[], T]) -> T:
-        """See `Ranks`."""
-        if not self.leads:
-            answer = self.hear()
-            if isinstance(answer, UserError):
-                raise answer
-            found: T = answer
-            return found
-        try:
-            found = act()
-        except UserError as error:
-            self._broadcast([error])
-            raise
-        self._broadcast([found])
+    def broadcast(self, act: Callable[[], T]) -> T:
+        """What `act` gives on rank 0, on all ranks; a UserError that it raises there is raised on all.
+
+        However long it takes, such as the measurement of a trained network, no rank gives up.
+        """
+        if self.count == 1:
+            return act()
+        self._broadcasts += 1
+        ready = f"broadcast {self._broadcasts}"
+        word: list[Any] = [None]
+        if self.rank == 0:
+            try:
+                word = [act()]
+            except UserError as error:
+                word = [error]
+            self._collective(lambda: self.store.set(ready, ""))
+        while not self._collective(lambda: self.store.check([ready])):
+            self._raise_if_another_failed()
+            time.sleep(0.01)
+        self._collective(lambda: dist.broadcast_object_list(word, src=0))
+        if isinstance(word[0], UserError):
+            raise word[0]
+        found: T = word[0]
         return found
 
-    def say(self, word: Callable[[], object]) -> None:
-        """See `Ranks`; nothing where they are not whole, and no one can hear."""
-        if self.whole:
-            self._broadcast([word()])
+    def fail(self, error: BaseException) -> None:
+        """Leave word of why this rank ends, for the others, whose next collective fails."""
+        if self.count == 1 or isinstance(error, RankError):
+            return
+        with suppress(RuntimeError):  # whoever keeps the store is gone too
+            if not self.store.check([_FAILURE]):
+                self.store.set(_FAILURE, f"rank {self.rank}: {_first_line(error)}")
 
-    def hear(self) -> Any:
-        """See `Ranks`."""
-        return self._broadcast([None])
-
-    @contextmanager
-    def agreeing(self) -> Iterator[None]:
-        """See `Ranks`."""
-        problem: Exception | None = None
+    def _collective(self, act: Callable[[], T]) -> T:
         try:
-            yield
-        except Exception as error:
-            problem = error
-        problems: list[str | None] = [None] * self.count
-        own = None if problem is None else _words(problem)
-        self._exchange(lambda: dist.all_gather_object(problems, own))
-        if problem is not None:
-            raise problem
-        for rank, words in enumerate(problems):
-            if words is not None:
-                raise RankError(f"rank {rank}: {words}")
-
-    @contextmanager
-    def in_step(self, alike: type[Exception]) -> Iterator[None]:
-        """See `Ranks`."""
-        try:
-            yield
-        except alike:
-            raise
-        except BaseException as error:
-            if self.whole:
-                self.whole = False
-                with suppress(RuntimeError):  # whoever keeps the store is gone too
-                    self.store.set(_FAILURE, f"rank {self.rank}: {_words(error)}")
-            raise
-
-    def _broadcast(self, word: list[Any]) -> Any:
-        self._exchange(lambda: dist.broadcast_object_list(word, src=0))
-        return word[0]
-
-    def _exchange(self, act: Callable[[], object]) -> None:
-        try:
-            act()
+            return act()
         except RuntimeError as error:
-            self._lost(error)
+            with suppress(RuntimeError):
+                self._raise_if_another_failed()
+            raise RankError("another rank ended without a word, or hangs; start again to carry on") from error
 
-    def _lost(self, error: RuntimeError) -> NoReturn:
-        self.whole = False
-        words = ""
-        with suppress(RuntimeError):
-            words = self.store.get(_FAILURE).decode() if self.store.check([_FAILURE]) else ""
-        raise RankError(f"{words or 'another rank ended without a word'}; start again to carry on") from error
+    def _raise_if_another_failed(self) -> None:
+        if self.store.check([_FAILURE]):
+            raise RankError(f"{self.store.get(_FAILURE).decode()}; start again to carry on")
 
     def _group(self, device: str, size: int) -> Any:
-        """The ranks in groups of this size, in order, by what such a device speaks; gives this rank's."""
-        backend, patience = ("nccl", PATIENCE_OF_GPUS) if device == "cuda" else ("gloo", PATIENCE)
+        """The ranks in groups of this size, in order; gives this rank's."""
+        backend = "nccl" if device == "cuda" else "gloo"
         if (backend, size) not in self._groups:
             # Every rank has a part in making each group.
             groups = [
-                dist.new_group(list(range(first, first + size)), timeout=patience, backend=backend)
+                dist.new_group(list(range(first, first + size)), timeout=PATIENCE, backend=backend)
                 for first in range(0, self.count, size)
             ]
             self._groups[backend, size] = groups[self.rank // size]
@@ -272,10 +189,14 @@ class Group(Ranks):
         def gather(own: Tensor) -> Tensor:
             own = own.contiguous()
             rows = [torch.empty_like(own) for _ in range(size)]
-            self._exchange(lambda: dist.all_gather(rows, own, group))
+            self._collective(lambda: dist.all_gather(rows, own, group))
             return torch.stack(rows)
 
         return gather
+
+
+#: A single process.
+ALONE = Ranks()
 
 
 @contextmanager
@@ -299,13 +220,16 @@ def join(rank: int, count: int, local_rank: int) -> Iterator[Ranks]:
         store = dist.PrefixStore("repro", store)  # type: ignore[attr-defined]
         dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=PATIENCE)
     except RuntimeError as error:
-        raise RankError(f"the ranks do not find each other: {_words(error)}") from error
-    ranks = Group(rank, count, store)
-    yield ranks
-    if ranks.whole:
+        raise RankError(f"the ranks do not find each other: {_first_line(error)}") from error
+    ranks = Ranks(rank, count, store)
+    try:
+        yield ranks
         # torchrun ends the others as soon as one has ended with another status than 0.
-        ranks.agree(0)
-        dist.destroy_process_group()
+        ranks.largest(0)
+    except BaseException as error:
+        ranks.fail(error)
+        raise
+    dist.destroy_process_group()
 
 
 def check_devices(device: str, count: int, here: int) -> None:
@@ -319,6 +243,6 @@ def check_devices(device: str, count: int, here: int) -> None:
         )
 
 
-def _words(error: BaseException) -> str:
-    first: Sequence[str] = str(error).strip().splitlines() or [""]
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first[0]}"
+def _first_line(error: BaseException) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first}"

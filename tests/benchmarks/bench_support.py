@@ -16,7 +16,7 @@ from PIL import Image
 
 from repro.data.augment import prepare
 from repro.data.dataset import Dataset
-from repro.launch.execute import make_net
+from repro.launch.attempt import make_net
 from repro.study import preset_run
 from repro.train.loop import Training
 from repro.train.precision import Numerics, best_precision, settle

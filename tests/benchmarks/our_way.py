@@ -16,12 +16,18 @@ import signal
 import time
 from pathlib import Path
 
-from repro.launch.execute import Options, Progress, Stop
-from repro.launch.local import run_all
+from rich.console import Console
+
+from repro.launch.display import Display
+from repro.launch.local import Here, Processes
+from repro.launch.options import Options
+from repro.launch.progress import progress
+from repro.launch.scheduler import Scheduler
+from repro.launch.stop import Stop
+from repro.records import RunFolder
 from repro.study import Study
 from repro.train.precision import cores
-
-WARM_UP = 5
+from repro.train.ranks import ALONE
 
 
 def main():
@@ -34,22 +40,33 @@ def main():
     arguments = parser.parse_args()
     study = Study("speed", "speed", "", "", "", networks=(arguments.network,))
     plan = study.runs("short", seeds=range(arguments.jobs), settings={"log_every": 10, "evaluate_every": 1000})
-    stop = Stop()
-    seen: dict[int, list[tuple[float, int]]] = {run.seed: [] for run in plan}
+    stop, seen = Stop(), {run.seed: [] for run in plan}
+    options = Options(
+        arguments.results,
+        data_dir=arguments.data,
+        default_threads=max(1, cores() // arguments.jobs),
+        jobs=arguments.jobs,
+    )
 
-    def tell(item):
-        if not isinstance(item, Progress):
-            return
-        if item.iteration >= WARM_UP:
-            seen[item.run.seed].append((time.perf_counter(), item.iteration))
-        if (
-            all(seen.values())
-            and time.perf_counter() - max(times[0][0] for times in seen.values()) >= arguments.seconds
-        ):
-            stop(signal.SIGTERM)
+    class Watch(Display):
+        """Notes when each row of a curve is seen, and stops once there is enough to tell a speed by."""
 
-    options = Options(results=arguments.results, default_threads=max(1, cores() // arguments.jobs))
-    run_all(plan, options, ("cifar10", arguments.data), arguments.jobs, tell, stop)
+        def look(self):
+            for run in plan:
+                found = progress(RunFolder(arguments.results, run))
+                times = seen[run.seed]
+                if found and found.row and (not times or times[-1][1] < found.row.iteration):
+                    times.append((time.perf_counter(), found.row.iteration))
+            if all(seen.values()):
+                shared = time.perf_counter() - max(times[0][0] for times in seen.values())
+                if shared >= arguments.seconds and not stop.signal:
+                    stop(signal.SIGTERM)
+
+    watch = Watch(Console(quiet=True), options, len(plan), stop)
+    here = Here(options, stop, ALONE, watch.look)
+    places = Processes(options)
+    with places.running():
+        Scheduler(here if arguments.jobs == 1 else places, options, watch, stop).carry_out(plan, arguments.jobs)
     print(json.dumps({"images_per_second": rate(list(seen.values())), "peak": peak()}))
 
 

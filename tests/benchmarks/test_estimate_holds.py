@@ -19,7 +19,7 @@ def test_estimate(benchmark, tmp_path):
     jobs = cores()
     plan = load("degradation").runs("demo", only=NETWORKS)
     numerics = Numerics("cpu", best_precision("cpu"), 1)
-    estimated = [cost.of(run) for cost, run in zip(measure(plan, numerics, jobs), plan, strict=True)]
+    estimated = [cost.of(run) for cost, run in zip(measure(plan, numerics), plan, strict=True)]
     arguments = ("--only", ",".join(NETWORKS), "--jobs", jobs, "--results", tmp_path)
     began = time.perf_counter()
     benchmark.pedantic(bench_support.command, args=("-m", "repro.run", "degradation", *arguments), rounds=1)

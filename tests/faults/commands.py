@@ -51,7 +51,7 @@ def study(folder: Path, iterations: int = 30) -> str:
 def arguments(study: str, results: Path, *more: str, jobs: int = 1) -> list[str]:
     """Words of a command that trains that study, at a precision that every machine has.
 
-    --stop-at, though behind the end, spares the estimates with which a whole demo closes.
+    --stop-at, though behind the end, spares the advice with which a whole demo closes.
     """
     common = [
         "--threads",

@@ -11,7 +11,7 @@ import torch
 from commands import assert_same_bits
 
 from repro.data import load as load_data
-from repro.launch.execute import make_net
+from repro.launch.attempt import make_net
 from repro.run import main
 from repro.train import checkpoint
 from repro.train.loop import Training

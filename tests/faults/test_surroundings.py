@@ -17,11 +17,14 @@ from PIL import Image
 from repro import report
 from repro.data import cifar10
 from repro.data.pixels import CLASSES
-from repro.launch import execute, local
-from repro.launch.execute import Stop
+from repro.launch import attempt, local
 from repro.launch.failure import out_of_memory
+from repro.launch.options import Options
+from repro.launch.scheduler import Scheduler
+from repro.launch.stop import Stop
 from repro.records import RunFolder, Source, collect, read_curve
 from repro.run import main
+from repro.spec import Run
 
 # The clock
 
@@ -34,7 +37,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(study, undisturbed, tmp_pat
         def now(cls, tz=None):
             return cls(2026, 1, 31, tzinfo=tz) - datetime.timedelta(hours=next(hours))
 
-    monkeypatch.setattr(execute.datetime, "datetime", Backwards)
+    monkeypatch.setattr(attempt.datetime, "datetime", Backwards)
     monkeypatch.setattr(time, "time", lambda: 1e9 - 3600 * next(hours))
     assert main([*commands.arguments(study, tmp_path), "--stop-at", "12"]) == 0
     assert main(commands.arguments(study, tmp_path)) == 0
@@ -107,7 +110,7 @@ ERRORS = {
 def test_memory_that_runs_out_fails_one_run_and_the_next_start_carries_on(
     error, study, undisturbed, tmp_path, monkeypatch, capsys
 ):
-    really = execute.train
+    really = attempt.train
 
     def greedy(training, data, run, *more, **options):
         for row in really(training, data, run, *more, **options):
@@ -115,7 +118,7 @@ def test_memory_that_runs_out_fails_one_run_and_the_next_start_carries_on(
             if training.state.iteration == 17 and run.network == "plain-8":
                 raise error
 
-    monkeypatch.setattr(execute, "train", greedy)
+    monkeypatch.setattr(attempt, "train", greedy)
     assert main([*commands.arguments(study, tmp_path), "--checkpoint-every", "0"]) == 1
     out = capsys.readouterr().out
     assert "Traceback" not in out
@@ -158,7 +161,7 @@ def test_an_error_that_no_one_foresaw_is_kept_with_where_it_happened(study, undi
     def broken(*arguments):
         raise KeyError("surprise")
 
-    monkeypatch.setattr(execute, "train", broken)
+    monkeypatch.setattr(attempt, "train", broken)
     assert main(commands.arguments(study, tmp_path, "--only", "plain-8")) == 1
     folder = commands.folder(study, tmp_path, "plain-8")
     out = capsys.readouterr().out
@@ -183,7 +186,7 @@ def test_a_failure_is_recorded_while_the_run_is_still_held(study, tmp_path, monk
         write(self, record)
 
     monkeypatch.setattr(RunFolder, "write", watched)
-    monkeypatch.setattr(execute, "train", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(attempt, "train", lambda *arguments: 1 / 0)
     assert main(commands.arguments(study, tmp_path)) == 1
     assert held == [True, True]
 
@@ -253,13 +256,13 @@ def test_images_that_vanish_between_two_starts(pictures, tmp_path, capsys):
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_images_that_vanish_once_the_plan_is_made(jobs, pictures, tmp_path, capsys, monkeypatch):
     study = commands.study(tmp_path)
-    begin = local.run_all
+    begin = Scheduler.carry_out
 
-    def late(*arguments, **options):
+    def late(*arguments):
         (tmp_path / "pictures").rename(tmp_path / "elsewhere")
-        return begin(*arguments, **options)
+        return begin(*arguments)
 
-    monkeypatch.setattr(local, "run_all", late)
+    monkeypatch.setattr(Scheduler, "carry_out", late)
     words = on_pictures(tmp_path, study, tmp_path / "results", "--seeds", "0,1")
     words[words.index("--jobs") + 1] = str(jobs)
     assert main(words) == 1
@@ -292,7 +295,7 @@ def test_records_of_strangers_lead_nowhere_and_are_shown_as_text(tmp_path, capsy
     for number, spec in enumerate(
         [{"variant": hostile}, {"preset": hostile}, {"data": hostile}, {"variant": "../" * 80 + "x"}, {"seed": 7}]
     ):
-        run = execute.Run.from_dict({"network": "resnet-20", **spec})
+        run = Run.from_dict({"network": "resnet-20", **spec})
         place = tmp_path / "results" / str(number)
         place.mkdir(parents=True)
         (place / "run.json").write_text(record % commands.json.dumps(run.to_dict()))
@@ -315,8 +318,8 @@ def test_records_of_strangers_lead_nowhere_and_are_shown_as_text(tmp_path, capsy
 def test_a_signal_that_comes_before_the_first_iteration_stops_all_the_same(study, tmp_path):
     stop = Stop()
     stop(15)
-    options = execute.Options(results=tmp_path, precision="fp32", threads=1)
+    options = Options(results=tmp_path, precision="fp32", threads=1)
     run = commands.runs(study, "plain-8")[0]
-    outcome = execute.attempt(run, options, local._load(("digits", tmp_path)), lambda item: None, stop)
+    outcome = attempt.attempt(run, options, local.images("digits", options), stop)
     assert (outcome.status, outcome.message) == ("stopped", "at iteration 0")
     assert commands.at(RunFolder(tmp_path, run)) == 0

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -61,12 +62,13 @@ def family(pid):
 
 def under_way(pid, results):
     """The folders in these results of the runs that this process trains, in whichever folder it does."""
-    try:
-        links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return []
-    # The last parts name the run.
-    return [results / Path(*link.parts[-5:-1]) for link in links if link.name == "run.lock"]
+    scratch = Path(tempfile.gettempdir()).glob("repro-*/**/holder.lock")
+    found = []
+    for claim in [*results.glob("**/holder.lock"), *scratch]:
+        with contextlib.suppress(OSError, IndexError):
+            if claim.read_text().split()[1] == str(pid):
+                found.append(results / Path(*claim.parts[-5:-1]))  # these parts name the run
+    return found
 
 
 def trainers(pids, results, rows, least=0, besides=()):

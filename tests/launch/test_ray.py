@@ -7,11 +7,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from mini import bits, write_study
@@ -30,9 +30,12 @@ from processes import (
 )
 
 from repro import study as studies
+from repro.data import load
 from repro.errors import UserError
-from repro.launch.execute import Options, Outcome, Progress, Stop
-from repro.launch.worker import Hello
+from repro.launch.attempt import Outcome
+from repro.launch.options import Options
+from repro.launch.transfer import put, take
+from repro.records import RunFolder
 from repro.run import main
 
 pytestmark = [
@@ -155,7 +158,7 @@ def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits
     finally:
         kill(driver)
     assert driver.returncode == 0, output
-    assert output.count("was lost: tried again from its last checkpoint") == 2
+    assert output.count("tried again from its last checkpoint") == output.count("its worker was lost") == 2
     assert "[4/4]" in output
     assert len(seen_under_way(output, ITERATIONS)) == 4, output
     assert bits(results) == expected
@@ -204,80 +207,48 @@ def test_ctrl_c_or_a_lost_terminal_stops_a_cluster_started_here_and_runs_carry_o
     assert bits(results) == expected
 
 
-class Fake:
-    """A worker without a cluster. Calls are answered when their answers are fetched."""
+@pytest.fixture(scope="module")
+def apart(here):
+    """Makes trainers of the study's residual network on a node that has no results folder."""
+    from repro.launch.ray import Trainer
 
-    def __init__(self, behave, hello=lambda: Hello("node", None)):
-        self.runs = []
-        self.begin = SimpleNamespace(remote=lambda run, files: self.runs.append(run))
-        self.hello = SimpleNamespace(remote=lambda: hello)
-        self.ask = SimpleNamespace(remote=lambda known: lambda: behave(self.runs[-1], known) if self.runs else [])
-
-
-@pytest.fixture
-def crew(monkeypatch, tmp_path):
-    """Makes the launcher's crew for two runs, from the function that hires; and all that it tells."""
-    from repro.launch import ray as launcher
-
-    monkeypatch.setattr(launcher.ray, "wait", lambda answers, **options: (answers, []))
-    monkeypatch.setattr(launcher.ray, "get", lambda answer: answer())
-    monkeypatch.setattr(launcher.ray, "kill", lambda actor: None)
-    plan = studies.load(str(write_study(tmp_path, iterations=10))).runs("demo", only=["plain-8"])
-    told = []
-
-    def make(hire):
-        return launcher._Crew(plan, Options(results=tmp_path / "results"), 2, told.append, Stop(), hire)
-
-    return make, told, plan
+    study, _ = here
+    run = studies.load(str(study)).runs("demo", only=["resnet-8"], seeds=[0])[0]
+    options = Options(Path("/not/here"), device="cpu", precision="fp32", threads=1, checkpoint_every=0)
+    return lambda: Trainer(run, options, load("digits"))
 
 
-def lost(reason="The actor died"):
-    from ray.exceptions import RayActorError
-
-    raise RayActorError(error_msg=reason)
-
-
-def test_a_run_whose_worker_is_lost_each_time_fails_alone(crew):
-    make, told, (bad, good) = crew
-
-    def behave(run, known):
-        return lost() if run == bad else [Outcome(run, "complete")]
-
-    outcomes = {outcome.run: outcome for outcome in make(lambda: Fake(behave)).work()}
-    assert outcomes[good] == Outcome(good, "complete")
-    assert outcomes[bad].status == "failed"
-    assert "lost 4 times at the same checkpoint" in outcomes[bad].message
-    notes = [item.note for item in told if isinstance(item, Progress)]
-    assert notes == ["its worker on node was lost: tried again from its last checkpoint"] * 3
-
-
-def test_a_run_whose_workers_are_lost_is_tried_for_as_long_as_it_gets_further(crew):
-    make, told, (unlucky, other) = crew
-    tries = iter(range(10))
-
-    def hire():
-        began_at = next(tries, None)
-
-        def behave(run, known):
-            if run == other:
-                return [Outcome(run, "complete")]
-            if not known:
-                return [Progress(run, began_at, began_at, 10, None)]
-            return [Outcome(run, "complete")] if began_at == 9 else lost()
-
-        return Fake(behave)
-
-    assert {outcome.run: outcome.status for outcome in make(hire).work()} == {unlucky: "complete", other: "complete"}
-    assert sum("was lost" in item.note for item in told if isinstance(item, Progress)) >= 8
+def test_apart_files_come_back_and_another_node_carries_on_from_them(apart, here, tmp_path):
+    first, second = apart(), apart()
+    assert not first.has("token")
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(first.train({})))
+    thread.start()
+    deadline, files = time.monotonic() + 600, None
+    while (files := first.new_files() or files) is None or b"\n10," not in files.get("curve.csv", b""):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    # That node is lost now: what it has given is all there is.
+    first.stop()
+    folder = RunFolder(tmp_path, second.run)
+    put(folder, files)
+    outcome, files = second.train(take(folder, previous=True))
+    assert outcome == Outcome(second.run, "complete")
+    put(folder, files)
+    (found,) = bits(tmp_path).items()
+    assert found in here[1].items()
+    assert [session["from"] > 0 for session in records(tmp_path)[0]["sessions"]] == [False, True]
+    thread.join()
+    (outcome, files) = outcomes[0]
+    assert outcome.status == "stopped"
+    put(RunFolder(tmp_path / "stopped", second.run), files)
+    assert records(tmp_path / "stopped")[0]["status"] == "stopped"
 
 
-def test_workers_that_cannot_start_end_the_study_with_the_reason(crew):
-    make, _, _ = crew
-    reason = "The actor died:\nModuleNotFoundError: No module named 'repro'"
-    with pytest.raises(
-        UserError, match=r"no node .* can start a worker: ModuleNotFoundError: No module named 'repro'$"
-    ):
-        make(lambda: Fake(None, hello=lambda: lost(reason))).work()
+def test_messages_from_apart_name_the_folder_that_the_command_knows(apart):
+    outcome, _ = apart().train({"run.json": b"no record"})
+    assert outcome.status == "failed"
+    assert outcome.message.startswith("/not/here/digits/demo/resnet-8")
 
 
 def test_what_cannot_be_had_is_said_in_one_line_at_once(tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro.launch import execute
+from repro.launch import attempt
 from repro.records import read_health
 from repro.run import main
 
@@ -150,9 +150,9 @@ def test_the_health_of_the_signals_is_looked_at_five_times_and_the_same_after_a_
 
 def test_another_torch_or_device_than_it_began_with_is_told_and_kept_in_the_record(tmp_path, monkeypatch, capsys):
     def go_on(stop, torch_version, device, driver="580.65.06"):
-        monkeypatch.setattr(execute, "build_of_torch", lambda _: {"driver": driver})
-        monkeypatch.setattr(execute, "environment", lambda: {"python": "3.12", "torch": torch_version})
-        monkeypatch.setattr(execute, "device_name", lambda _: device)
+        monkeypatch.setattr(attempt, "build_of_torch", lambda _: {"driver": driver})
+        monkeypatch.setattr(attempt, "environment", lambda: {"python": "3.12", "torch": torch_version})
+        monkeypatch.setattr(attempt, "device_name", lambda _: device)
         capsys.readouterr()
         assert main([*STUDY, "--results", str(tmp_path), "--stop-at", str(stop)]) == 0
         record = json.loads((tmp_path / FOLDER / "run.json").read_text())

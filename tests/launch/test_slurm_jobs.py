@@ -1,6 +1,5 @@
 """What a job of Slurm does when told to end, and what is said of jobs that leave nothing behind; without a Slurm."""
 
-import math
 import os
 import signal
 import subprocess
@@ -9,11 +8,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from mini import write_study
 
-from repro import study as studies
-from repro.launch.execute import Options, Outcome, Progress, Stop
-from repro.records import Row, RunFolder
+from repro.launch.attempt import Outcome
+from repro.launch.options import Options
+from repro.records import RunFolder
+from repro.spec import Run, override
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install -e '.[slurm]'")
 from submitit.core.job_environment import SignalHandler
@@ -25,28 +24,33 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
-def run(tmp_path):
-    return studies.load(str(write_study(tmp_path, iterations=5000, seeds="0"))).runs("demo", only=["plain-8"])[0]
+def run():
+    """One that goes on for as long as nothing stops it."""
+    settings = {"schedule.iterations": 10**6, "optimiser.batch_size": 64, "log_every": 10, "evaluate_every": 10**6}
+    return override(Run("plain-8", data="digits", preset="demo"), settings)
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "POLL", 0.01)
     options = Options(results=tmp_path / "results", device="cpu", precision="fp32", default_threads=1)
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)}
-    yield launcher.Job(options, ("digits", tmp_path))
+    yield launcher.Training(options)
     for number, handler in former.items():
         signal.signal(number, handler)
 
 
-def send(folder, *numbers):
-    """In a thread: signals to this process once the run has rows, each after what the one before led to."""
+def stopped(folder):
+    return folder.record_path.exists() and folder.read()["status"] == "stopped"
+
+
+def send(folder, *numbers, first=None):
+    """In a thread: signals to this process once the run has rows, or what `first` says."""
 
     def work():
-        wait_for(folder.curve_path.exists)
+        wait_for(first or folder.curve_path.exists)
         for number in numbers:
             os.kill(os.getpid(), number)
-            wait_for(lambda: folder.read()["status"] == "stopped")
-            time.sleep(0.5)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -60,16 +64,12 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
-def test_after_sigterm_it_leaves_a_checkpoint_and_waits_for_its_end(job, run):
+def test_after_sigterm_it_leaves_a_checkpoint_and_waits_for_its_end_or_a_ctrl_c(job, run):
     folder = RunFolder(job.options.results, run)
-    began = time.monotonic()
-    sender = send(folder, signal.SIGTERM, signal.SIGINT)
-    outcome = job(run)
-    sender.join()
-    assert outcome.status == "stopped"
-    assert folder.read()["status"] == "stopped"
-    assert folder.checkpoint_path.exists()
-    assert time.monotonic() - began > 0.5
+    senders = [send(folder, signal.SIGTERM), send(folder, signal.SIGINT, first=lambda: stopped(folder))]
+    assert job(run).status == "stopped"
+    assert [sender.join() for sender in senders] == [None, None]
+    assert stopped(folder) and folder.checkpoint_path.exists()
 
 
 def test_an_end_that_does_not_come_is_no_result(job, run, monkeypatch):
@@ -100,53 +100,25 @@ def queue(job, run, tmp_path):
     yield SimpleNamespace(asked=asked, errors=errors, handler=handler, pickle=paths.submitted_pickle)
 
 
-def preempt(folder, send=os.kill, first=lambda folder: wait_for(folder.curve_path.exists)):
-    """In a thread: what Slurm sends to a job that has to make room, at once."""
-
-    def work():
-        first(folder)
-        target = threading.get_ident() if send is signal.pthread_kill else os.getpid()
-        for number in (signal.SIGCONT, signal.SIGTERM, signal.SIGUSR2):
-            send(target, number)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
+#: What Slurm sends to a job that has to make room, at once.
+PREEMPTION = (signal.SIGCONT, signal.SIGTERM, signal.SIGUSR2)
 
 
-@pytest.mark.parametrize("send", [os.kill, signal.pthread_kill])
-def test_preempted_it_is_queued_again_whichever_thread_the_signals_are_handed_to(job, run, queue, send):
+@pytest.mark.parametrize("before", [False, True])
+def test_preempted_while_it_trains_or_when_it_has_stopped_it_is_queued_again(job, run, queue, before):
     folder = RunFolder(job.options.results, run)
-    sender = preempt(folder, send)
+    senders = [send(folder, signal.SIGTERM)] if before else []
+    senders.append(send(folder, *PREEMPTION, first=(lambda: stopped(folder)) if before else None))
     with pytest.raises(SystemExit):
         job(run)
-    sender.join()
+    assert all(sender.join() is None for sender in senders)
     assert queue.asked == [3]
-    assert folder.read()["status"] == "stopped"
-    assert 0 < folder.read()["iteration"] < run.schedule.iterations
-    # What runs then begins anew and knows of no signal.
+    assert stopped(folder) and folder.read()["iteration"] > 0
     again = DelayedSubmission.load(queue.pickle)
-    assert again.args == (run,)
-    assert (again.function.options, again.function.data) == (job.options, job.data)
-    assert again.function.stop.signal is None
+    assert (again.function, again.args) == (job, (run,))
 
 
-def test_preempted_between_its_checkpoint_and_its_end_it_is_queued_again(job, run, queue):
-    folder = RunFolder(job.options.results, run)
-    former = send(folder, signal.SIGTERM)
-    later = preempt(folder, first=lambda folder: wait_for(lambda: folder.record_path.exists() and stopped(folder)))
-    with pytest.raises(SystemExit):
-        job(run)
-    former.join()
-    later.join()
-    assert queue.asked == [3]
-
-
-def stopped(folder):
-    return folder.read()["status"] == "stopped"
-
-
-def test_preempted_before_it_trains_it_is_queued_again_at_once(job, run, queue):
+def test_preempted_before_it_trains_it_is_queued_again_at_once(queue):
     with pytest.raises(SystemExit):
         queue.handler.checkpoint_and_try_requeue(signal.SIGUSR2)
     assert queue.asked == [3]
@@ -155,7 +127,7 @@ def test_preempted_before_it_trains_it_is_queued_again_at_once(job, run, queue):
 
 def test_where_slurm_does_not_answer_it_is_asked_again(job, run, queue, capsys):
     queue.errors += [subprocess.CalledProcessError(1, ["scontrol"]), subprocess.TimeoutExpired(["scontrol"], 60)]
-    sender = preempt(RunFolder(job.options.results, run))
+    sender = send(RunFolder(job.options.results, run), *PREEMPTION)
     with pytest.raises(SystemExit):
         job(run)
     sender.join()
@@ -163,135 +135,69 @@ def test_where_slurm_does_not_answer_it_is_asked_again(job, run, queue, capsys):
     assert capsys.readouterr().out.count("cannot be queued again, and tries once more") == 2
 
 
-def test_the_other_tasks_of_a_job_leave_that_to_the_first(job, run, queue, monkeypatch):
-    monkeypatch.setattr(launcher, "GRACE", 0.5)
-    queue.handler.env.global_rank = 1
-    sender = preempt(RunFolder(job.options.results, run))
-    with pytest.raises(TimeoutError):
-        job(run)
-    sender.join()
-    assert queue.asked == []
-
-
-class Jobs:
-    """In the place of submitit's executor: takes jobs that leave nothing behind."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def map_array(self, function, runs):
-        names = ("stdout", "stderr", "result_pickle")
-        paths = SimpleNamespace(**{name: self.folder / name for name in names})
-        return [SimpleNamespace(job_id=f"7_{index}", paths=paths) for index in range(len(runs))]
+def test_images_that_are_missing_are_an_outcome(job, run, tmp_path):
+    elsewhere = launcher.Training(Options(job.options.results, data_dir=tmp_path / "missing"))
+    outcome = elsewhere(override(run, {"data": "cifar10"}))
+    assert outcome.status == "failed"
+    assert str(tmp_path / "missing") in outcome.message
 
 
 @pytest.fixture
 def watched(job, run, tmp_path, monkeypatch):
-    """Watches that job with these answers of squeue, one after another; and all that is told and called."""
-    monkeypatch.setattr(launcher, "LOOK", 0.0)
+    """What comes of a job that leaves nothing behind, by answers of squeue, one for each question; and the calls."""
     monkeypatch.setattr(launcher, "ASK", 0.0)
-    told, called, stop = [], [], Stop()
+    monkeypatch.setattr(launcher, "check", lambda settings: None)
+    monkeypatch.setattr(launcher.shutil, "which", lambda program: program)
+    monkeypatch.setattr(launcher, "SlurmExecutor", lambda *_, **__: SimpleNamespace(update_parameters=lambda **_: None))
+    slurm = launcher.Slurm(job.options)
+    slurm.every = 0.0
+    paths = SimpleNamespace(**{name: tmp_path / name for name in ("stdout", "stderr", "result_pickle")})
+    slurm.executor.submit = lambda function, run: SimpleNamespace(job_id="7", paths=paths)
+    calls = []
 
-    def watch(answers=()):
-        left = iter(answers)
+    def watch(*answers, stop_after=99):
+        left = list(answers)
 
         def call(*command):
-            called.append(command)
-            if command[0] == "squeue":
-                code, output = next(left)
-                return subprocess.CompletedProcess(command, code, output, output)
-            return subprocess.CompletedProcess(command, 0, "", "")
+            calls.append(command)
+            output = left.pop(0) if command[0] == "squeue" else ""
+            return subprocess.CompletedProcess(command, int("error" in output), output, output)
 
         monkeypatch.setattr(launcher, "_call", call)
-        return launcher._Watch(Jobs(tmp_path), job, [run], told.append, stop).until_the_end()
+        started = slurm.start(run)
+        for number in range(len(answers)):
+            if number == stop_after:
+                slurm.stop(started)
+            if outcome := slurm.ask(started):
+                assert not left
+                return outcome
+        return None
 
-    return watch, told, called, stop
+    return watch, calls
 
 
-GONE = (1, "slurm_load_jobs error: Invalid job id specified")
+RUNNING, GONE = "7 RUNNING\n", "slurm_load_jobs error: Invalid job id specified"
+SILENCE = "slurm_load_jobs error: Unable to contact slurm controller"
 
 
-def test_a_job_that_is_gone_without_a_result_fails_its_run(watched, run):
-    watch, told, called, _ = watched
-    silence = (1, "slurm_load_jobs error: Unable to contact slurm controller")
-    (outcome,) = watch([(0, "7_0 RUNNING\n"), GONE, silence, (0, "7_0 RUNNING\n"), GONE, GONE])
+def test_a_job_is_lost_when_it_is_over_in_two_answers_without_a_result(watched, run):
+    watch, _ = watched
+    assert watch("7 PENDING\n", RUNNING, "7 NODE_FAIL\n") is None
+    outcome = watch(RUNNING, "7 NODE_FAIL\n", RUNNING, SILENCE, "7 OUT_OF_MEMORY\n", "7 OUT_OF_MEMORY\n")
+    assert outcome.status == "lost"
+    assert "its Slurm job 7 ended as out_of_memory without a result: see " in outcome.message
+
+
+@pytest.mark.parametrize(("answer", "word"), [(GONE, "gone"), ("7 CANCELLED\n", "cancelled")])
+def test_a_run_whose_job_someone_cancelled_fails(watched, answer, word):
+    watch, _ = watched
+    outcome = watch(RUNNING, SILENCE, answer, answer)
     assert outcome.status == "failed"
-    assert "its Slurm job 7_0 is gone" in outcome.message
-    assert told[-1] == outcome
-    assert all(command[0] == "squeue" for command in called)
+    assert f"its Slurm job 7 is {word}" in outcome.message
 
 
-def states(*names):
-    """Answers of squeue, each state twice: once is not enough to call a job lost. Ids are those of one job of many."""
-    return [(0, f"7_0 {name}\n") for name in names for _ in range(2)]
-
-
-def test_a_run_whose_job_is_lost_is_submitted_again_as_long_as_it_gets_further(watched, job, run):
-    watch, told, _, _ = watched
-    folder = RunFolder(job.options.results, run)
-
-    def answers():
-        for rows in (1, 2, 3, 4, 5):  # each job has come further than the one before
-            folder.rewind(0)
-            for number in range(1, rows + 1):
-                folder.append(Row(10 * number, 0.0, 0.1, 1.5, 40.0, math.nan, math.nan))
-            yield from states("RUNNING", "NODE_FAIL")
-        yield from states(*["OUT_OF_MEMORY"] * 3)
-
-    (outcome,) = watch(answers())
-    assert outcome.status == "failed"
-    assert "its job was lost 4 times at the same iteration, Slurm's job 7_0 ended as out_of_memory" in outcome.message
-    notes = [item.note for item in told if isinstance(item, Progress) and "submitted again" in item.note]
-    assert len(notes) == 5 + 2
-    assert notes[0].startswith("its Slurm job 7_0 ended as node_fail without a result")
-    assert [item.row.iteration for item in told if isinstance(item, Progress) and item.row] == [10, 20, 30, 40, 50]
-
-
-def test_a_run_whose_job_someone_cancelled_is_not_submitted_again(watched):
-    watch, _, _, _ = watched
-    (outcome,) = watch(states("RUNNING", "CANCELLED"))
-    assert outcome.status == "failed"
-    assert "its Slurm job 7_0 was cancelled" in outcome.message
-
-
-def test_a_job_that_is_queued_again_is_told(watched, run):
-    watch, told, _, _ = watched
-    watch([(0, "7_0 PENDING\n"), (0, "7_0 RUNNING\n"), (0, "7_0 PENDING\n"), GONE, GONE])
-    notes = [item.note for item in told if isinstance(item, Progress)]
-    assert notes[0].startswith("waits in Slurm's queue as job 7_0, whose log is ")
-    assert notes[1:] == ["its job was queued again, to carry on from its checkpoint"]
-
-
-def test_once_stopped_jobs_are_called_off_until_none_is_left(watched):
-    watch, told, called, stop = watched
-
-    def answers():
-        yield 0, "7_0 PENDING\n"
-        stop(signal.SIGINT)
-        yield 0, "7_0 RUNNING\n"
-        yield 0, "7_0 COMPLETING\n"
-        yield GONE
-
-    assert watch(answers()) == []
-    assert [item for item in told if isinstance(item, Outcome)] == []
-    names = [command[0] for command in called]
-    assert names == ["squeue", "squeue", "scancel", "scancel", "squeue", "scancel", "scancel", "squeue"]
-    assert called[2] == ("scancel", "--state=PENDING", "7")
-    assert called[3] == ("scancel", "--state=RUNNING", "--signal=2", "7")
-
-
-def test_a_run_that_another_process_has_claimed_is_not_submitted(watched, job, run, monkeypatch):
-    watch, told, called, stop = watched
-    with RunFolder(job.options.results, run).claim():
-        monkeypatch.setattr(launcher.time, "sleep", lambda seconds: stop(signal.SIGINT))
-        assert watch() == []
-    assert [item.note for item in told] == ["another process is training it: waiting for it"]
-    assert called == []
-
-
-def test_a_failure_on_the_way_is_an_outcome(job, run, tmp_path):
-    broken = launcher.Job(job.options, ("cifar10", tmp_path / "missing"))
-    outcome = broken(run)
-    assert isinstance(outcome, Outcome)
-    assert outcome.status == "failed"
-    assert str(tmp_path / "missing") in outcome.message
+def test_once_stopped_a_job_is_called_off_and_not_missed(watched, run):
+    watch, calls = watched
+    assert watch("7 PENDING\n", RUNNING, "7 CANCELLED\n", stop_after=1) == Outcome(run, "lost")
+    called = [call for call in calls if call[0] == "scancel"]
+    assert called == [("scancel", "--state=PENDING", "7"), ("scancel", "--state=RUNNING", "--signal=2", "7")]

@@ -21,9 +21,9 @@ FOLDER = Path(f"digits/demo/resnet-8+optimiser.batch_size=64,schedule.iterations
 FAULTY = """
 import os, signal, sys
 from repro.run import main
-from repro.train.ranks import Group
+from repro.train.ranks import Ranks
 
-average, calls = Group.average, []
+average, calls = Ranks.average, []
 
 def failing(self, *arguments):
     calls.append(1)
@@ -33,7 +33,7 @@ def failing(self, *arguments):
         raise MemoryError("no room for gradients")
     return average(self, *arguments)
 
-Group.average = failing
+Ranks.average = failing
 sys.exit(main(sys.argv[3:]))
 """
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from repro.data.augment import prepare
 from repro.data.dataset import Dataset
-from repro.launch.execute import make_net
+from repro.launch.attempt import make_net
 from repro.study import preset_run
 from repro.train.loop import Training, train
 from repro.train.precision import Numerics, settle

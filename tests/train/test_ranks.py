@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from repro.models import build, cifar
 from repro.train import ranks as module
 from repro.train.evaluate import evaluate
 from repro.train.precision import Numerics
-from repro.train.ranks import ALONE, Group, RankError, Ranks, join
+from repro.train.ranks import ALONE, RankError, Ranks, join
 
 FP32 = Numerics("cpu", "fp32", 1)
 BATCH = 16
@@ -65,26 +66,18 @@ def work(rank: int, count: int, port: int, folder: str) -> None:
 
 
 def words(ranks: Ranks) -> dict[str, object]:
-    """What comes of each way to talk, on this rank."""
+    """What comes of each other collective, on this rank."""
 
     def fail() -> None:
         raise UserError("not today")
 
     said: dict[str, object] = {}
     with pytest.raises(UserError, match="not today"):
-        ranks.lead(fail)
-    said["lead"] = ranks.lead(lambda: {"rank": ranks.rank})
-    said["agree"] = ranks.agree(7 * ranks.rank)
+        ranks.broadcast(fail)
+    said["broadcast"] = ranks.broadcast(lambda: {"rank": ranks.rank})
+    said["largest"] = ranks.largest(7 * ranks.rank)
     said["total"] = ranks.total(1.5, ranks.rank)
     said["deal"] = list(ranks.deal(range(5)))
-    try:
-        with ranks.agreeing():
-            if ranks.rank == 1:
-                raise MemoryError("no room")
-    except (MemoryError, RankError) as error:
-        said["agreeing"] = f"{type(error).__name__}: {error}"
-    with ranks.agreeing():
-        said["whole"] = ranks.whole
     return said
 
 
@@ -141,15 +134,12 @@ def test_a_share_may_lie_on_two_of_four_ranks(tmp_path):
         assert_equal_to_one_process(found[2, False], 2, False)
 
 
-def test_ranks_agree(two):
+def test_the_other_collectives(two):
     one, other = (said for _, said in two)
-    assert one["lead"] == other["lead"] == {"rank": 0}
-    assert one["agree"] == other["agree"] == 7
+    assert one["broadcast"] == other["broadcast"] == {"rank": 0}
+    assert one["largest"] == other["largest"] == 7
     assert one["total"] == other["total"] == (3.0, 1.0)
     assert (one["deal"], other["deal"]) == ([0, 2, 4], [1, 3])
-    assert one["agreeing"] == "RankError: rank 1: MemoryError: no room"
-    assert other["agreeing"] == "MemoryError: no room"
-    assert one["whole"] and other["whole"]
 
 
 def test_one_process_has_all_and_changes_nothing():
@@ -159,7 +149,7 @@ def test_one_process_has_all_and_changes_nothing():
     loss, wrong = torch.tensor(1.0), torch.tensor(2)
     averaged = ALONE.average(net, loss, wrong)
     assert averaged[0] is loss and averaged[1] is wrong
-    assert (ALONE.agree(3), ALONE.total(1, 2), ALONE.lead(lambda: 5)) == (3, (1, 2), 5)
+    assert (ALONE.largest(3), ALONE.total(1, 2), ALONE.broadcast(lambda: 5)) == (3, (1, 2), 5)
 
 
 def groups_on(device: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
@@ -175,10 +165,19 @@ def groups_on(device: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, f
             return iter([SimpleNamespace(device=torch.device(device))])
 
     monkeypatch.setattr(module.dist, "new_group", new_group)
-    Group(0, 2, store=None).arrange(There(1, 1), 1)
+    Ranks(0, 2, store=None).arrange(There(1, 1), 1)
     return made
 
 
-def test_gpus_speak_nccl_and_do_not_wait_for_ever_for_one_that_is_lost(monkeypatch):
-    assert set(groups_on("cpu", monkeypatch)) == {("gloo", 12 * 60)}
-    assert set(groups_on("cuda", monkeypatch)) == {("nccl", 30)}
+def test_gpus_use_nccl_and_no_collective_waits_longer_than_minutes(monkeypatch):
+    assert set(groups_on("cpu", monkeypatch)) == {("gloo", 15)}
+    assert set(groups_on("cuda", monkeypatch)) == {("nccl", 15)}
+
+
+def test_who_waits_for_a_broadcast_hears_why_another_rank_ended():
+    """As rank 1 does, of two, while rank 0 measures: the store is the one thing that both still have."""
+    store = dist.HashStore()
+    Ranks(0, 2, store).fail(MemoryError("no room"))
+    Ranks(0, 2, store).fail(RankError("a consequence of that"))
+    with pytest.raises(RankError, match="rank 0: MemoryError: no room; start again to carry on"):
+        Ranks(1, 2, store).broadcast(lambda: None)

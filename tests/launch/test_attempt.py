@@ -3,14 +3,16 @@
 import csv
 import hashlib
 import json
+import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from repro.data import load
-from repro.launch import execute
-from repro.launch.execute import Options, Stop, attempt, make_net
+from repro.launch.attempt import attempt, make_net
+from repro.launch.options import Options
+from repro.launch.stop import Stop
 from repro.models import build
 from repro.records import Row
 from repro.spec import Run, override
@@ -35,7 +37,7 @@ def test_final_results_are_those_of_the_curve_and_of_the_weights(digits, tmp_pat
     settings = {"schedule.iterations": 23, "log_every": 4, "evaluate_every": 8, "schedule.lr": 0.01}
     run = override(Run("resnet-8", data="digits"), settings)
     options = Options(tmp_path, device="cpu", precision="fp32", threads=1)
-    assert attempt(run, options, digits, lambda progress: None, Stop()).status == "complete"
+    assert attempt(run, options, digits, Stop()).status == "complete"
     folder = tmp_path / run.path
     final = json.loads((folder / "run.json").read_text())["final"]
 
@@ -120,12 +122,12 @@ def test_the_test_error_is_of_the_last_evaluation_not_the_best_and_the_record_ha
     digits, tmp_path, monkeypatch
 ):
     rows = [Row(at, 0.0, 0.1, 1.0, 50.0, error / 10, error) for at, error in ((1, 5.0), (2, 4.0), (3, 9.0))]
-    monkeypatch.setattr(execute, "read_curve", lambda path: rows)
+    monkeypatch.setattr(sys.modules[attempt.__module__], "read_curve", lambda path: rows)
     settings = {"schedule.iterations": 3, "log_every": 1, "evaluate_every": 3, "optimiser.batch_size": 16}
     warm_up = {"schedule.warm_up": "on", "schedule.warm_up_until": 100.0}
     run = override(Run("resnet-8", data="digits"), {**settings, **warm_up})
     options = Options(tmp_path, device="cpu", precision="fp32", threads=1)
-    assert attempt(run, options, digits, lambda progress: None, Stop()).status == "complete"
+    assert attempt(run, options, digits, Stop()).status == "complete"
     record = json.loads((tmp_path / run.path / "run.json").read_text())
     assert (record["final"]["test_error"], record["final"]["test_loss"]) == (9.0, 0.9)
     assert record["warm_up_ended"] == 1
@@ -135,6 +137,6 @@ def test_the_record_has_the_number_of_images_that_were_tested_on(digits, tmp_pat
     settings = {"schedule.iterations": 1, "images.held_out": 30, "images.evaluate_on": "held-out"}
     run = override(Run("resnet-8", data="digits"), settings)
     options = Options(tmp_path, device="cpu", precision="fp32", threads=1)
-    assert attempt(run, options, digits, lambda progress: None, Stop()).status == "complete"
+    assert attempt(run, options, digits, Stop()).status == "complete"
     data = json.loads((tmp_path / run.path / "run.json").read_text())["data"]
     assert (data["train_images"], data["test_images"]) == (1437 - 30, 30)

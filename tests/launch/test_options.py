@@ -1,4 +1,4 @@
-"""What is asked of other machines is checked before anything is begun, and said in one line where it cannot be had."""
+"""Options that do not fit are refused before anything is begun, in one line."""
 
 import sys
 
@@ -6,7 +6,6 @@ import pytest
 from mini import write_study
 
 from repro.errors import UserError
-from repro.launch.launchers import find
 from repro.run import main
 
 
@@ -18,9 +17,8 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
     study = write_study(tmp_path, iterations=10)
     assert main([str(study), "--launcher", name, "--results", str(tmp_path / "results")]) == 2
     error = capsys.readouterr().err
-    assert error == (
-        f"repro.run: --launcher {name} needs the package {package}: python -m pip install -e '.[{extra}]'\n"
-    )
+    assert f"{package}: python -m pip install -e '.[{extra}]'" in error
+    assert len(error.splitlines()) == 1
     assert not (tmp_path / "results").exists()
 
 
@@ -39,6 +37,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
         (["--launcher", "slurm", "--gpus-per-run", "0.5"], "a whole number is needed"),
         (["--launcher", "ray", "--device", "cud"], "unknown device 'cud': did you mean 'cuda'?"),
         (["--launcher", "slurm", "--precision", "fp33"], "unknown precision 'fp33': did you mean 'fp32'?"),
+        (["--device", "cuda:1"], "CUDA_VISIBLE_DEVICES=1"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(tmp_path, capsys, options, words):
@@ -50,12 +49,8 @@ def test_options_that_do_not_fit_are_refused(tmp_path, capsys, options, words):
 
 def test_settings_of_slurm_are_those_that_submitit_knows():
     check = pytest.importorskip("repro.launch.slurm", reason="submitit is not installed").check
-    assert check({"partition": "gpu", "time": 240}) == {"partition": "gpu", "time": 240}
+    check({"partition": "gpu", "time": 240})
     with pytest.raises(UserError, match="unknown setting of --slurm 'partitoin': did you mean 'partition'"):
         check({"partitoin": "gpu"})
     with pytest.raises(UserError, match="time=1-00: a whole number of minutes is needed"):
         check({"time": "1-00"})
-
-
-def test_this_machine_is_nowhere_else():
-    assert find("local") is None
