@@ -47,7 +47,8 @@ def session(tmp_path, began_at, notes=(), run=RUN):
     """The record as a run begins, or is resumed."""
     folder = RunFolder(tmp_path, run)
     folder.path.mkdir(parents=True, exist_ok=True)
-    former = (folder.read() or {}).get("sessions", [])
+    record = folder.read()
+    former = [past.to_dict() for past in record.sessions] if record else []
     folder.write({"status": "running", "iteration": 0, "sessions": [*former, {"from": began_at, "notes": list(notes)}]})
     return folder
 

@@ -124,7 +124,7 @@ def test_a_worker_whose_parent_is_gone_stops_with_a_checkpoint(tmp_path):
         while is_held(folder.path):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert folder.read()["status"] == "stopped"
+        assert folder.read().status == "stopped"
         assert folder.checkpoint_path.exists()
 
 

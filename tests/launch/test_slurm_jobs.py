@@ -41,7 +41,7 @@ def job(tmp_path, monkeypatch):
 
 
 def stopped(folder):
-    return folder.record_path.exists() and folder.read()["status"] == "stopped"
+    return folder.record_path.exists() and folder.read().status == "stopped"
 
 
 def send(folder, *numbers, first=None):
@@ -113,7 +113,7 @@ def test_preempted_while_it_trains_or_when_it_has_stopped_it_is_queued_again(job
         job(run)
     assert all(sender.join() is None for sender in senders)
     assert queue.asked == [3]
-    assert stopped(folder) and folder.read()["iteration"] > 0
+    assert stopped(folder) and folder.read().iteration > 0
     again = DelayedSubmission.load(queue.pickle)
     assert (again.function, again.args) == (job, (run,))
 
