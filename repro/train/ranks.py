@@ -167,7 +167,7 @@ class Ranks:
         except RuntimeError as error:
             with suppress(RuntimeError):
                 self._raise_if_another_failed()
-            raise RankError("another rank ended without a word, or hangs; start again to carry on") from error
+            raise RankError("another rank ended without a word; start again to carry on") from error
 
     def _raise_if_another_failed(self) -> None:
         if self.store.check([_FAILURE]):
