@@ -62,7 +62,8 @@ def family(pid):
 
 def under_way(pid, results):
     """The folders in these results of the runs that this process trains, in whichever folder it does."""
-    scratch = Path(tempfile.gettempdir()).glob("repro-*/**/holder.lock")
+    place = Path(tempfile.gettempdir())  # a node of a cluster has one of its own there
+    scratch = [*place.glob("repro-*/**/holder.lock"), *place.glob("*/repro-*/**/holder.lock")]
     found = []
     for claim in [*results.glob("**/holder.lock"), *scratch]:
         with contextlib.suppress(OSError, IndexError):
