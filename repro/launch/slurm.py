@@ -116,6 +116,7 @@ class Slurm:
         if not shutil.which("sbatch"):
             raise UserError("Slurm's commands are not on this machine: start this where sbatch is")
         gpus, threads = int(options.gpus_per_run or 0), options.threads or options.default_threads
+        cpus = options.slurm.get("cpus_per_task", threads)
         data_dir = (options.data_dir or Path()).resolve()
         device = options.device or ("cuda" if gpus else None)
         self.training = Training(replace(options, results=options.results.resolve(), data_dir=data_dir, device=device))
@@ -126,9 +127,9 @@ class Slurm:
             **{
                 "job_name": "repro",
                 "time": TIME,
-                "cpus_per_task": threads,
+                "cpus_per_task": cpus,
                 # Since Slurm 22.05 steps do not take over what sbatch was given.
-                "srun_args": [f"--cpus-per-task={threads}"],
+                "srun_args": [f"--cpus-per-task={cpus}"],
                 # Some clusters queue no job again that does not say that it may be.
                 "additional_parameters": {"requeue": True},
                 **({"gpus_per_node": gpus} if gpus else {}),

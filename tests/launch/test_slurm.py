@@ -218,16 +218,7 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
 def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):
     study, expected = here
     # Of two processors: one of the jobs waits.
-    options = [
-        "--launcher",
-        "slurm",
-        "--checkpoint-every",
-        0.2,
-        "--slurm",
-        "partition=low",
-        "--slurm",
-        "cpus_per_task=2",
-    ]
+    options = ["--launcher", "slurm", "--checkpoint-every", 0.2, "--slurm", "cpus_per_task=2"]
     driver = begin(slurm.environment, study, tmp_path, *options)
     try:
         worker = held_under_way(slurm, tmp_path, driver)
