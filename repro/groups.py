@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from repro import names
+from repro.data.table import DATA_SETS
 from repro.records import Records
 
 #: Runs that came to the end of what they were to do; a foreign curve is as long as its author made it.
 ENDED = ("complete", "foreign")
 #: Data sets and presets from the nearest to the paper to the farthest; others follow in alphabetical order.
-DATA = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10, JPEG copy", "digits": "8×8 digits"}
+_DATA = tuple(DATA_SETS)
 _PRESETS = ("paper", "short", "demo")
 
 
@@ -31,14 +32,14 @@ class Group:
     @property
     def title(self) -> str:
         """The group in a few words."""
-        return f"{DATA.get(self.data, self.data)} · preset {self.preset}"
+        return f"{DATA_SETS[self.data].title if self.data in DATA_SETS else self.data} · preset {self.preset}"
 
 
 def groups(records: Records) -> list[Group]:
     """The groups that have runs, nearest to the paper's own first."""
     pairs = records.runs[["data", "preset"]].drop_duplicates().itertuples(index=False)
     found = [Group(str(data), str(preset)) for data, preset in pairs]
-    return sorted(found, key=lambda group: (_rank(_PRESETS, group.preset), _rank(tuple(DATA), group.data), group))
+    return sorted(found, key=lambda group: (_rank(_PRESETS, group.preset), _rank(_DATA, group.data), group))
 
 
 def _rank(order: tuple[str, ...], name: str) -> int:

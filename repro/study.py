@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from repro import names as network_names
 from repro.checked import Text, Whole, checked, flattened
+from repro.data.table import DATA_SETS
 from repro.errors import UserError, unknown
 from repro.spec import AtLeastOne, Run, fields_of, override
 
@@ -197,7 +198,7 @@ def data_words(preset: str, data: str) -> list[str]:
         UserError: an unknown preset.
     """
     words = [] if data == preset_run(preset, "resnet-20").data else ["--data", data]
-    return words + ([] if data == "digits" else ["--data-dir", "DIR"])
+    return words + (["--data-dir", "DIR"] if data not in DATA_SETS or DATA_SETS[data].in_folder else [])
 
 
 @cache

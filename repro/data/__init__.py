@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from repro.data.table import DATA_SETS, Row
 from repro.errors import DataError, unknown
 
 if TYPE_CHECKING:
     from repro.data.dataset import Dataset
-
-#: What --data takes, beside `JPEG_NAME`.
-NAMES = ("digits", "cifar10")
-#: What else may be asked for: CIFAR-10 whose images are stored as JPEG, and so are not the original pixels.
-JPEG_NAME = "cifar10-jpeg"
 
 
 def data_folder(argument: Path | None) -> Path:
@@ -34,26 +31,25 @@ def identify(name: str, folder: Path | None = None) -> str:
     """The name that `load` would give the data set, after a glance at the files and at one image.
 
     Args:
-        name: one of `NAMES`, or "cifar10-jpeg".
+        name: of a row of `repro.data.table.DATA_SETS`.
         folder: where the files lie; by default `data_folder(None)`.
 
     Raises:
         UserError: no such data set; the nearest name is given.
         DataError: nothing there that is this data set: what was found where, and what to do.
     """
-    _check_name(name)
-    if name == "digits":
+    if not _row(name).in_folder:
         return name
     from repro.data.forms import choose
 
-    return JPEG_NAME if choose(name, data_folder(folder)).jpeg else "cifar10"
+    return "cifar10-jpeg" if choose(name, data_folder(folder)).jpeg else "cifar10"
 
 
 def load(name: str, folder: Path | None = None, download: bool = False) -> Dataset:
     """Read a data set into memory, checked in full.
 
     Args:
-        name: one of `NAMES`, or "cifar10-jpeg". "cifar10" takes whichever form lies in the folder, the original
+        name: of a row of `repro.data.table.DATA_SETS`. "cifar10" takes whichever form lies in the folder, the original
             pixels first; if that is JPEG images, the data set is named "cifar10-jpeg".
         folder: where the files lie; by default `data_folder(None)`. Digits come with scikit-learn and need none.
         download: fetch CIFAR-10 into the folder if no form of it lies there.
@@ -62,32 +58,18 @@ def load(name: str, folder: Path | None = None, download: bool = False) -> Datas
         UserError: no such data set; the nearest name is given.
         DataError: data missing, damaged, or not what it should be: what was found where, and what to do.
     """
-    _check_name(name)
-    # Imported here because torch and scikit-learn take seconds.
-    if name == "digits":
-        from repro.data.digits import load_digits
-
-        return load_digits()
-    from repro.data.cifar10 import load_cifar10
-
-    return load_cifar10(name, data_folder(folder), download)
+    reader: Any = importlib.import_module(_row(name).reader)  # here because torch and scikit-learn take seconds
+    found: Dataset = reader.load(name, data_folder(folder), download)
+    return found
 
 
 def classes(name: str) -> tuple[int, int]:
-    """How many classes a data set has, and how many training images its smallest one; no file is read for it."""
-    _check_name(name)
-    if name == "digits":
-        from repro.data.digits import load_digits
-
-        counts = load_digits().train_labels.bincount()
-        return len(counts), int(counts.min())
-    from repro.data.cifar10 import TRAIN_PER_CLASS
-    from repro.data.pixels import CLASSES
-
-    return len(CLASSES), TRAIN_PER_CLASS
+    """How many classes a data set has, and how many training images its smallest one."""
+    row = _row(name)
+    return row.classes, row.fewest
 
 
-def _check_name(name: str) -> None:
-    known = (*NAMES, JPEG_NAME)
-    if name not in known:
-        raise unknown("data set", name, known)
+def _row(name: str) -> Row:
+    if name not in DATA_SETS:
+        raise unknown("data set", name, DATA_SETS)
+    return DATA_SETS[name]

@@ -16,6 +16,7 @@ from repro.data import binary_batches, forms, image_folder, parquet_files, pytho
 from repro.data.dataset import Dataset
 from repro.data.download import download as fetch
 from repro.data.pixels import CLASSES, Split
+from repro.data.table import DATA_SETS
 from repro.errors import DataError
 
 #: Images of each class.
@@ -26,17 +27,18 @@ _READERS: dict[forms.Kind, Callable[[Path], tuple[Split, Split]]] = {
     "python batches": python_batches.read_folder,
     "python archive": python_batches.read_archive,
     "binary batches": binary_batches.read,
+    "binary archive": binary_batches.read_archive,
     "parquet files": parquet_files.read,
     "image folders": image_folder.read,
 }
 
 
-def load_cifar10(name: str, folder: Path, download: bool = False) -> Dataset:
+def load(name: str, folder: Path, download: bool = False) -> Dataset:
     """Read and check all of CIFAR-10.
 
     Args:
         name: "cifar10" for the original pixels or else JPEG images, "cifar10-jpeg" for JPEG images only.
-        folder: holds one of the forms of `repro.data.forms`, itself or one level below.
+        folder: holds one of the forms of `repro.data.forms`, itself or a few levels below.
         download: fetch the archive if no form lies there.
 
     Raises:
@@ -46,28 +48,30 @@ def load_cifar10(name: str, folder: Path, download: bool = False) -> Dataset:
         fetch(folder)
     choice = forms.choose(name, folder)
     form = choice.form
-    others = [f"{o.kind} in {o.path}" for o in choice.found if o != form and not {o.kind, form.kind} <= _SAME]
+    others = [f"{o.kind} in {o.path}" for o in choice.found if o != form and _same(o.kind) != _same(form.kind)]
     if others:
         warnings.warn(f"{folder}: the {form.kind} in {form.path} are taken, not the {', '.join(others)}", stacklevel=2)
     train, test = _READERS[form.kind](form.path)
     _check(train, TRAIN_PER_CLASS, f"{form.path}: the training set")
     _check(test, TEST_PER_CLASS, f"{form.path}: the test set")
     train, test = train.in_canonical_order(), test.in_canonical_order()
+    row = DATA_SETS["cifar10-jpeg" if choice.jpeg else "cifar10"]
     return Dataset(
-        name="cifar10-jpeg" if choice.jpeg else "cifar10",
+        name=row.name,
         train_images=torch.from_numpy(train.images),
         train_labels=torch.from_numpy(train.labels),
         test_images=torch.from_numpy(test.images),
         test_labels=torch.from_numpy(test.labels),
         classes=CLASSES,
-        pad=4,
-        flip=True,
+        pad=row.pad,
+        flip=row.flip,
         source=form.kind,
     )
 
 
-#: torchvision leaves its archive beside the batches that it unpacked: the same bytes, by their MD5.
-_SAME = {"python batches", "python archive"}
+def _same(kind: forms.Kind) -> str:
+    """torchvision leaves its archive beside the batches that it unpacked, and so do people: the same bytes."""
+    return kind.replace("archive", "batches")
 
 
 def _check(split: Split, per_class: int, what: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from sklearn import datasets
 
 from repro.data.dataset import Dataset
+from repro.data.table import DATA_SETS
 
 #: The largest grey value in scikit-learn's copy: it counts the set pixels of a 4x4 block of the original scan.
 _LARGEST = 16
@@ -14,7 +17,7 @@ _LARGEST = 16
 _TEST_EVERY = 5
 
 
-def load_digits() -> Dataset:
+def load(name: str, folder: Path, download: bool) -> Dataset:
     """1,437 training and 360 test images, always the same ones: uint8 (N, 1, 8, 8), grey 0 to 16 scaled to 0 to 255.
 
     Each class is put in a fixed random order, and of all classes in a row every fifth image is a test image; so the
@@ -30,13 +33,13 @@ def load_digits() -> Dataset:
     is_test = np.zeros(len(labels), dtype=bool)
     is_test[order[::_TEST_EVERY]] = True
     return Dataset(
-        name="digits",
+        name=name,
         train_images=torch.from_numpy(images[~is_test]),
         train_labels=torch.from_numpy(labels[~is_test]),
         test_images=torch.from_numpy(images[is_test]),
         test_labels=torch.from_numpy(labels[is_test]),
         classes=tuple("0123456789"),
-        pad=1,
-        flip=False,
+        pad=DATA_SETS[name].pad,
+        flip=DATA_SETS[name].flip,
         source="scikit-learn",
     )

@@ -12,12 +12,14 @@ from repro.data.pixels import is_jpeg, reason
 from repro.errors import DataError, OtherDataError
 
 #: In the order in which they are preferred.
-Kind = Literal["python batches", "python archive", "binary batches", "parquet files", "image folders"]
+Kind = Literal["python batches", "python archive", "binary batches", "binary archive", "parquet files", "image folders"]
+#: So many levels below the folder given are looked into, as in the cache of the Hugging Face hub, and so many folders.
+DEEPEST, MOST_FOLDERS = 5, 2_000
 
 #: What a user can do, for the end of an error.
 CHOICES = (
-    f"put one of these there: {python_batches.FOLDER} or {python_batches.ARCHIVE}, or {binary_batches.FOLDER}; "
-    "the Hugging Face files train-*.parquet and test-*.parquet (of uoft-cs/cifar10); "
+    f"put one of these there: {python_batches.FOLDER} or {python_batches.ARCHIVE}; {binary_batches.FOLDER} or "
+    f"{binary_batches.ARCHIVE}; the Hugging Face files train-*.parquet and test-*.parquet (of uoft-cs/cifar10); "
     "or folders of images train/airplane/*.png … test/truck/*.png"
 )
 _JPEG_CHOICES = (
@@ -96,13 +98,13 @@ def holds_any(folder: Path) -> bool:
 
 
 def find(folder: Path) -> list[Form]:
-    """All forms in a folder and in those one level below it, without opening a file; none if there is no folder.
+    """All forms in a folder and in those a few levels below it, without opening a file; none if there is no folder.
 
     Raises:
         DataError: the folder is a file or cannot be read.
     """
     try:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        next(folder.iterdir(), None)
     except FileNotFoundError:
         return []
     except NotADirectoryError as error:
@@ -111,28 +113,49 @@ def find(folder: Path) -> list[Form]:
         ) from error
     except OSError as error:
         raise DataError(f"{folder}: cannot be read: {reason(error)}") from error
-    places = [folder, *inside]
-    paths = {kind: [_path(kind, place) for place in places] for kind in get_args(Kind)}
-    return [Form(kind, path) for kind in paths for path in paths[kind] if path is not None]
+    found: list[Form] = []
+    level, seen = [folder], 0
+    for _ in range(DEEPEST + 1):
+        below: list[Path] = []
+        for place in level[: MOST_FOLDERS - seen]:
+            here, inside = _look(place)
+            found += here
+            # What lies in a form is its own: a hundred thousand images, say.
+            below += inside if not here or place == folder else []
+        seen += len(level)
+        level = below
+    order = get_args(Kind)
+    return sorted(found, key=lambda form: order.index(form.kind))
 
 
-def _path(kind: Kind, place: Path) -> Path | None:
-    """Where the form of one kind lies if it lies right in this folder."""
+def _look(place: Path) -> tuple[list[Form], list[Path]]:
+    """The forms that lie right in a folder, and the folders in it that may hold others."""
     try:
-        names = {path.name for path in place.iterdir()}
-        if kind == "python batches":
-            return place if place.name == python_batches.FOLDER or python_batches.FIRST_BATCH in names else None
-        if kind == "python archive":
-            return place / python_batches.ARCHIVE if python_batches.ARCHIVE in names else None
-        if kind == "binary batches":
-            return place if place.name == binary_batches.FOLDER or binary_batches.FIRST_BATCH in names else None
-        if kind == "parquet files":
-            return place if any(parquet_files.shards(place, split) for split in ("train", "test")) else None
-        splits = [place / split for split in ("train", "test") if split in names and (place / split).is_dir()]
-        return place if any(path.is_dir() for split in splits for path in split.iterdir()) else None
+        inside = sorted(place.iterdir())
+        folders = [path for path in inside if path.is_dir() and not image_folder.is_leftover(path.name)]
+        names = {path.name for path in inside}
+        found = []
+        if place.name == python_batches.FOLDER or python_batches.FIRST_BATCH in names:
+            found.append(Form("python batches", place))
+        if place.name == binary_batches.FOLDER or binary_batches.FIRST_BATCH in names:
+            found.append(Form("binary batches", place))
+        found += [Form("python archive", path) for path in inside if _is_copy(path, python_batches.ARCHIVE)]
+        found += [Form("binary archive", path) for path in inside if _is_copy(path, binary_batches.ARCHIVE)]
+        if any(parquet_files.shards(place, split) for split in ("train", "test")):
+            found.append(Form("parquet files", place))
+        splits = [path for path in folders if path.name in ("train", "test")]
+        if any(path.is_dir() for split in splits for path in split.iterdir()):
+            found.append(Form("image folders", place))
+            folders = [path for path in folders if path not in splits]
     except PermissionError:
         # A disk's root has folders that nobody may read; `_contents` names them if nothing else is found.
-        return None
+        return [], []
+    return found, folders
+
+
+def _is_copy(path: Path, archive: str) -> bool:
+    """Whether a file has the name of an archive, or that of a browser's second copy of it, "… (1).tar.gz"."""
+    return path.match(archive.replace(".tar.gz", "*.tar.gz"))
 
 
 def _is_jpeg(form: Form) -> bool:
@@ -162,5 +185,20 @@ def _contents(folder: Path) -> str:
     if not paths:
         return "the folder is empty"
     names = [path.name if os.access(path, os.R_OK) else f"{path.name} that may not be read" for path in paths]
+    known = [f"{name} is {what}" for name, what in _OTHERS.items() if (folder / name).exists()]
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"no CIFAR-10 there, it holds {', '.join(names[:5])}{more}"
+    return f"no CIFAR-10 there, it holds {', '.join(names[:5])}{more}{''.join(f' ({text})' for text in known[:1])}"
+
+
+#: Other data sets, by a file or folder that they come as.
+_OTHERS = {
+    "cifar-100-python": "CIFAR-100",
+    "cifar-100-python.tar.gz": "CIFAR-100",
+    "cifar-100-binary": "CIFAR-100",
+    "MNIST": "MNIST",
+    "FashionMNIST": "Fashion-MNIST",
+    "train-images-idx3-ubyte.gz": "MNIST, or one in its form",
+    "train_32x32.mat": "SVHN",
+    "stl10_binary": "STL-10",
+    "tiny-imagenet-200": "Tiny ImageNet",
+}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
-from repro.data.pixels import CLASSES, Split, decode, reason
+from repro.data.pixels import CLASSES, Split, decode, label_of_each, reason
 from repro.errors import DataError, OtherDataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -18,10 +19,10 @@ def first_image(folder: Path) -> tuple[bytes, str]:
     Raises:
         DataError: there is none, it cannot be read, or the classes are not those of CIFAR-10.
     """
-    _check_classes(folder / "train")
-    paths = _images(folder / "train" / CLASSES[0])
+    first = _folders(folder / "train")[0]
+    paths = _images(first)
     if not paths:
-        raise DataError(f"{folder}: train/{CLASSES[0]} holds no image (.png, .jpg): {_EXPECTED}")
+        raise DataError(f"{folder}: train/{first.name} holds no image (.png, .jpg): {_EXPECTED}")
     return _read_bytes(paths[0]), str(paths[0])
 
 
@@ -34,8 +35,7 @@ def read(folder: Path) -> tuple[Split, Split]:
     paths: list[Path] = []
     labels = []
     for split in ("train", "test"):
-        _check_classes(folder / split)
-        of_class = [_images(folder / split / name) for name in CLASSES]
+        of_class = [_images(path) for path in _folders(folder / split)]
         paths += [path for group in of_class for path in group]
         labels.append(np.repeat(np.arange(len(CLASSES), dtype=np.int64), [len(group) for group in of_class]))
     pixels = decode([_read_bytes(path) for path in paths], [str(path) for path in paths])
@@ -43,15 +43,35 @@ def read(folder: Path) -> tuple[Split, Split]:
     return Split(pixels[:cut], labels[0]), Split(pixels[cut:], labels[1])
 
 
-def _check_classes(folder: Path) -> None:
+def _folders(folder: Path) -> list[Path]:
+    """The folders of the ten classes, in the order of their labels; system leftovers beside them are passed over."""
     try:
-        found = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not is_leftover(path.name))
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({reason(error)}): {_EXPECTED}") from error
+    labels = label_of_each([path.name for path in inside])
+    if labels is not None:
+        return [path for _, path in sorted(zip(labels, inside, strict=True))]
+    found = {path.name.lower() for path in inside}
     missing, others = [name for name in CLASSES if name not in found], sorted(found - set(CLASSES))
-    if missing or others:
-        words = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"also holds {', '.join(others[:5])}"] * bool(others)
-        raise (OtherDataError if others else DataError)(f"{folder}: {' and '.join(words)}: {_EXPECTED}")
+    words = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"also holds {', '.join(others[:5])}"] * bool(others)
+    what = _another_set(found)
+    raise (OtherDataError if others else DataError)(f"{folder}: {what}{' and '.join(words)}: {_EXPECTED}")
+
+
+def _another_set(names: set[str]) -> str:
+    """What the folders of another data set's classes are, where that can be told by their names."""
+    if {"apple", "aquarium_fish", "baby"} <= names:
+        return "holds CIFAR-100, "
+    if names and all(name in {str(digit) for digit in range(10)} for name in names):
+        return "holds classes by number, as MNIST has them, "
+    wordnet = names and all(re.fullmatch(r"n\d{8}", name) for name in names)
+    return "holds ImageNet's classes, " if wordnet else ""
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a system, and not a person, put a file or folder there."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def _images(folder: Path) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from repro.data.pixels import Split, decode, reason
+from repro.data.pixels import Split, decode, label_of_each, reason
 from repro.errors import DataError, OtherDataError
 
 #: In rows; a file with more is refused unread.
 LARGEST_FILE = 60_000
+IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels")
 
 
 def shards(folder: Path, split: str) -> list[Path]:
-    """The files of "train" or "test", in order: train-00000-of-00002.parquet and so on."""
-    return sorted(folder.glob(f"{split}-*.parquet"))
+    """The files of "train" or "test", in order: train-00000-of-00002.parquet and so on, or train/0000.parquet."""
+    flat = [*folder.glob(f"{split}-*.parquet"), *folder.glob(f"{split}.parquet")]
+    return sorted(flat or folder.glob(f"{split}/*.parquet"))
 
 
 def first_image(folder: Path) -> tuple[bytes, str]:
@@ -31,9 +35,10 @@ def first_image(folder: Path) -> tuple[bytes, str]:
     """
     path = (shards(folder, "train") or shards(folder, "test"))[0]
     try:
-        with _open(path) as file:
-            batch = next(file.iter_batches(batch_size=1, columns=["img.bytes"]), None)
-            image = pc.struct_field(batch.column("img"), "bytes")[0].as_py() if batch else None
+        with pq.ParquetFile(path) as file:
+            key, *_ = _columns(file, path)
+            batch = next(file.iter_batches(batch_size=1, columns=[f"{key}.bytes"]), None)
+            image = pc.struct_field(batch.column(key), "bytes")[0].as_py() if batch else None
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
     if image is None:
@@ -69,34 +74,56 @@ def read(folder: Path) -> tuple[Split, Split]:
 
 def _read_shard(path: Path) -> tuple[list[bytes], NDArray[np.int64]]:
     try:
-        with _open(path) as file:
+        with pq.ParquetFile(path) as file:
             if file.metadata.num_rows > LARGEST_FILE:
                 raise DataError(f"{path}: has {file.metadata.num_rows:,} rows, more than all of CIFAR-10: {_FETCH}")
-            table = file.read(columns=["img.bytes", "label"])
-            blobs = pc.struct_field(table["img"], "bytes").to_pylist()
-            labels = table["label"].cast(pa.int64()).to_pylist()
+            image, label, places = _columns(file, path)
+            table = file.read(columns=[f"{image}.bytes", label])
+            blobs = pc.struct_field(table[image], "bytes").to_pylist()
+            labels = table[label].cast(pa.int64()).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
     for row, (blob, label) in enumerate(zip(blobs, labels, strict=True)):
         if blob is None or label is None:
             raise DataError(f"{path}: row {row} has no {'image' if blob is None else 'label'}: {_FETCH}")
+    if places and all(0 <= value < len(places) for value in labels):
+        labels = [places[value] for value in labels]
     return blobs, np.asarray(labels, dtype=np.int64)
 
 
-def _open(path: Path) -> Any:
-    """A parquet file whose columns are those of the hub's CIFAR-10."""
-    file = pq.ParquetFile(path)
+def _columns(file: Any, path: Path) -> tuple[str, str, list[int] | None]:
+    """The columns of the images and of the labels, by any of the names that the hub has for them; and CIFAR-10's label
+    for each of the file's own, where its classes are named.
+    """
     schema = file.schema_arrow
-    image = schema.field("img").type if "img" in schema.names else None
-    holds_bytes = image is not None and pa.types.is_struct(image) and image.get_field_index("bytes") >= 0
-    if not holds_bytes or "label" not in schema.names or not pa.types.is_integer(schema.field("label").type):
-        file.close()
+    image = next((name for name in schema.names if name in IMAGE_COLUMNS), None)
+    label = next((name for name in schema.names if name in LABEL_COLUMNS), None)
+    kind = schema.field(image).type if image else None
+    holds_bytes = kind is not None and pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    if not image or not label or not holds_bytes or not pa.types.is_integer(schema.field(label).type):
+        what = " (those of CIFAR-100)" if "fine_label" in schema.names else ""
         found = ", ".join(f"{field.name}: {field.type}" for field in schema)
         raise OtherDataError(
-            f"{path}: its columns are {found or 'none'}, where CIFAR-10 on the Hugging Face hub (uoft-cs/cifar10) has "
-            "img: struct<bytes, path> and label: int64"
+            f"{path}: its columns are {found or 'none'}{what}, where CIFAR-10 on the Hugging Face hub "
+            "(uoft-cs/cifar10) has img: struct<bytes, path> and label: int64"
         )
-    return file
+    names = _class_names(schema.metadata, label)
+    places = label_of_each(names) if names else None
+    if names and places is None:
+        more = " and more" if len(names) > 5 else ""
+        raise OtherDataError(
+            f"{path}: its classes are {', '.join(names[:5])}{more}, not those of CIFAR-10: give the folder of CIFAR-10"
+        )
+    return image, label, places
+
+
+def _class_names(metadata: Mapping[bytes, bytes] | None, label: str) -> list[str]:
+    """The name of each label, where the hub wrote them down; empty where it did not."""
+    try:
+        names = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
 
 
 def _unreadable(path: Path, error: BaseException) -> DataError:

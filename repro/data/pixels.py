@@ -15,6 +15,8 @@ from repro.errors import DataError
 
 #: In the order of their labels, which is that of the alphabet.
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+#: Other names of the same ten.
+_SPELLINGS = {"plane": "airplane", "aeroplane": "airplane", "car": "automobile", "auto": "automobile"}
 #: Height and width of an image.
 SIZE = 32
 
@@ -36,6 +38,13 @@ class Split:
         digests = [hashlib.sha256(image.tobytes()).digest() for image in self.images]
         order = sorted(range(len(digests)), key=lambda index: (digests[index], self.labels[index]))
         return Split(self.images[order], self.labels[order])
+
+
+def label_of_each(names: Sequence[str]) -> list[int] | None:
+    """The label of each of ten classes by its name, in whichever spelling; None where they are not CIFAR-10's ten."""
+    plain = [name.strip().lower() for name in names]
+    labels = [CLASSES.index(_SPELLINGS.get(name, name)) for name in plain if _SPELLINGS.get(name, name) in CLASSES]
+    return labels if len(names) == len(CLASSES) and sorted(labels) == list(range(len(CLASSES))) else None
 
 
 def is_jpeg(image: bytes, where: str) -> bool:

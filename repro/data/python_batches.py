@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import tarfile
 import warnings
-import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
+from repro.data.archive import read_members
 from repro.data.pixels import SIZE, Split, reason
 from repro.errors import DataError
 
@@ -48,20 +47,9 @@ def read_archive(path: Path) -> tuple[Split, Split]:
     Raises:
         DataError: the archive is truncated or unreadable, or a batch is missing or not the published one by its MD5.
     """
-    batches = {}
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                wanted = name in _published() and member.isfile() and member.size <= LARGEST_BATCH
-                file = archive.extractfile(member) if wanted else None
-                if file is not None:
-                    batches[name] = file.read()
-                    _check(batches[name], name, f"{path}: {name}", _FETCH)
-    except PermissionError as error:
-        raise DataError(f"{path}: cannot be read: {reason(error)}") from error
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise DataError(f"{path}: is damaged or incomplete ({reason(error)}): {_FETCH}") from error
+    batches = read_members(path, _published(), LARGEST_BATCH, _FETCH)
+    for name, content in batches.items():
+        _check(content, name, f"{path}: {name}", _FETCH)
     missing = [name for name in _published() if name not in batches]
     if missing:
         raise DataError(f"{path}: holds no {missing[0]}: {_FETCH}")

@@ -11,6 +11,7 @@ import torch
 
 from repro.data.augment import prepare
 from repro.data.dataset import Dataset
+from repro.data.table import DATA_SETS
 from repro.launch.attempt import CHECKUPS, make_net
 from repro.spec import Run, override
 from repro.train.evaluate import evaluate
@@ -18,9 +19,6 @@ from repro.train.graph import capture, forget
 from repro.train.loop import Training, batch_of, train
 from repro.train.precision import Numerics, settle
 
-#: Shape of the images and sizes of the two sets, by name of the data set.
-_SHAPES = dict.fromkeys(("cifar10", "cifar10-jpeg"), ((3, 32, 32), 50000, 10000))
-_SHAPES["digits"] = ((1, 8, 8), 1437, 360)
 #: Noise to measure with: a batch of an evaluation. Three blocks of iterations take two seconds, or are one iteration.
 _IMAGES, _BLOCKS, _LONG = 500, 3, 2.0
 
@@ -34,7 +32,7 @@ class Cost:
 
     def of(self, run: Run, last: int | None = None, begun_at: int = 0) -> float:
         """Seconds from one iteration of a run to another, by default all of it, with what is measured on the way."""
-        _, train_images, test_images = _SHAPES[run.data]
+        train_images, test_images = DATA_SETS[run.data].train_images, DATA_SETS[run.data].test_images
         whole = run.schedule.iterations
         last = whole if last is None else last
         images = (last // run.evaluate_every - begun_at // run.evaluate_every) * test_images
@@ -62,7 +60,7 @@ def makespan(seconds: Sequence[float], jobs: int) -> float:
 
 def _measure(run: Run, numerics: Numerics) -> Cost:
     """Train on noise of the right shape, without evaluations; blocks end when the device has done them."""
-    (channels, height, width), _, _ = _SHAPES[run.data]
+    channels, height, width = DATA_SETS[run.data].shape
     device = settle(numerics)
     pixels = torch.randint(0, 256, (_IMAGES, channels, height, width), dtype=torch.uint8)
     labels, classes = torch.arange(_IMAGES) % 10, tuple(map(str, range(10)))

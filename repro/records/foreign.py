@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro import names, study
+from repro.data.table import DATA_SETS
 from repro.disk import read_text
 from repro.errors import RecordError, UserError, unknown
 from repro.records.folder import RunFolder
@@ -18,8 +19,6 @@ from repro.records.record import read_record
 from repro.records.tables import Row, write_curve
 from repro.spec import Run, Schedule
 
-#: Training images of the data sets known here, for turning epochs into iterations.
-IMAGES = {"cifar10": 50_000, "cifar10-jpeg": 50_000, "digits": 1_437}
 BATCH = 128
 #: A file beyond this is no file of curves.
 LARGEST_FILE = 50_000_000
@@ -69,8 +68,8 @@ def bring_in(path: Path, results: Path, target: Target) -> list[str]:
     """
     if target.preset not in study.presets():
         raise unknown("preset", target.preset, study.presets())
-    if target.data not in IMAGES:
-        raise unknown("data set", target.data, IMAGES)
+    if target.data not in DATA_SETS:
+        raise unknown("data set", target.data, DATA_SETS)
     points = _read(path)
     largest = max((error for point in points for error in _errors(point) if not math.isnan(error)), default=0.0)
     scale = 100.0 if largest <= 1 else 1.0
@@ -153,7 +152,7 @@ def _point(texts: Mapping[str, str], line: int, path: Path) -> _Point:
 
 
 def _row(point: _Point, scale: float, data: str, path: Path) -> Row:
-    per_epoch = IMAGES[data] / BATCH
+    per_epoch = DATA_SETS[data].train_images / BATCH
     iteration = point.epoch * per_epoch if math.isnan(point.iteration) else point.iteration
     if math.isnan(iteration) or iteration > 1e9:
         raise ForeignError(f"{path}: line {point.line}: its iteration is {iteration:g}: 0 to 1e9 is needed")

@@ -7,15 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from repro.data.table import DATA_SETS
 from repro.spec import Run, fields_of
 from repro.train.schedule import warms_up
 
 PAPER = Run(network="")
-_DATA_SAID = {
-    "cifar10-jpeg": "CIFAR-10 from JPEG copies of its images, not its original pixels",
-    "digits": "8×8 grey scans of handwritten digits (scikit-learn), crops of 1 padded pixel and no flips, in place of "
-    "CIFAR-10: a small demonstration",
-}
 
 
 def _instead(text: str) -> Callable[[Any, Any], str]:
@@ -41,7 +37,9 @@ WORDS: Mapping[str, Callable[[Any, Any], str] | None] = {
     "variant": None,
     "log_every": _instead("the end of the warm-up is looked for every {value} iterations, not every {usual}"),
     "evaluate_every": None,
-    "data": lambda value, _: _DATA_SAID.get(value, f"data set {value} in place of CIFAR-10"),
+    "data": lambda value, _: (
+        DATA_SETS[value].instead if value in DATA_SETS else f"data set {value} in place of CIFAR-10"
+    ),
     "schedule.iterations": _instead("{value} iterations of training in place of {usual}"),
     "schedule.milestones": _instead("learning rate divided after {value} of the iterations, not {usual}"),
     "schedule.lr": _instead("learning rate {value}, not {usual}"),

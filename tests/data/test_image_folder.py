@@ -33,8 +33,8 @@ def test_one_set_alone(split: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_class_by_another_name_would_shift_the_labels(split: str, tmp_path: Path) -> None:
-    (tmp_path / split / "automobile").rename(tmp_path / split / "car")
-    assert f"{tmp_path / split}: lacks automobile and also holds car: train/ and test/ need" in refused(tmp_path)
+    (tmp_path / split / "automobile").rename(tmp_path / split / "vehicle")
+    assert f"{tmp_path / split}: lacks automobile and also holds vehicle: train/ and test/ need" in refused(tmp_path)
 
 
 def test_a_missing_class(tmp_path: Path) -> None:

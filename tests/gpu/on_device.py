@@ -17,7 +17,7 @@ import torch
 
 from repro.data.augment import prepare
 from repro.data.dataset import Dataset
-from repro.launch.execute import make_net
+from repro.launch.attempt import make_net
 from repro.spec import override
 from repro.study import preset_run
 from repro.train import checkpoint
