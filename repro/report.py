@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from repro import study
 from repro.errors import RecordError, UserError, printable, unknown
+from repro.records.foreign import add_options
 from repro.shell import Parser, command
 
 if TYPE_CHECKING:  # it brings pandas, see below
@@ -58,19 +59,7 @@ def parser() -> argparse.ArgumentParser:
         help="write only what is committed of a report: REPORT.md, claims.json, figures as SVG and PNG, tables as CSV",
     )
     add("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
-    group = result.add_argument_group("curves of other programs")
-    add = group.add_argument
-    add(
-        "--import-curves",
-        type=Path,
-        metavar="FILE.csv",
-        help="first bring in curves as runs marked foreign, into results/NAME; columns: epoch or iteration, "
-        "train_error, test_error (fractions or percent), and network and seed if there are several runs",
-    )
-    add("--as", dest="name", metavar="NAME", help="their source's name")
-    add("--network", metavar="NETWORK", help="what they are of, such as resnet-20")
-    add("--data", default="cifar10", metavar="NAME", help="on which images (default: cifar10)")
-    add("--seed", type=int, default=0, metavar="N", help="their seed (default: 0)")
+    add_options(result)
     return result
 
 
@@ -107,7 +96,7 @@ def _report(options: argparse.Namespace) -> int:
 def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[Source]:
     """Bring in foreign curves, and add their source."""
     from repro.records import Source
-    from repro.records.foreign import Target, bring_in
+    from repro.records.foreign import bring_in, target_of
 
     if not (options.import_curves and options.name):
         raise UserError("--import-curves FILE.csv and --as NAME go together")
@@ -119,7 +108,7 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
             raise unknown("preset", preset, study.presets())
     preset = options.preset[0] if len(options.preset) == 1 else "paper"
     folder = ROOT / "results" / options.name
-    target = Target(options.network, options.data, preset, options.seed)
+    target = target_of(options, preset)
     for line in bring_in(options.import_curves, folder, target):
         print(printable(line))
     known = [source for source in sources if os.path.realpath(source.path) != os.path.realpath(folder)]

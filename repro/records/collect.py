@@ -7,9 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from repro import names
 from repro.errors import RecordError, UserError, counted
@@ -25,6 +23,9 @@ from repro.records.tables import (
     read_health,
     read_responses,
 )
+
+if TYPE_CHECKING:  # it takes a second, and not all that reads a record collects many
+    import pandas as pd
 
 #: What run.json's "final" holds once a run is complete.
 FINAL = tuple(Final.model_fields)
@@ -100,6 +101,8 @@ class Records:
 
 def collect(sources: Sequence[Source]) -> Records:
     """Read every run below the sources' folders; a damaged one is listed as such and stops nothing."""
+    import pandas as pd
+
     runs: list[dict[str, Any]] = []
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
     records: dict[tuple[str, str], Record] = {}
@@ -147,6 +150,8 @@ def _name_of(folder: Path, source: Source) -> str:
 
 
 def _joined(pieces: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
     order = [*_NAMES, *columns]
     return pd.concat(pieces, ignore_index=True)[order] if pieces else pd.DataFrame(columns=order)
 

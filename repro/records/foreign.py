@@ -1,28 +1,38 @@
-"""Curves of other programs, brought in as runs marked "foreign"."""
+"""Curves of other programs, brought in as runs marked "foreign".
+
+A file is CSV with a header. What its columns hold, and in which unit, is told by `repro.records.columns`; what cannot
+be told safely is refused with the option that says it.
+"""
 
 from __future__ import annotations
 
+import argparse
 import csv
-import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 from repro import names, study
 from repro.data.table import DATA_SETS
 from repro.disk import read_text
-from repro.errors import RecordError, UserError, unknown
+from repro.errors import RecordError, UserError, counted, shown, unknown
+from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, unit_of
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
-from repro.records.tables import Row, write_curve
+from repro.records.tables import Row, read_curve, write_curve
 from repro.spec import Run, Schedule
 
 BATCH = 128
 #: A file beyond this is no file of curves.
 LARGEST_FILE = 50_000_000
 _ERRORS = ("train_error", "test_error")
+
+
+#: The cells of each line below the header, and its number.
+Lines = list[tuple[int, list[str]]]
 
 
 class ForeignError(UserError):
@@ -33,91 +43,188 @@ class ForeignError(UserError):
 
 @dataclass(frozen=True)
 class Target:
-    """What foreign curves are of, where the file does not say it itself."""
+    """What foreign curves are of, and what the files do not say themselves.
+
+    Attributes:
+        columns: what a column holds, by its name, where its words do not tell.
+        unit: "percent" or "fraction", of all columns; None to judge each by itself.
+        first_epoch: the number, 0 or 1, of the first epoch of training; None to judge by the rows.
+        images, batch: training images, and images to a batch, by which epochs become iterations.
+    """
 
     network: str | None = None
     data: str = "cifar10"
     preset: str = "paper"
     seed: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    unit: str | None = None
+    first_epoch: int | None = None
+    images: int | None = None
+    batch: int = BATCH
+
+    @property
+    def per_epoch(self) -> float:
+        """Iterations of an epoch."""
+        return (self.images or DATA_SETS[self.data].train_images) / self.batch
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Point:
-    """A line of the file as it stands there; what is missing is NaN or empty."""
+    """A line of the file: what is missing is not in `values`, errors are percent."""
 
     line: int
     network: str
-    seed: int | None
-    iteration: float
-    epoch: float
-    train_error: float
-    test_error: float
+    seed: int
+    values: dict[str, float]
+
+    @property
+    def iteration(self) -> int:
+        return round(self.values["iteration"])
 
 
-def bring_in(path: Path, results: Path, target: Target) -> list[str]:
-    """Write the curves of a file as runs into a results folder; give what was understood, a line per run.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add how curves are brought in to a command's options."""
+    add = parser.add_argument_group("curves of other programs").add_argument
+    add(
+        "--import-curves",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.csv",
+        help="first bring in curves as runs marked foreign, into results/NAME; may be repeated, and files of one run "
+        "add up. Columns are known by their words: epoch, iteration or step; accuracy or error of train and test (or "
+        "val); network and seed if there are several runs",
+    )
+    add("--as", dest="name", metavar="NAME", help="their source's name")
+    add("--network", metavar="NETWORK", help="what they are of, such as resnet-20")
+    add("--data", default="cifar10", metavar="NAME", help="on which images (default: cifar10)")
+    add("--seed", type=int, default=0, metavar="N", help="their seed (default: 0)")
+    add(
+        "--column",
+        action="append",
+        default=[],
+        metavar="COLUMN=WHAT",
+        help=f"what a column holds: {', '.join(get_args(What))}; may be repeated",
+    )
+    add(
+        "--unit",
+        choices=("percent", "fraction"),
+        help="of all errors and accuracies (default: each column as it looks)",
+    )
+    add("--first-epoch", type=int, choices=(0, 1), help="the number of the first epoch (default: as the rows look)")
+    add("--images", type=int, metavar="N", help="training images of an epoch (default: all of the data set)")
+    add("--batch", type=int, default=BATCH, metavar="N", help=f"images to a batch (default: {BATCH})")
 
-    The file is CSV with a header: `iteration` or `epoch` (which may be broken numbers, and become iterations by the
-    number of training images over 128), `train_error` and `test_error` or one of them, and, where it holds several
-    runs, `network` and `seed`. Errors are fractions if none in the file is above 1, and else percent. Cells may be
-    empty.
+
+def target_of(options: argparse.Namespace, preset: str) -> Target:
+    """What those options say.
 
     Raises:
-        ForeignError: the file cannot be read so: which line, what is wrong.
-        UserError: an unknown network, data set or preset, or no network given.
+        UserError: a --column without '=', an unknown WHAT, or a number below 1.
+    """
+    columns = {}
+    for word in options.column:
+        name, _, what = word.rpartition("=")
+        if not name or what not in get_args(What):
+            raise UserError(f"--column {word}: COLUMN=WHAT is needed, WHAT one of {', '.join(get_args(What))}")
+        columns[name] = what
+    for key in ("images", "batch"):
+        if getattr(options, key) is not None and getattr(options, key) < 1:
+            raise UserError(f"--{key} {getattr(options, key)}: a number from 1 is needed")
+    return Target(
+        network=options.network,
+        data=options.data,
+        preset=preset,
+        seed=options.seed,
+        columns=columns,
+        unit=options.unit,
+        first_epoch=options.first_epoch,
+        images=options.images,
+        batch=options.batch,
+    )
+
+
+def bring_in(paths: Sequence[Path], results: Path, target: Target) -> list[str]:
+    """Write the curves of some files as runs into a results folder; give what was understood, a line per file and run.
+
+    A run that another file gave before keeps the columns that a later one does not have.
+
+    Raises:
+        ForeignError: a file cannot be read: which line, what is wrong.
+        UserError: what a file does not tell, with the option that does; an unknown network, data set or preset.
     """
     if target.preset not in study.presets():
         raise unknown("preset", target.preset, study.presets())
     if target.data not in DATA_SETS:
         raise unknown("data set", target.data, DATA_SETS)
-    points = _read(path)
-    largest = max((error for point in points for error in _errors(point) if not math.isnan(error)), default=0.0)
-    scale = 100.0 if largest <= 1 else 1.0
-    curves: dict[tuple[str, int], list[Row]] = {}
-    for point in points:
-        network = point.network or target.network
-        if not network:
-            raise UserError(f"{path}: which network is it? Give --network, or a column 'network'")
-        key = (str(names.parse(network, "cifar")), target.seed if point.seed is None else point.seed)
-        curves.setdefault(key, []).append(_row(point, scale, target.data, path))
-    said = []
-    for (network, seed), rows in curves.items():
-        run, kept = _run(network, seed, target, rows), _in_order(rows, path)
+    lines = []
+    tables = [(path, *_table(path)) for path in paths]
+    for name in target.columns:
+        if not any(name in header for _, header, _ in tables):
+            raise UserError(f"--column {name}: there is no such column: they are {', '.join(tables[0][1])}")
+    for path, network, seed, rows, said in [run for table in tables for run in _runs(*table, target)]:
         try:
-            folder = _write(RunFolder(results, run), kept, path)
+            folder, before = _write(RunFolder(results, _run(network, seed, target, rows)), target, rows, path)
         except OSError as error:
             raise ForeignError(f"{results}: cannot be written to: {error.strerror or error}") from error
-        form = "fractions" if scale == 100 else "percent"
-        said.append(f"{folder.path}: {network} seed {seed}, {len(kept)} points, errors read as {form}, marked foreign")
-    return said
+        more = f"; added to {before}" if before else ""
+        lines.append(f"{folder}: {network} seed {seed}, {len(rows)} points; {said}{more}; marked foreign")
+    return lines
 
 
-def _errors(point: _Point) -> tuple[float, float]:
-    return point.train_error, point.test_error
+def _runs(
+    path: Path, header: list[str], lines: Lines, target: Target
+) -> Iterator[tuple[Path, str, int, list[Row], str]]:
+    """The file, network, seed and rows of each run in a file, and how that was read, in words."""
+    points, said = _points(path, header, lines, target)
+    runs: dict[tuple[str, int], list[_Point]] = {}
+    for point in points:
+        runs.setdefault((point.network, point.seed), []).append(point)
+    for (network, seed), mine in runs.items():
+        kept, replaced = _in_order(mine, path)
+        start = sum(point.iteration == 0 for point in mine)
+        more = [f"{counted(replaced, 'row')} of before a restart replaced"] if replaced else []
+        more += [f"{counted(start, 'row')} from before training left out"] if start else []
+        yield path, network, seed, [_row(point, target) for point in kept], "; ".join([*said, *more])
 
 
-def _read(path: Path) -> list[_Point]:
+def _points(path: Path, header: list[str], lines: Lines, target: Target) -> tuple[list[_Point], list[str]]:
+    """All rows, with iterations and errors in percent; and how that was read, in words."""
+    columns = columns_of(header, target.columns, str(path))
+    what = list(columns.values())
+    if not {"iteration", "epoch"} & set(what) or not set(QUANTITIES) & set(what):
+        raise ForeignError(
+            f"{path}: line 1 has the columns {', '.join(header) or '(none)'}: an epoch or iteration, and an error or "
+            "accuracy of train or test, are needed; --column COLUMN=WHAT says which is which"
+        )
+    points = [_point(line, dict(zip(header, cells, strict=True)), columns, target, path) for line, cells in lines]
+    if not points:
+        raise ForeignError(f"{path}: has no rows")
+    said = _to_iterations(points, columns, target, path)
+    for name, quantity in columns.items():
+        if quantity in QUANTITIES:
+            said.append(_to_percent(points, name, quantity, target, path))
+    return points, said
+
+
+def _table(path: Path) -> tuple[list[str], Lines]:
+    """The header, and the rows below it with the number of their line."""
     try:
         lines = read_text(path, "file of curves", LARGEST_FILE).removeprefix("\ufeff").splitlines()
     except RecordError as error:
         raise ForeignError(str(error)) from error
-    reader = csv.reader(lines, skipinitialspace=True)
-    columns = [name.strip() for name in next(_rows(reader, path), [])]
-    if not {"iteration", "epoch"} & set(columns) or not set(_ERRORS) & set(columns):
-        raise ForeignError(
-            f"{path}: line 1 has the columns {', '.join(columns) or '(none)'}: epoch or iteration, and train_error "
-            "and test_error or one of them, are needed"
-        )
-    points = []
-    for cells in _rows(reader, path):
+    mark = max(",;\t", key=(lines or [""])[0].count)
+    reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+    read = _rows(reader, path)
+    header = [name.strip() for name in next(read, [])]
+    rows = []
+    for cells in read:
         if any(cell.strip() for cell in cells):
-            if len(cells) != len(columns):
-                raise ForeignError(f"{path}: line {reader.line_num} has {len(cells)} cells, not {len(columns)}")
-            texts = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
-            points.append(_point(texts, reader.line_num, path))
-    if not points:
-        raise ForeignError(f"{path}: has no rows")
-    return points
+            if len(cells) != len(header):
+                raise ForeignError(f"{path}: line {reader.line_num} has {len(cells)} cells, not {len(header)}")
+            # Where a semicolon parts the cells, as in half of Europe, a comma is the decimal point.
+            rows.append((reader.line_num, [cell.strip().replace(",", "." if mark == ";" else ",") for cell in cells]))
+    return header, rows
 
 
 def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
@@ -127,76 +234,145 @@ def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
         raise ForeignError(f"{path}: cannot be read as a table: {error}") from error
 
 
-def _point(texts: Mapping[str, str], line: int, path: Path) -> _Point:
-    def number(key: str) -> float:
+def _point(line: int, cells: Mapping[str, str], columns: Mapping[str, str], target: Target, path: Path) -> _Point:
+    texts = {what: cells[name] for name, what in columns.items()}
+    network, seed = texts.pop("network", "") or target.network, texts.pop("seed", "") or str(target.seed)
+    if not network:
+        raise UserError(f"{path}: which network is it? Give --network, or a column 'network'")
+    if not re.fullmatch(r"\d{1,9}", seed, re.ASCII):
+        raise ForeignError(f"{path}: line {line}: seed is {shown(seed)}: a whole number is needed")
+    values = {}
+    for what, text in texts.items():
         try:
-            value = float(texts.get(key) or "nan")
+            value = float(text or "nan")
         except ValueError:
             value = math.inf
         if math.isinf(value) or value < 0:
-            raise ForeignError(f"{path}: line {line}: {key} is {texts[key]!r}: a number from 0 is needed")
-        return value
-
-    seed = texts.get("seed", "")
-    if seed and not re.fullmatch(r"\d{1,9}", seed, re.ASCII):
-        raise ForeignError(f"{path}: line {line}: seed is {seed!r}: a whole number is needed")
-    return _Point(
-        line=line,
-        network=texts.get("network", ""),
-        seed=int(seed) if seed else None,
-        iteration=number("iteration"),
-        epoch=number("epoch"),
-        train_error=number("train_error"),
-        test_error=number("test_error"),
-    )
+            raise ForeignError(f"{path}: line {line}: {what} is {shown(text)}: a number from 0 is needed")
+        if not math.isnan(value):
+            values[what] = value
+    return _Point(line, str(names.parse(network, "cifar")), int(seed), values)
 
 
-def _row(point: _Point, scale: float, data: str, path: Path) -> Row:
-    per_epoch = DATA_SETS[data].train_images / BATCH
-    iteration = point.epoch * per_epoch if math.isnan(point.iteration) else point.iteration
-    if math.isnan(iteration) or iteration > 1e9:
-        raise ForeignError(f"{path}: line {point.line}: its iteration is {iteration:g}: 0 to 1e9 is needed")
-    train, test = (scale * error for error in _errors(point))
-    if train > 100 or test > 100:
-        raise ForeignError(f"{path}: line {point.line}: errors of {train:g} and {test:g} %: 100 is the most")
-    return Row(
-        iteration=round(iteration),
-        epoch=iteration / per_epoch if math.isnan(point.epoch) else point.epoch,
-        lr=math.nan,
-        train_loss=math.nan,
-        train_error=train,
-        test_loss=math.nan,
-        test_error=test,
-    )
+def _to_iterations(points: Sequence[_Point], columns: Mapping[str, str], target: Target, path: Path) -> list[str]:
+    """Give each point its iteration; how, in words."""
+    name = next((name for name, what in columns.items() if what == "iteration"), None)
+    by_epoch = "epoch" in columns.values()
+    largest = max((point.values.get("iteration", 0.0) for point in points), default=0.0)
+    # Some programs count calls of a logger, or epochs, as steps.
+    unsafe = name is not None and "step" in name.lower() and name not in target.columns and largest < target.per_epoch
+    if unsafe and not by_epoch:
+        raise UserError(
+            f"{path}: column {name!r} ends at {largest:g}, less than an epoch of {target.per_epoch:.0f} iterations: "
+            f"give --column {name}=epoch or --column {name}=iteration"
+        )
+    if name and not unsafe:
+        said = [f"{name} read as iterations"]
+    else:
+        first = target.first_epoch
+        if first is None:
+            first = first_epoch_of([point.values for point in points], str(path))
+        for point in points:
+            point.values.pop("iteration", None)
+            if "epoch" in point.values:
+                point.values["iteration"] = (point.values["epoch"] + 1 - first) * target.per_epoch
+        images = target.images or DATA_SETS[target.data].train_images
+        said = [f"epochs counted from {first}, of {images:,} images in batches of {target.batch:,}"]
+    for point in points:
+        at = point.values.get("iteration", math.nan)
+        if not at <= 1e9:
+            raise ForeignError(f"{path}: line {point.line}: its iteration is {at:g}: 0 to 1e9 is needed")
+    return said
 
 
-def _in_order(rows: Iterable[Row], path: Path) -> list[Row]:
-    ordered = sorted((row for row in rows if row.iteration > 0), key=lambda row: row.iteration)
-    if not ordered:
+def _to_percent(points: Sequence[_Point], name: str, quantity: str, target: Target, path: Path) -> str:
+    """Make a column errors in percent; how it was read, in words."""
+    rows = [(point.values["iteration"], point.values[quantity]) for point in points if quantity in point.values]
+    unit = target.unit or unit_of(rows, quantity, 10 * target.per_epoch, f"{path}: column {name!r}")
+    split, kind = quantity.split("_")
+    for point in points:
+        if quantity in point.values:
+            value = point.values.pop(quantity) * (100 if unit == "fraction" else 1)
+            if value > 100:
+                raise ForeignError(f"{path}: line {point.line}: {name} is {value:g} %: 100 is the most")
+            point.values[f"{split}_error"] = 100 - value if kind == "accuracy" else value
+    return f"{name} read as {split} {kind} in {'fractions' if unit == 'fraction' else 'percent'}"
+
+
+def _in_order(points: Sequence[_Point], path: Path) -> tuple[list[_Point], int]:
+    """One run's points by iteration, without the start; and how many a resumed log replaced.
+
+    A resumed run logs some iterations again: its rows take the place of those from there on. Rows at one iteration that
+    have nothing in common are one, as where training and test are logged apart.
+    """
+    merged: list[_Point] = []
+    for point in (point for point in points if point.iteration > 0):
+        last = merged[-1] if merged else None
+        if last and last.iteration == point.iteration and not set(_ERRORS) & set(last.values) & set(point.values):
+            merged[-1] = replace(last, values={**last.values, **point.values})
+        else:
+            merged.append(point)
+    kept: list[_Point] = []
+    replaced = 0
+    repeated = len({point.iteration for point in merged}) < len(merged)
+    for point in merged if repeated else sorted(merged, key=lambda point: point.iteration):
+        before = len(kept)
+        while kept and kept[-1].iteration >= point.iteration:
+            kept.pop()
+        replaced += before - len(kept)
+        if before and not kept:
+            raise ForeignError(
+                f"{path}: line {point.line} begins again at iteration {point.iteration:,}: two runs? Give network or "
+                "seed a column"
+            )
+        kept.append(point)
+    if not kept:
         raise ForeignError(f"{path}: has no row beyond iteration 0")
-    for before, row in itertools.pairwise(ordered):
-        if row.iteration == before.iteration:
-            raise ForeignError(f"{path}: two rows of one run are at iteration {row.iteration:,}: give network or seed")
-    return ordered
+    return kept, replaced
+
+
+def _row(point: _Point, target: Target) -> Row:
+    errors = {key: point.values.get(key, math.nan) for key in _ERRORS}
+    epoch = point.values["iteration"] / target.per_epoch
+    return Row(point.iteration, epoch, lr=math.nan, train_loss=math.nan, test_loss=math.nan, **errors)
 
 
 def _run(network: str, seed: int, target: Target, rows: Sequence[Row]) -> Run:
     """The run that such curves would be of; how it was trained is not known beyond its length."""
-    run = study.preset_run(target.preset, network, seed, target.data)
-    last = max(1, *(row.iteration for row in rows))
+    run, last = study.preset_run(target.preset, network, seed, target.data), rows[-1].iteration
     schedule = run.schedule if run.schedule.iterations == last else Schedule(iterations=last)
     return replace(run, schedule=schedule, log_every=1, evaluate_every=1)
 
 
-def _write(folder: RunFolder, rows: Sequence[Row], path: Path) -> RunFolder:
-    if folder.record_path.exists() and read_record(folder.record_path).status != "foreign":
+def _write(folder: RunFolder, target: Target, rows: Sequence[Row], path: Path) -> tuple[Path, str]:
+    """Write a run's folder; gives it, and the files that the columns kept from before are of."""
+    former = read_record(folder.record_path) if folder.record_path.exists() else None
+    if former and former.status != "foreign":
         raise ForeignError(f"{folder.path} holds a run of this program: give another name as --as")
+    old = read_curve(folder.curve_path) if former and folder.curve_path.exists() else []
+    kept = [key for key in _ERRORS if not _has(rows, key) and _has(old, key)]
+    before = (former.data.source or "another file") if former and kept else ""
+    rows = _joined(rows, old, kept)
+    folder = RunFolder(folder.path.parents[3], _run(folder.run.network, folder.run.seed, target, rows))
+    final = {key: value for row in rows for key in _ERRORS if not math.isnan(value := getattr(row, key))}
+    source = f"{before}, {path.name}" if before else path.name
     folder.path.mkdir(parents=True, exist_ok=True)
     write_curve(folder.curve_path, rows)
-    final = {key: _last([getattr(row, key) for row in rows]) for key in _ERRORS}
-    folder.write({"status": "foreign", "iteration": rows[-1].iteration, "final": final, "data": {"source": path.name}})
-    return folder
+    about = {"source": source}
+    folder.write({"status": "foreign", "iteration": rows[-1].iteration, "final": final, "data": about})
+    return folder.path, before
 
 
-def _last(values: Iterable[float]) -> float | None:
-    return next((value for value in reversed(list(values)) if not math.isnan(value)), None)
+def _has(rows: Sequence[Row], key: str) -> bool:
+    return not all(math.isnan(getattr(row, key)) for row in rows)
+
+
+def _joined(rows: Sequence[Row], old: Iterable[Row], kept: Sequence[str]) -> list[Row]:
+    """Rows with the columns that are kept of the rows from before."""
+    found = {row.iteration: row for row in rows}
+    for row in old if kept else ():
+        own = {key: getattr(row, key) for key in kept}
+        if not all(map(math.isnan, own.values())):
+            blank = row._replace(train_error=math.nan, test_error=math.nan)
+            found[row.iteration] = Row(**{**found.get(row.iteration, blank)._asdict(), **own})
+    return [found[iteration] for iteration in sorted(found)]

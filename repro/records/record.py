@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import from_json
 
@@ -19,6 +18,9 @@ from repro.checked import Flag, Number, Text, Whole, checked
 from repro.disk import read_text
 from repro.errors import RecordError, UserError, shown
 from repro.spec import AtLeastOne, FromZero, Run, fields_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: The format of run.json; a reader refuses what it does not know.
 FORMAT = 1
@@ -167,6 +169,8 @@ class Record(Part):
         """Which test images the final network got wrong, in the order of the data; None where that is not recorded."""
         if self.wrong_test_images is None or self.data.test_images is None:
             return None
+        import numpy as np
+
         packed = np.frombuffer(bytes.fromhex(self.wrong_test_images), np.uint8)
         return np.unpackbits(packed, count=self.data.test_images).astype(bool)
 

@@ -1,0 +1,246 @@
+"""Curves of other programs, brought in: the right values, or a line that says which option gives them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from planted import plant
+
+from repro import report
+from repro.errors import UserError
+from repro.records import Source, collect
+from repro.records.foreign import Target, bring_in
+
+NAN = math.nan
+
+
+def file(tmp_path: Path, text: str, name: str = "curves.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def curve(results: Path) -> list[tuple[float, float, float]]:
+    """Iteration, training error, test error of the one run there."""
+    records = collect([Source("x", results)])
+    assert len(records.runs) == 1 and not records.damaged
+    return [tuple(row) for row in records.curves[["iteration", "train_error", "test_error"]].itertuples(index=False)]
+
+
+def same(found: list[tuple[float, float, float]], expected: list[tuple[float, float, float]]) -> bool:
+    return [round(x, 6) for row in found for x in row] == pytest.approx(
+        [x for row in expected for x in row], nan_ok=True
+    )
+
+
+KERAS = "epoch,accuracy,loss,val_accuracy,val_loss\n0,0.45,1.50,0.50,1.40\n1,0.55,1.20,0.60,1.10\n"
+TENSORBOARD = "Wall time,Step,Value\n1700000000.1,390,45.8\n1700000100.2,780,56.9\n"
+LATE = "epoch,train_error\n150,0.62\n155,0.48\n164,0.31\n"
+#: An epoch of 50,000 images in batches of 128 has 390.625 iterations.
+READ = {
+    "keras, from epoch 0": (KERAS, {}, [(391, 55, 50), (781, 45, 40)]),
+    "errors from epoch 0": (
+        "epoch,train_error,test_error\n0,60.0,55.0\n1,50.0,45.0\n163,0.4,8.8\n",
+        {},
+        [(391, 60, 55), (781, 50, 45), (64_062, 0.4, 8.8)],
+    ),
+    "each column in its unit": (
+        "epoch,train_error,test_error\n1,0.61,57.0\n82,0.12,20.1\n164,0.004,8.75\n",
+        {},
+        [(391, 61, 57), (32_031, 12, 20.1), (64_062, 0.4, 8.75)],
+    ),
+    "percent below 1": (
+        LATE, {"unit": "percent"}, [(58_594, 0.62, NAN), (60_547, 0.48, NAN), (64_062, 0.31, NAN)]
+    ),
+    "45,000 images": (
+        "epoch,test_error\n91,20\n137,9.5\n182,8.75\n",
+        {"images": 45_000},
+        [(31_992, NAN, 20), (48_164, NAN, 9.5), (63_984, NAN, 8.75)],
+    ),
+    "batches of 256": ("epoch,test_error\n2,20\n", {"batch": 256}, [(391, NAN, 20)]),
+    "a resumed log": (
+        "iteration,test_error\n1000,40\n2000,35\n3000,33\n2000,35\n3000,32.5\n4000,31\n",
+        {},
+        [(1000, NAN, 40), (2000, NAN, 35), (3000, NAN, 32.5), (4000, NAN, 31)],
+    ),
+    "tensorboard": (TENSORBOARD, {"columns": {"Value": "test_accuracy"}}, [(390, NAN, 54.2), (780, NAN, 43.1)]),
+    "weights & biases": (
+        '"Step","run - val/acc","run - val/acc__MIN","run - val/acc__MAX"\n391,0.5,0.5,0.5\n782,0.6,0.6,0.6\n',
+        {},
+        [(391, NAN, 50), (782, NAN, 40)],
+    ),
+    "steps that are epochs": (
+        "Step,Test Accuracy\n0,50\n1,60\n",
+        {"columns": {"Step": "epoch"}, "first_epoch": 0},
+        [(391, NAN, 50), (781, NAN, 40)],
+    ),
+    "lightning, split by row": (
+        "epoch,step,train_acc,val_acc\n0,390,0.45,\n0,390,,0.5\n1,781,0.55,\n1,781,,0.6\n",
+        {},
+        [(390, 55, 50), (781, 45, 40)],
+    ),
+    "timm": (
+        "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr\n1,1.5,1.4,50.5,90,0.1\n2,1.2,1.1,60.5,95,0.1\n",
+        {},
+        [(391, NAN, 49.5), (781, NAN, 39.5)],
+    ),
+    "a spreadsheet's semicolons and decimal commas": (
+        "Epoch;Training Error;Validation Error\n1;45,8;50,5\n",
+        {},
+        [(391, 45.8, 50.5)],
+    ),
+    "iterations in any order, without the start": (
+        "iteration, test_error\n64000, 8.75\n0, 90\n32000, 20\n",
+        {},
+        [(32_000, NAN, 20), (64_000, NAN, 8.75)],
+    ),
+    "epoch 0 before training": (
+        "epoch,test_error\n0,90\n1,50\n", {"first_epoch": 1}, [(391, NAN, 50)]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "options", "expected"), READ.values(), ids=READ)
+def test_the_values_are_right(text: str, options: dict, expected: list, tmp_path: Path) -> None:
+    (said,) = bring_in([file(tmp_path, text)], tmp_path / "r", Target("resnet-20", **options))
+    assert same(curve(tmp_path / "r"), expected)
+    assert "marked foreign" in said and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("keras, from epoch 0", ["epochs counted from 0", "accuracy read as train accuracy in fractions", "50,000"]),
+        ("a resumed log", ["2 rows of before a restart replaced", "iteration read as iterations"]),
+        ("45,000 images", ["of 45,000 images in batches of 128", "test_error read as test error in percent"]),
+    ],
+)
+def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Path) -> None:
+    text, options, _ = READ[name]
+    (said,) = bring_in([file(tmp_path, text)], tmp_path / "r", Target("resnet-20", **options))
+    assert all(part in said for part in parts), said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LATE, "--unit percent or --unit fraction"),
+        (TENSORBOARD, "--column COLUMN=WHAT"),
+        ("Step,test_error\n1,50\n100,40\n", "--column Step=epoch or --column Step=iteration"),
+        ("epoch,accuracy\n1,50\n", "--column accuracy=train_accuracy"),
+        ("epoch,val_acc,test_acc\n1,50,50\n", "--column test_acc=ignore"),
+        ("epoch,test_error\n0,90\n1,50\n", "--first-epoch 0"),
+        ("epoch,test_error\n1,50\n2,40\n1,45\n2,35\n", "Give network or seed"),
+        ("", "line 1 has the columns (none)"),
+        ("step,err\n1,2\n", "--column err=train_error"),
+        ("epoch,test_error\n", "has no rows"),
+        ("epoch,test_error\n1,abc\n", "line 2: test_error is 'abc'"),
+        ("epoch,test_error\n1,inf\n", "line 2: test_error is 'inf'"),
+        ("epoch,test_error\n1,-3\n", "line 2: test_error is '-3'"),
+        ("epoch,test_error\n1,50\n2,101\n", "line 3: test_error is 101 %"),
+        ("epoch,test_error\n1,50,7\n", "line 2 has 3 cells, not 2"),
+        ("epoch,test_error\n,50\n", "line 2: its iteration is nan"),
+        ("epoch,test_error\n1e300,50\n", "line 2: its iteration is"),
+        ("iteration,test_error\n0,90\n", "no row beyond iteration 0"),
+        ("epoch,test_error,seed\n1,50,x\n", "line 2: seed is 'x'"),
+        ("epoch,test_error,network\n1,50,resnet-21\n", "did you mean 'resnet-20'"),
+    ],
+)
+def test_what_is_wrong_or_not_safe_is_said_and_nothing_written(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        bring_in([file(tmp_path, text)], tmp_path / "r", Target("resnet-20"))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "r").exists()
+
+
+def test_files_of_one_run_add_up_and_a_newer_column_replaces(tmp_path: Path) -> None:
+    train = file(tmp_path, "iteration,train_error\n1000,40\n2000,30\n", "train.csv")
+    test = file(tmp_path, "iteration,test_error\n1000,45\n3000,35\n", "test.csv")
+    bring_in([train], tmp_path / "r", Target("resnet-20"))
+    (said,) = bring_in([test], tmp_path / "r", Target("resnet-20"))
+    assert "added to train.csv" in said
+    expected = [(1000, 40, 45), (2000, 30, NAN), (3000, NAN, 35)]
+    assert same(curve(tmp_path / "r"), expected)
+    runs = collect([Source("x", tmp_path / "r")])
+    (run,) = runs.runs.to_dict("records")
+    assert (run["train_error"], run["test_error"], run["iterations"]) == (30, 35, 3000)
+    assert runs.record("x", run["folder"]).data.source == "train.csv, test.csv"
+    bring_in([file(tmp_path, "iteration,test_error\n1000,44\n", "test.csv")], tmp_path / "r", Target("resnet-20"))
+    assert same(curve(tmp_path / "r"), [(1000, 40, 44), (2000, 30, NAN)])
+
+
+def test_one_file_may_hold_several_runs(tmp_path: Path) -> None:
+    text = "network,seed,epoch,test_error\n" + "".join(
+        f"{network},{seed},{epoch},{10 + seed + epoch}\n"
+        for network in ("plain-20", "resnet-20")
+        for seed in (0, 1)
+        for epoch in (1, 2)
+    )
+    said = bring_in([file(tmp_path, text)], tmp_path / "r", Target())
+    assert len(said) == 4
+    runs = collect([Source("x", tmp_path / "r")]).runs.set_index(["network", "seed"])["test_error"]
+    assert runs.to_dict() == {("plain-20", 0): 12, ("plain-20", 1): 13, ("resnet-20", 0): 12, ("resnet-20", 1): 13}
+
+
+def test_a_run_of_ours_is_never_replaced(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "r", "resnet-20", preset="paper", coarse=10)
+    before = (folder / "curve.csv").read_bytes()
+    with pytest.raises(UserError, match="holds a run of this program"):
+        bring_in([file(tmp_path, "iteration,test_error\n10,30\n")], tmp_path / "r", Target("resnet-20"))
+    assert (folder / "curve.csv").read_bytes() == before
+
+
+def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
+    path = file(tmp_path, "epoch,test_error\n1,50\n")
+    for target, said in (
+        (Target(), "which network is it"),
+        (Target("resnet-20", data="cifar-10"), "did you mean 'cifar10'"),
+        (Target("resnet-20", preset="shrot"), "did you mean 'short'"),
+        (Target("resnet-20", columns={"err": "test_error"}), "--column err: there is no such column"),
+    ):
+        with pytest.raises(UserError, match=said):
+            bring_in([path], tmp_path / "r", target)
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    for gone in (path, tmp_path / "nowhere.csv"):
+        with pytest.raises(UserError, match="cannot be read"):
+            bring_in([gone], tmp_path / "r", Target("resnet-20"))
+
+
+def test_the_command_takes_several_files_and_what_their_columns_are(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    (tmp_path / "results" / "local").mkdir(parents=True)
+    train = file(tmp_path, "iteration,train_error\n1000,40\n64000,30\n", "train.csv")
+    test = file(tmp_path, TENSORBOARD.replace("390", "64000").replace("780", "63000"), "run-tag-acc.csv")
+    words = ["--import-curves", str(train), "--import-curves", str(test), "--as", "theirs", "--network", "resnet-20"]
+    assert report.main([*words, "--out", str(tmp_path / "o")]) == 1
+    assert not (tmp_path / "results" / "theirs").exists(), "all of it, or nothing"
+    assert "--column COLUMN=WHAT" in capsys.readouterr().err
+    assert report.main([*words, "--column", "Value=test_accuracy", "--out", str(tmp_path / "o")]) == 0
+    assert "Value read as test accuracy in percent" in capsys.readouterr().out
+    assert same(curve(tmp_path / "results" / "theirs"), [(1000, 40, NAN), (63_000, NAN, 43.1), (64_000, 30, 54.2)])
+    for wrong in (["--column", "Value"], ["--column", "Value=acc"], ["--batch", "0"]):
+        assert report.main([*words, *wrong, "--out", str(tmp_path / "o")]) == 2
+
+
+WORDS = ["epoch", "Step", "iteration", "train/acc", "val_accuracy", "test_error", "accuracy", "network", "seed", "x"]
+CELLS = st.sampled_from(["", "0", "1", "0.5", "57", "1e400", "nan", "resnet-20", '"', "1,5"]) | st.text(max_size=4)
+
+
+@given(
+    header=st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=5),
+    rows=st.lists(st.lists(CELLS, max_size=5), max_size=5),
+    mark=st.sampled_from([",", ";", "\t"]),
+)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_table_is_read_or_refused_in_a_line(header: list, rows: list, mark: str, tmp_path: Path) -> None:
+    path = tmp_path / "any.csv"
+    path.write_text("\n".join(mark.join(cells) for cells in [header, *rows]), encoding="utf-8", errors="replace")
+    try:
+        bring_in([path], tmp_path / "fuzz", Target("resnet-20"))
+    except UserError as error:
+        assert "\n" not in str(error) and len(str(error)) < 1000
