@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -140,14 +142,14 @@ def _read(path: Path, text: str, kind: type[AnyRow], check: Callable[[AnyRow], N
     header, *lines = text.removesuffix("\n").split("\n")
     if header != ",".join(kind._fields):
         raise RecordError(f"{path}: line 1 is not the header {','.join(kind._fields)}")
-    readers = [_READERS[of] for of in get_type_hints(kind).values()]
+    kinds = get_type_hints(kind).values()
     rows = []
     for number, line in enumerate(lines, start=2):
         cells = line.split(",")
         try:
-            if len(cells) != len(readers):
-                raise ValueError(f"it has {len(cells)} fields, not {len(readers)}")
-            row = kind(*(read(cell) for read, cell in zip(readers, cells, strict=True)))
+            if len(cells) != len(kinds):
+                raise ValueError(f"it has {len(cells)} fields, not {len(kinds)}")
+            row = kind(*map(_value, kinds, cells))
             check(row)
         except ValueError as error:
             raise RecordError(f"{path}: line {number} is malformed: {error}") from error
@@ -155,28 +157,17 @@ def _read(path: Path, text: str, kind: type[AnyRow], check: Callable[[AnyRow], N
     return rows
 
 
-def _whole(text: str) -> int:
+def _value(kind: type, text: str) -> Any:
+    """A cell as a whole number, a number (NaN where it is empty) or a layer's name."""
+    if kind is str and text.isprintable() and len(text) <= 200:
+        return text
     # Python's int and float also take spaces, underscores and other scripts' digits, which nothing here writes.
-    if not (text.isascii() and text.isdecimal() and len(text) <= 16) or int(text) > LARGEST:
-        raise ValueError(f"{shown(text)} is no whole number")
-    return int(text)
+    if kind is not str and re.fullmatch("[-+.0-9a-zA-Z]*", text):
+        with suppress(ValueError):
+            value = kind(text) if text or kind is int else math.nan
+            if kind is float or 0 <= value <= LARGEST:
+                return value
+    raise ValueError(f"{shown(text)} is no {_KINDS[kind]}")
 
 
-def _number(text: str) -> float:
-    if text == "":
-        return math.nan
-    try:
-        if text.isascii() and "_" not in text and text == text.strip():
-            return float(text)
-    except ValueError:
-        pass
-    raise ValueError(f"{shown(text)} is no number")
-
-
-def _name(text: str) -> str:
-    if not text.isprintable() or len(text) > 200:
-        raise ValueError(f"{shown(text)} is no layer's name")
-    return text
-
-
-_READERS: dict[type, Callable[[str], Any]] = {int: _whole, float: _number, str: _name}
+_KINDS = {int: "whole number", float: "number", str: "layer's name"}
