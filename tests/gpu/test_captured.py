@@ -90,7 +90,7 @@ def test_garbage_collected_at_every_turn_spoils_nothing_and_memory_is_given_back
             training, data, run = begin(how=how)
             iterate(training, data, run, how, 3)
             if turn == 1:
-                measure([run], how, 1)
+                measure([run], how)
             del training, data
             forget(how)
             torch.cuda.synchronize()
