@@ -81,7 +81,7 @@ def refused(capsys, place, *arguments, status=2):
         (["degradation", "--set", "schedule.iteration=5"], "did you mean 'schedule.iterations'?"),
         (["degradation", "--set", "schedule.iterations"], "KEY=VALUE is needed, such as schedule.iterations=4000"),
         (["degradation", "--set", "schedule.iterations=many"], "schedule.iterations is 'many': a whole number"),
-        (["degradation", "--set", "schedule.iterations=0"], "schedule.iterations is 0: at least 1"),
+        (["degradation", "--set", "schedule.iterations=0"], "schedule.iterations is 0: 1 or more"),
         (["degradation", "--set", "schedule.lr=nan"], "schedule.lr is nan: a finite number"),
         (["degradation", "--set", "schedule.lr={}"], "schedule.lr is {}: a number is needed"),
         (
@@ -97,7 +97,7 @@ def refused(capsys, place, *arguments, status=2):
         (["degradation", "--seeds=-1"], "'-1' is no seed"),
         (["degradation", "--seeds", "4-1"], "the smaller number comes first"),
         (["degradation", "--seeds", "0-999999999999"], "more than 10,000 seeds"),
-        (["degradation", "--seeds", "1" * 30], "seed is beyond"),
+        (["degradation", "--seeds", "1" * 30], "or less is needed"),
         (["degradation", "--seeds", "1" * 5000], "is no seed"),
         (["degradation", "--jobs", "0"], "'0' is no whole number from 1"),
         (["degradation", "--jobs", "²"], "is no whole number from 1"),
