@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from repro.errors import RecordError
 from repro.launch.progress import is_complete
 from repro.records import RunFolder, replacing
 from repro.records.seal import NAME as SEAL
@@ -44,8 +46,9 @@ def put(folder: RunFolder, files: Files) -> None:
             temporary.write_bytes(content)
             if path == folder.checkpoint_path and path.exists() and before.name not in files:
                 path.replace(before)
-    if is_complete(folder):
-        before.unlink(missing_ok=True)
+    with suppress(RecordError):  # whoever resumes the run says what is wrong with its record
+        if is_complete(folder):
+            before.unlink(missing_ok=True)
 
 
 def _paths(folder: RunFolder) -> list[Path]:
