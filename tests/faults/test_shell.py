@@ -13,7 +13,7 @@ import commands
 import pytest
 from commands import assert_same_bits
 
-from repro import evaluate, report, run, seal, shell
+from repro import evaluate, report, run, shell
 from repro.launch import start
 from repro.site import build
 
@@ -84,7 +84,7 @@ def test_a_note_about_a_file_whose_name_is_no_text_spoils_no_page(undisturbed, s
     shutil.copytree(undisturbed, results)
     curve = commands.folder(study, results, "resnet-8").curve_path
     curve.write_bytes(curve.read_bytes()[:-3])
-    (curve.parent / seal.NAME).unlink()
+    (curve.parent / "SHA256SUMS").unlink()
     assert report.main(["--results", f"x={results}", "--out", str(tmp_path / "out")]) == 0
     assert "last line was torn off" in (tmp_path / "out" / "REPORT.md").read_text()
 

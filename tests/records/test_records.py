@@ -555,7 +555,7 @@ def test_files_that_may_not_be_read_are_listed_as_damaged(tmp_path, unprivileged
 
 
 def test_the_records_that_come_with_the_project_can_all_be_read():
-    reference = Path(__file__).resolve().parents[1] / "results" / "reference"
+    reference = Path(__file__).resolve().parents[2] / "results" / "reference"
     records = collect([Source("reference", reference)])
     if not len(records.runs) and not records.damaged:
         pytest.skip("none are here")

@@ -1,0 +1,75 @@
+"""python -m repro.attest [NETWORK…]: repeat reference runs on this machine, and tell how far they are the same.
+
+Exit status: 0 none differs, 1 one differs, or could not be trained or read, 2 bad usage; stopped: as repro.run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from repro import names
+from repro.shell import Parser, command
+
+REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
+#: Where attestations lie that the report shows.
+ATTESTATIONS = Path("results/attestations")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit status."""
+    return command("repro.attest", lambda: _attest(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m repro.attest",
+        description="Repeat reference runs on this machine, as many threads and as precise as they were, and tell of "
+        "each: same bits, consistent with what seeds do, or differs. Exit status: 0 none differs, 1 one differs, or "
+        "could not be trained or read, 2 bad usage; stopped: as repro.run.",
+    )
+    add = parser.add_argument
+    add("networks", nargs="*", default=["plain-20", "resnet-20"], metavar="NETWORK", help="(plain-20 resnet-20)")
+    add("--preset", default="demo", help="of the reference's runs (demo)")
+    add("--seed", type=int, default=0, help="of the reference's runs (0)")
+    add("--threads", type=int, help="another number than the reference's: bits differ, results should not")
+    add("--data-dir", type=Path, metavar="DIR", help="where the images are, for presets on CIFAR-10")
+    add("--results", type=Path, default=Path("results/local"), metavar="DIR", help="where the repeats go, or are")
+    add("--out", type=Path, metavar="FILE.json", help=f"the attestation (a new file in {ATTESTATIONS})")
+    return parser
+
+
+def _attest(arguments: argparse.Namespace) -> int:
+    # Imported here so that bad usage is answered at once.
+    from repro import run
+    from repro.records import Source, collect
+    from repro.repeat import REPEATED, compare, file_name, find, write
+
+    networks = [str(names.parse(name)) for name in arguments.networks]
+    sources = [Source("reference", REFERENCE), Source(REPEATED, arguments.results)]
+    references = find(collect(sources[:1]), networks, arguments.preset, arguments.seed)
+    if limit := references.limit():
+        # oneDNN reads it once, when torch first computes.
+        os.environ["ONEDNN_MAX_CPU_ISA"] = limit
+        print(f"Training with ONEDNN_MAX_CPU_ISA={limit}: as the reference, without AMX.")
+    where = ["--results", str(arguments.results)]
+    if arguments.data_dir:
+        where += ["--data-dir", str(arguments.data_dir)]
+    for words in references.commands(arguments.threads):
+        if status := run.main([*words, *where]):
+            return status
+    repeats = compare(collect(sources), references)
+    path = arguments.out or ATTESTATIONS / file_name()
+    write(path, repeats, references)
+    rows = [(repeat.network, repeat.seed, repeat.verdict, repeat.why) for repeat in repeats]
+    print(f"\n{tabulate(rows, headers=('network', 'seed', 'verdict', 'because'))}")
+    print(f"\nThe attestation is {path}; add it to {ATTESTATIONS} of the project, whatever it says.")
+    return int(any(repeat.verdict == "differs" for repeat in repeats))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
