@@ -120,15 +120,8 @@ def _evaluate(arguments: argparse.Namespace) -> str:
             raise UserError(f"--network is needed: nothing in {path}, or beside it, says what it is{known}")
     run = own or Run(network=arguments.network)
     dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
-    subsample = arguments.subsample or run.model.subsample
-    net = build(
-        run.network,
-        dataset.channels,
-        len(dataset.classes),
-        family="cifar",
-        subsample=subsample,
-        block=run.model.block,
-    )
+    subsample, classes, block = arguments.subsample or run.model.subsample, len(dataset.classes), run.model.block
+    net = build(run.network, dataset.channels, classes, family="cifar", subsample=subsample, block=block)
     with _about(path):
         weights, taken = load_weights(net, found, run.network)
         kept = normalisation(weights)
@@ -140,29 +133,38 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         _normalise_by_population(net, data, run, numerics)
     test_loss, percent = evaluate(net, data.batches("test"), numerics)
     count = len(data.test_images)
-    spread = 100 * (percent / 100 * (1 - percent / 100) / count) ** 0.5
     wrong = round(percent * count / 100)
-    held_out = run.images.evaluate_on == "held-out"
-    kind, whose = ("", " on held-out images") if held_out else ("test ", "")
+    kind, whose = ("", " on held-out images") if run.images.evaluate_on == "held-out" else ("test ", "")
     # On other images, such as the original pixels, the error is worth knowing, but it is not that of the record.
     trained = f" (trained on {own.data})" if own and own.data != dataset.name else ""
     layers = _write_responses(net, data, numerics, arguments.responses) if arguments.responses else ""
     by = ", by population statistics" if arguments.statistics == "population" else ""
     lines = [
         f"{run.network} on {dataset.name}{trained}: {kind}error{whose} {percent:.2f} % ({wrong:,} of {count:,} wrong, "
-        f"standard error {spread:.2f}), {kind}loss {test_loss:.4f}, in {numerics.precision}{by}{layers}",
+        f"standard error {_spread(percent, count):.2f}), {kind}loss {test_loss:.4f}, "
+        f"in {numerics.precision}{by}{layers}",
         f"images: {normalised}",
     ]
     if pads:
-        assumed = "" if own or (arguments.subsample and arguments.zeros) else " (assumed: --subsample, --zeros)"
-        pixels = "every second pixel" if subsample == "stride" else "the mean of 2x2 pixels"
-        where = "at the end" if arguments.zeros == "end" else "half before and half after the others"
-        lines.append(f"option A: {pixels}, zero channels {where}{assumed}")
+        lines.append(_option_a(arguments, subsample, own is not None))
     if own is None:
         lines.append(f"weights: {taken}")
     if percent > 95 - 100 / len(dataset.classes):
         lines.append("hint: that is the error of guessing: --mean and --std must be those that it was trained with")
     return "\n".join(map(printable, [*lines, *passed_over]))
+
+
+def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:
+    """How option A's shortcuts take their pixels, and where their zeros go; nothing in the weights tells."""
+    assumed = "" if ours or (arguments.subsample and arguments.zeros) else " (assumed: --subsample, --zeros)"
+    pixels = "every second pixel" if subsample == "stride" else "the mean of 2x2 pixels"
+    where = "at the end" if arguments.zeros == "end" else "half before and half after the others"
+    return f"option A: {pixels}, zero channels {where}{assumed}"
+
+
+def _spread(percent: float, images: int) -> float:
+    """Standard error of an error in percent, by the choice of images."""
+    return float(100 * (percent / 100 * (1 - percent / 100) / images) ** 0.5)
 
 
 def _normalise(

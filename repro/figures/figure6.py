@@ -58,10 +58,10 @@ def draw(records: Records, scale: Records | None = None, view: str = "figure-6")
     size = {1: (5.6, 4.0), 2: (4.2, 3.3), 3: (3.7, 3.4)}[len(panels)]
     drawing = begin(view, titles.get(view, alone), 1, len(panels), size)
     own = top
-    for panel, (title, networks) in enumerate(panels.items()):
+    for title, networks in panels.items():
         mine = found[found["network"].isin(networks)]
         own = _top_of_deepest(mine, rows, top) if title == DEEPEST else top
-        _panel(drawing, panel, title, records, rows[rows["network"].isin(networks)], mine, own)
+        _panel(drawing, title, records, rows[rows["network"].isin(networks)], mine, own)
     drawing.finding = _finding(found, panels)
     drawing.notes = (
         "Dashed lines are training errors, bold lines test errors.",
@@ -72,10 +72,9 @@ def draw(records: Records, scale: Records | None = None, view: str = "figure-6")
     return curves.complete(drawing, records, networks_here, tuple(ERRORS))
 
 
-def _panel(
-    drawing: Drawing, panel: int, title: str, records: Records, rows: pd.DataFrame, found: pd.DataFrame, top: float
-) -> None:
-    networks = VIEWS[drawing.name][title]
+def _panel(drawing: Drawing, title: str, records: Records, rows: pd.DataFrame, found: pd.DataFrame, top: float) -> None:
+    views = VIEWS[drawing.name]
+    networks, panel = views[title], list(views).index(title)
     last = curves.last_iteration(usual(records.runs, NETWORKS))
     zoomed = title == DEEPEST and len(found) and not found["note"].any()
     curves.draw_curves(drawing, panel, rows)

@@ -121,7 +121,7 @@ def train(
         state.seconds += time.perf_counter() - began
 
         if state.iteration % run.log_every == 0 or state.iteration == run.schedule.iterations:
-            row = measure(net, data, run, state, numerics, rate, ranks)
+            row = measure(training, data, run, numerics, rate, ranks)
             yield row
             if not math.isfinite(row.train_loss):
                 raise DivergedError(f"the loss is {row.train_loss} at iteration {state.iteration}")
@@ -135,11 +135,9 @@ def batch_of(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
     return data.batch(index, Crops.draw(len(index), data.pad, data.flip, chance))
 
 
-def measure(
-    net: nn.Module, data: Prepared, run: Run, state: State, numerics: Numerics, rate: float, ranks: Ranks
-) -> Row:
+def measure(training: Training, data: Prepared, run: Run, numerics: Numerics, rate: float, ranks: Ranks) -> Row:
     """The row of the curve that is due now; begins a new sum, and ends the warm-up once the error allows it."""
-    began = time.perf_counter()
+    began, state = time.perf_counter(), training.state
     iteration = state.iteration
     train_loss = state.loss_sum.item() / state.since
     train_error = 100 * state.wrong.item() / (state.since * run.optimiser.batch_size)
@@ -149,7 +147,7 @@ def measure(
         state.warm_until = iteration
     test_loss = test_error = math.nan
     if iteration % run.evaluate_every == 0 or iteration == run.schedule.iterations:
-        test_loss, test_error = evaluate(net, data.batches("test"), numerics, ranks)
+        test_loss, test_error = evaluate(training.net, data.batches("test"), numerics, ranks)
     state.seconds += time.perf_counter() - began
     epoch = iteration * run.optimiser.batch_size / len(data.images)
     return Row(iteration, epoch, rate, train_loss, train_error, test_loss, test_error)

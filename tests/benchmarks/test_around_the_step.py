@@ -56,7 +56,7 @@ def test_row(benchmark, begun, tmp_path):
 
     def row():
         training.state.since = 1
-        folder.append(measure(training.net, data, run, training.state, NUMERICS, 0.1, Ranks()))
+        folder.append(measure(training, data, run, NUMERICS, 0.1, Ranks()))
 
     about(benchmark, "a row of the curve", "row")
     benchmark.pedantic(row, rounds=100, warmup_rounds=5)
