@@ -35,24 +35,24 @@ def test_the_readmes_verdicts_and_numbers_are_those_of_the_report():
             assert any(abs(float(number) - value) <= near for value in known), f"{name}: {number}"
 
 
-def test_what_else_the_readme_says_is_in_the_records():
+def test_what_the_page_of_findings_says_is_in_the_records():
     """Numbers that no table of the report has."""
     records = collect([Source("reference", ROOT / "results" / "reference")])
-    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    findings = " ".join((ROOT / "docs" / "findings.md").read_text("utf-8").split())
 
     def response(network, preset, *, variant="", mode="std", first=1):
         rows = records.responses.query("network == @network and preset == @preset and variant == @variant")
         return rows[rows["layer"] >= first][mode].astype(float).mean()
 
     late = [response(name, "short", mode="std_training", first=19) for name in ("plain-56", "resnet-56")]
-    assert "In the other 37 the mean is {:.2f} in training mode, as ResNet-56's {:.2f}.".format(*late) in readme
+    assert "In the other 37 the mean is {:.2f} in training mode, as ResNet-56's {:.2f}.".format(*late) in findings
     warm = response("plain-56", "demo", variant="schedule.warm_up=on"), response("resnet-56", "demo")
-    assert "it has {:.2f} against ResNet-56's {:.2f} over all layers".format(*warm) in readme
+    assert "it has {:.2f} against ResNet-56's {:.2f} over all layers".format(*warm) in findings
     curves = records.curves.query("preset == 'paper'").set_index(["network", "iteration"])["train_error"]
     for deep, shallow, at in (("plain-56", "plain-20", 6500), ("ResNet-56", "ResNet-20", 2800)):
         errors = [curves[name.lower(), at] for name in (deep, shallow)]
-        assert f"by {at:,} {deep} has {errors[0]:.1f} %" in readme
-        assert f"where {shallow} had {errors[1]:.1f} %" in readme
+        assert f"by {at:,} {deep} has {errors[0]:.1f} %" in findings
+        assert f"where {shallow} had {errors[1]:.1f} %" in findings
 
 
 @pytest.mark.slow
