@@ -171,7 +171,7 @@ def test_a_study_that_cannot_be_read_hides_no_other(place, capsys, monkeypatch):
     monkeypatch.setattr(studies, "EXPERIMENTS", folder)
     assert main(["--list"]) == 0
     said = capsys.readouterr().out
-    assert "title is no text" in said and "degradation" in said and "warm-up" in said
+    assert "mine.toml" in said and "title is 5" in said and "degradation" in said and "warm-up" in said
 
 
 def test_the_list_names_every_study_and_preset(place, capsys):

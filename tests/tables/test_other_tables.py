@@ -16,7 +16,6 @@ from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
 from repro.tables import ends, paper_tables, responses, table1, variants
 from repro.tables import runs as runs_table
-from repro.tables.compare import Printed, against
 from repro.tables.table import Links, PageLink, Table
 
 PAPER = Group("cifar10", "paper")
@@ -128,13 +127,13 @@ def test_what_a_setting_moves(tmp_path: Path) -> None:
 
     plant(tmp_path, "resnet-20", test_end=17.0)
     assert made() is None
-    plant(tmp_path, "resnet-20", test_end=30.0, settings={"optimiser.nesterov": True})
+    plant(tmp_path, "resnet-20", test_end=60.0, settings={"optimiser.nesterov": True})
     plant(tmp_path, "resnet-20", settings={"schedule.warm_up": "on"}, status="diverged")
     table = made()
     assert table is not None
     moved, lost = (dict(zip(table.columns, row, strict=True)) for row in rows(table))
-    assert (moved["changed"], moved["usual"], moved["verdict"]) == ("30.00 (n = 1)", "17.00 (n = 1)", "higher")
-    assert str(moved["difference"]).startswith("+13.00 (+")
+    assert (moved["changed"], moved["usual"], moved["verdict"]) == ("60.00 (n = 1)", "17.00 (n = 1)", "higher")
+    assert str(moved["difference"]).startswith("+43.00 (+")
     assert (lost["changed"], lost["verdict"]) == ("", "diverged")
     plant(tmp_path, "resnet-20", seed=1, settings={"optimiser.nesterov": True}, status="diverged")
     again = made()
@@ -151,7 +150,7 @@ def test_what_a_setting_moves(tmp_path: Path) -> None:
 
 def test_a_setting_is_not_judged_by_runs_that_differ_in_another(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", test_end=17.0)
-    path = plant(tmp_path, "resnet-20", test_end=30.0, settings={"optimiser.nesterov": True}) / "run.json"
+    path = plant(tmp_path, "resnet-20", test_end=60.0, settings={"optimiser.nesterov": True}) / "run.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     record["spec"]["schedule"]["lr"] = 0.3
     path.write_text(json.dumps(record), encoding="utf-8")
@@ -218,8 +217,3 @@ def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
     curve.to_csv(path, index=False)
     (row,) = (row for row in rows(ends.table(found(tmp_path), SHORT)) if row[0] == "plain-20")
     assert row[4] == "18.00"
-
-
-def test_two_of_our_runs_far_apart_widen_the_interval() -> None:
-    near, far = (against((6.6 - apart, 6.6 + apart), Printed(7.0)) for apart in (0.0, 1.0))
-    assert far.high - far.low > 1.3 * (near.high - near.low)

@@ -108,21 +108,22 @@ def test_groups_are_never_mixed(tmp_path: Path) -> None:
         table6.table(collect([Source("ours", tmp_path)]).runs, SHORT, lambda run: "")
 
 
-def test_the_uncertainty_of_one_run_by_hand() -> None:
-    found = against((6.61,), Printed(7.0))
-    share = (661 + 2) / 10_004
-    images = 100**2 * share * (1 - share) / 10_004
-    ours, theirs = max(0.3, 0.05 * 6.61), max(0.3, 0.05 * 7.0)
-    total = ours**2 + theirs**2 + images
-    # Our seed's share of the variance is assumed, which is worth 4 degrees of freedom.
-    expected = stats.t.ppf(0.975, total**2 / (ours**4 / 4)) * math.sqrt(total)
-    assert found.effect == pytest.approx(-0.39)
-    assert found.high - found.effect == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_papers_five_runs_and_readings_widen_it_as_they_should() -> None:
-    assert Printed(6.61, std=0.16, n=5).fixed.error == pytest.approx(0.16 / math.sqrt(5))
-    assert Printed(9.7, reading=0.1).fixed.error == pytest.approx(math.hypot(0.05 * 9.7, 0.1 / math.sqrt(3)))
+@pytest.mark.parametrize(
+    ("ours", "printed"),
+    [
+        ((6.61,), Printed(7.0)),
+        ((6.4, 6.6, 6.8), Printed(6.61, std=0.16, n=5)),
+        ((9.9, 10.1), Printed(9.7, reading=0.1)),
+    ],
+)
+def test_the_uncertainty_by_hand(ours: tuple[float, ...], printed: Printed) -> None:
+    """|mean - x| <= t sqrt(s^2 (1/m + 1/n) + r^2 / 3): s is 100 sqrt(e / 2N), and t has 8 degrees of freedom."""
+    found = against(ours, printed)
+    variance = 100**2 * (printed.mean / 100) / (2 * 10_000)
+    total = variance * (1 / printed.n + 1 / len(ours)) + printed.reading**2 / 3
+    assert found.effect == pytest.approx(sum(ours) / len(ours) - printed.mean)
+    assert found.high - found.effect == pytest.approx(stats.t.ppf(0.975, 8) * math.sqrt(total), rel=1e-9)
+    assert found.effect - found.low == pytest.approx(found.high - found.effect)
 
 
 def test_std_is_that_of_the_sample() -> None:
