@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from repro import names, study
+from repro.checked import LARGEST
 from repro.data.table import DATA_SETS
 from repro.disk import read_text
 from repro.errors import RecordError, UserError, counted, shown, unknown
@@ -120,7 +121,7 @@ def target_of(options: argparse.Namespace, preset: str) -> Target:
     """What those options say.
 
     Raises:
-        UserError: a --column without '=', an unknown WHAT, or a number below 1.
+        UserError: a --column without '=', an unknown WHAT, or a number out of range.
     """
     columns = {}
     for word in options.column:
@@ -128,9 +129,10 @@ def target_of(options: argparse.Namespace, preset: str) -> Target:
         if not name or what not in get_args(What):
             raise UserError(f"--column {word}: COLUMN=WHAT is needed, WHAT one of {', '.join(get_args(What))}")
         columns[name] = what
-    for key in ("images", "batch"):
-        if getattr(options, key) is not None and getattr(options, key) < 1:
-            raise UserError(f"--{key} {getattr(options, key)}: a number from 1 is needed")
+    for key, least in (("images", 1), ("batch", 1), ("seed", 0)):
+        value = getattr(options, key)
+        if value is not None and not least <= value <= LARGEST:
+            raise UserError(f"--{key} {value}: a number from {least} to {LARGEST:,} is needed")
     return Target(
         network=options.network,
         data=options.data,

@@ -451,7 +451,7 @@ def foreign(place: Path, **ends: tuple[float, float]) -> None:
         rows = [f"{e},{train + (85 - train) * f},{test + (85 - test) * f}" for e, f in zip(epochs, fall, strict=True)]
         path = place.with_name(f"{name}.csv")
         path.write_text("\n".join(["epoch,train_error,test_error", *rows]) + "\n", encoding="utf-8")
-        bring_in(path, place, Target(network=name.replace("_", "-")))
+        bring_in([path], place, Target(network=name.replace("_", "-")))
 
 
 NINE = {

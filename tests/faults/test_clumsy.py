@@ -80,8 +80,8 @@ CURVES = ["--as", "theirs", "--network", "resnet-20", "--import-curves"]
         ([*CURVES, "results"], 1, "results: is no file"),
         ([*CURVES, "loop"], 1, "loop: cannot be read as a file of curves: Too many levels of symbolic links"),
         ([*CURVES, "wide.csv"], 1, "wide.csv: cannot be read as a table: field larger"),
-        ([*CURVES, "curves.csv", "--seed", "-3"], 2, "seed is -3: 0 or more"),
-        ([*CURVES, "curves.csv", "--seed", "1" * 40], 2, "seed is beyond"),
+        ([*CURVES, "curves.csv", "--seed", "-3"], 2, "--seed -3: a number from 0"),
+        ([*CURVES, "curves.csv", "--seed", "1" * 40], 2, "--seed 1111111111"),
     ],
     ids=range(22),
 )
