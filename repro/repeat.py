@@ -151,7 +151,7 @@ def _repeat(records: Records, theirs: Evidence, ours: Evidence, network: str, se
     difference = _first_difference(records, reference, mine) or _other_weights(before, now)
     if difference is None:
         return Repeat(network, seed, "same bits", "", ())
-    measured = [measure for measure in MEASURES if theirs.runs(network, measure) and math.isfinite(mine.value(measure))]
+    measured = [measure for measure in MEASURES if theirs.runs(network, measure) and mine.has(measure)]
     found = tuple(_output(theirs, mine, measure, level) for measure in measured)
     outside = [WORDS[output.measure] for output in found if not output.low <= output.found <= output.high]
     why = f"bits differ in {difference}{_reasons(before, now)}"

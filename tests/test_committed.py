@@ -48,6 +48,14 @@ def test_what_the_page_of_findings_says_is_in_the_records():
     assert "In the other 37 the mean is {:.2f} in training mode, as ResNet-56's {:.2f}.".format(*late) in findings
     warm = response("plain-56", "demo", variant="schedule.warm_up=on"), response("resnet-56", "demo")
     assert "it has {:.2f} against ResNet-56's {:.2f} over all layers".format(*warm) in findings
+    ends = records.runs.query("preset == 'demo' and status == 'complete'").groupby(["network", "variant"])[
+        "train_error"
+    ]
+    single, plain, usual = (
+        ends.mean()[key] for key in (("resnet-56", "model.block=one-layer"), ("plain-56", ""), ("resnet-56", ""))
+    )
+    said = f"at {single:.1f} % training error, the plain one at {plain:.1f} %, and ResNet-56 at {usual:.1f} %"
+    assert said in findings
     curves = records.curves.query("preset == 'paper'").set_index(["network", "iteration"])["train_error"]
     for deep, shallow, at in (("plain-56", "plain-20", 6500), ("ResNet-56", "ResNet-20", 2800)):
         errors = [curves[name.lower(), at] for name in (deep, shallow)]

@@ -42,6 +42,8 @@ RELATIVE_ELSEWHERE = 0.3
 FORMULA_DF = 8.0
 #: Of a data set, on which foreign curves are taken to be tested.
 TEST_IMAGES = {"cifar10": 10_000, "cifar10-jpeg": 10_000, "digits": 360}
+#: No net's number is as large; the square of a stranger's could be.
+_BEYOND = 1e100
 #: A foreign run must reach this share of the preset's iterations.
 WHOLE = 0.95
 PAPER_SETTING = ("cifar10", "paper")
@@ -89,6 +91,10 @@ class Ended:
         """One of its numbers."""
         return float(getattr(self, measure))
 
+    def has(self, measure: Measure) -> bool:
+        """Whether that number was measured; one whose square is beyond a float's range is none."""
+        return abs(self.value(measure)) < _BEYOND
+
     def images(self, measure: Measure) -> int | None:
         """On how many images that number was counted."""
         return {"train_error": self.crops, "test_error": self.test_images}.get(measure)
@@ -116,7 +122,7 @@ class Evidence:
     def runs(self, network: str, measure: Measure | None = None, variant: str = "") -> list[Ended]:
         """Complete runs of a network, if asked for only those that have a number."""
         found = [run for run in self._ended if (run.network, run.variant) == (network, variant)]
-        return [run for run in found if measure is None or math.isfinite(run.value(measure))]
+        return [run for run in found if measure is None or run.has(measure)]
 
     def diverged(self, name: str, measure: Measure) -> list[dict[Any, Any]]:
         """The row (`repro.records.RUN_COLUMNS`) of each run, of a network[+variant], whose loss stopped being finite.
@@ -143,11 +149,7 @@ class Evidence:
         """
         first = runs[0]
         values = {run.seed: run.value(measure) for run in runs}
-        beside = {
-            run.seed: run.value(measure)
-            for run in self._reference
-            if _is_like(run, first) and math.isfinite(run.value(measure))
-        }
+        beside = {run.seed: run.value(measure) for run in self._reference if _is_like(run, first) and run.has(measure)}
         return Side(
             name=f"{first.network} with {first.variant}" if first.variant else first.network,
             values=tuple(values.values()),
@@ -172,7 +174,7 @@ class Evidence:
         if (kind, measure) not in self._scales:
             groups: dict[str, list[Ended]] = {}
             for run in self._reference:
-                if names.parse(run.network, "cifar").kind == kind and math.isfinite(run.value(measure)):
+                if names.parse(run.network, "cifar").kind == kind and run.has(measure):
                     groups.setdefault(f"{run.network}+{run.variant}", []).append(run)
             repeated = [runs for runs in groups.values() if len(runs) > 1 and not departures(runs)]
             total = df = RELATIVE_DF
