@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from repro.errors import UserError
 
 #: As of a program that SIGPIPE ends.
 NO_READER = 141
+#: Of a worker process that imports a script which would start the study anew in it.
+UNGUARDED = 64
 
 
 class OutputLostError(UserError):
@@ -42,6 +45,9 @@ def command(name: str, act: Callable[[], int]) -> int:
 
     With the reader of its output gone it ends without a word, as programs do.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # In a worker, before it has its work. Its server would turn another way to end into status 1.
+        os._exit(UNGUARDED)
     with _streams():
         try:
             try:

@@ -24,6 +24,7 @@ from repro.launch.attempt import Outcome, attempt
 from repro.launch.failure import reason
 from repro.launch.options import Options
 from repro.launch.stop import Stop, of_the_parent
+from repro.shell import UNGUARDED
 from repro.spec import Run
 from repro.train.ranks import Ranks
 
@@ -119,6 +120,11 @@ class Processes:
             answer: Outcome | UserError = job.answer.recv()
         except (EOFError, OSError):
             job.process.join()
+            if job.process.exitcode == UNGUARDED:
+                raise UserError(
+                    "a script that trains runs side by side is imported by each of its workers: put what starts them "
+                    "below if __name__ == '__main__':, or give --jobs 1"
+                ) from None
             answer = Outcome(job.run, "lost", _how(job.process.exitcode or 0))
         job.process.join()
         self.jobs.remove(job)

@@ -157,3 +157,13 @@ def test_a_second_start_skips_what_is_complete_and_a_record_names_no_place(tmp_p
     assert {"python", "torch", "torchvision", "numpy", "processor", "commit"} <= content["environment"].keys()
     assert str(tmp_path) not in json.dumps(content)
     assert str(ROOT) not in json.dumps(content)
+
+
+def test_a_script_without_a_guard_ends_in_one_line(tmp_path):
+    """Each worker imports the script, and would begin the study again."""
+    words = ["degradation", "--only", "plain-20,resnet-20", "--jobs", "2", "--set", "schedule.iterations=10"]
+    script = tmp_path / "mine.py"
+    script.write_text(f"from repro.run import main\nraise SystemExit(main({words!r}))\n")
+    ended = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "__name__ == '__main__'" in ended.stderr and ended.stderr.count("\n") == 1
