@@ -188,13 +188,8 @@ class _Shown:
 
     def has_changed(self) -> bool:
         """Whether the files have, since this was asked last."""
-        former, self.stamps = (
-            self.stamps,
-            tuple(
-                path.stat().st_mtime_ns if path.exists() else 0
-                for path in (self.folder.record_path, self.folder.curve_path)
-            ),
-        )
+        paths = (self.folder.record_path, self.folder.curve_path)
+        former, self.stamps = self.stamps, tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
         return self.stamps != former
 
 
