@@ -144,7 +144,8 @@ def test_it_is_as_precise_as_in_training_unless_told_otherwise(tmp_path, capsys)
     assert said(folder / "checkpoint.pt") == (pytest.approx(loss, abs=1e-4), "bf16")
     exact, precision = said(folder / "checkpoint.pt", "--precision", "fp32")
     assert precision == "fp32"
-    assert 2e-4 < abs(exact - loss) < 0.1
+    # Further apart than what passes for equal here, so that neither is taken for the other.
+    assert 1e-4 < abs(exact - loss) < 0.1
     assert said(alone) == (pytest.approx(loss, abs=1e-4), "bf16")
     assert said(weights_of(Path(alone))) == (exact, "fp32"), "nothing says otherwise"
 
