@@ -13,10 +13,11 @@ from pathlib import Path
 from tabulate import tabulate
 
 from repro import names
+from repro.errors import UserError
 from repro.shell import Parser, command
 
 REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
-#: Where attestations lie that the report shows.
+#: Where attestations are collected.
 ATTESTATIONS = Path("results/attestations")
 
 
@@ -49,6 +50,8 @@ def _attest(arguments: argparse.Namespace) -> int:
     from repro.records import Source, collect
     from repro.repeat import REPEATED, compare, file_name, find, write
 
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UserError(f"--threads {arguments.threads}: a number from 1 is needed")
     networks = [str(names.parse(name)) for name in arguments.networks]
     sources = [Source("reference", REFERENCE), Source(REPEATED, arguments.results)]
     references = find(collect(sources[:1]), networks, arguments.preset, arguments.seed)

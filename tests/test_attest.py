@@ -84,6 +84,7 @@ def test_what_decides_bits_and_differs_is_named(reference, tmp_path):
         (["plain-20", "--seed", "9"], 1, "no complete run of seed 9"),
         (["plain-20", "--preset", "dem"], 2, "did you mean 'demo'"),
         (["plain-20", "--seed", "x"], 2, "--seed"),
+        (["plain-20", "--threads", "0"], 2, "--threads 0: a number from 1"),
     ],
 )
 def test_what_cannot_be_repeated_is_told_in_a_line(words, status, said, reference, capsys):

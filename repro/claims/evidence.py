@@ -15,6 +15,7 @@ import pandas as pd
 
 from repro import names, paper, study
 from repro.claims.verdict import Lack
+from repro.data.table import DATA_SETS
 from repro.errors import counted
 from repro.records import Record, Records
 from repro.spec import Run, fields_of
@@ -40,8 +41,6 @@ RELATIVE_ELSEWHERE = 0.3
 #: Degrees of freedom that the formula for test errors is worth (`repro.statistics.formula`). Three groups of 123 runs
 #: and six of five fit it within 20 %; eight leave room for more.
 FORMULA_DF = 8.0
-#: Of a data set, on which foreign curves are taken to be tested.
-TEST_IMAGES = {"cifar10": 10_000, "cifar10-jpeg": 10_000, "digits": 360}
 #: No net's number is as large; the square of a stranger's could be.
 _BEYOND = 1e100
 #: A foreign run must reach this share of the preset's iterations.
@@ -238,7 +237,8 @@ def _ended(row: Mapping[Any, Any], record: Record, responses: Sequence[float]) -
         test_error=row["test_error"],
         response=responses[0],
         response_training=responses[1],
-        test_images=record.data.test_images or (TEST_IMAGES.get(run.data) if foreign else None),
+        test_images=record.data.test_images
+        or (DATA_SETS[run.data].test_images if foreign and run.data in DATA_SETS else None),
         crops=None if foreign else min(run.evaluate_every, run.schedule.iterations) * run.optimiser.batch_size,
         warm_up_ended=record.warm_up_ended or None,
         settings=tuple(study.settings_of(run)),
