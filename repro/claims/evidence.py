@@ -228,6 +228,8 @@ def _whole(run: Run, reached: int) -> bool:
 
 def _ended(row: Mapping[Any, Any], record: Record, responses: Sequence[float]) -> Ended:
     run, foreign = record.spec, record.status == "foreign"
+    # Foreign curves are taken to be tested on all test images.
+    known = DATA_SETS[run.data].test_images if foreign and run.data in DATA_SETS else None
     return Ended(
         network=run.network,
         variant=run.variant,
@@ -237,8 +239,7 @@ def _ended(row: Mapping[Any, Any], record: Record, responses: Sequence[float]) -
         test_error=row["test_error"],
         response=responses[0],
         response_training=responses[1],
-        test_images=record.data.test_images
-        or (DATA_SETS[run.data].test_images if foreign and run.data in DATA_SETS else None),
+        test_images=record.data.test_images or known,
         crops=None if foreign else min(run.evaluate_every, run.schedule.iterations) * run.optimiser.batch_size,
         warm_up_ended=record.warm_up_ended or None,
         settings=tuple(study.settings_of(run)),

@@ -14,8 +14,9 @@ from tabulate import tabulate
 
 from repro import paper
 from repro.claims.claim import Claim, load
-from repro.claims.evidence import FORMULA_DF, RELATIVE, RELATIVE_DF, TEST_IMAGES
+from repro.claims.evidence import FORMULA_DF, RELATIVE, RELATIVE_DF
 from repro.claims.rules import NO_ADVANTAGE, SIMILAR_ACCURACY, SIMILAR_TRAINING
+from repro.data.table import DATA_SETS
 from repro.disk import write_text
 from repro.statistics import Goal, formula, power
 
@@ -98,7 +99,8 @@ def _test_errors() -> dict[str, Truth]:
     printed = paper.table(6).query("network != ''").set_index("network")
     values = {**read, **printed["mean"].fillna(printed["error"])}
     return {
-        str(name): (value, float(formula(value, TEST_IMAGES["cifar10"])), FORMULA_DF) for name, value in values.items()
+        str(name): (value, float(formula(value, DATA_SETS["cifar10"].test_images)), FORMULA_DF)
+        for name, value in values.items()
     }
 
 

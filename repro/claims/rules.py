@@ -10,8 +10,9 @@ import pandas as pd
 
 from repro import paper, study
 from repro.claims.compare import above, absent, against, alike
-from repro.claims.evidence import RESPONSES, TEST_IMAGES, Evidence
+from repro.claims.evidence import RESPONSES, Evidence
 from repro.claims.verdict import Lack, Link, Word, by_interval, strictly, together
+from repro.data.table import DATA_SETS
 from repro.errors import counted
 from repro.measure.complexity import complexity
 from repro.statistics import formula, half_width
@@ -258,7 +259,7 @@ def h13(evidence: Evidence) -> Judgement:
         several = pd.notna(row["mean"])
         printed = float(row["mean"] if several else row["error"])
         # How many runs are behind Highway's mean is not printed: its whole spread is taken for its error.
-        spread = float(row["std"]) if several else float(formula(printed, TEST_IMAGES["cifar10"]))
+        spread = float(row["std"]) if several else float(formula(printed, DATA_SETS["cifar10"].test_images))
         statement = f"resnet-110 < {name} in test error"
         link = against(evidence, statement, "test_error", "resnet-110", (f"{name}'s", printed))
         links += [_with_spread(link, name, spread), _smaller(name, params)]
