@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 
 from repro.claims.evidence import FORMULA_DF
+from repro.data.table import DATA_SETS
 from repro.statistics import Estimate, Prior, agreement, formula
-
-#: Test images of CIFAR-10.
-TEST_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Printed:
     reading: float = 0.0
 
 
-def against(values: tuple[float, ...], paper: Printed, images: int = TEST_IMAGES) -> Estimate:
+def against(values: tuple[float, ...], paper: Printed, images: int = DATA_SETS["cifar10"].test_images) -> Estimate:
     """Our test errors, percent, less the paper's (`repro.statistics.agreement`)."""
     prior = Prior(float(formula(paper.mean, images)), FORMULA_DF)
     return agreement(values, paper.mean, prior, paper.n, paper.reading)
