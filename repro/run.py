@@ -21,7 +21,6 @@ from tabulate import tabulate
 
 from repro import study as studies
 from repro.errors import UserError
-from repro.launch import torchrun
 from repro.launch.options import Options
 from repro.records.record import MOST_THREADS
 from repro.shell import Parser, command
@@ -29,6 +28,9 @@ from repro.shell import Parser, command
 LOCAL = Path("results/local")
 #: More seeds than anyone trains; "0-1000000000" is a slip of the finger.
 MOST_SEEDS = 10_000
+#: Seconds until a rank other than 0 says a mistake of its own. Rank 0, which mostly finds the same, says it at once and
+#: ends; torchrun then ends the others.
+GRACE = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,24 +39,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    place = torchrun.place()
+    # torchrun starts several; what follows is mostly the same in all, and rank 0 says it.
+    rank = int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
     try:
         arguments = _parser().parse_args(argv)
         if arguments.list:
-            if place.rank == 0:
-                print(_listing())
+            print(_listing())
             return 0
         if arguments.study is None:
             raise UserError(f"name a study: {', '.join(studies.names())} (--list describes them)")
-        return _run(arguments, place)
+        return _run(arguments, quiet=rank > 0)
     except UserError as error:
-        if place.rank:
-            time.sleep(torchrun.GRACE)
-            error.args = (f"rank {place.rank}: {error}",)
-        raise
-    except KeyboardInterrupt:  # before or after the training, which takes the signal itself
-        if place.rank:
-            return 130
+        if rank:
+            time.sleep(GRACE)
+            error.args = (f"rank {rank}: {error}",)
         raise
 
 
@@ -71,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", metavar="NAME", help="data set instead of the preset's: digits, cifar10, cifar10-jpeg")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
     add("--download", action="store_true", help="fetch CIFAR-10 into --data-dir if no form of it is there")
-    add("--results", type=_folder, default=LOCAL, metavar="DIR", help=f"results folder (default: {LOCAL})")
+    add("--results", type=Path, default=LOCAL, metavar="DIR", help=f"results folder (default: {LOCAL})")
     add("--seeds", type=_seeds, metavar="0,1,2", help="seeds instead of the study's own; 0-4 is a range")
     add("--only", type=_words, metavar="NETWORKS", help="of the study's networks these, e.g. plain-20,resnet-56")
     add("--stop-at", type=_positive, metavar="N", help="end each run after iteration N instead of the study's stop_at")
@@ -106,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace, place: torchrun.Place) -> int:
+def _run(arguments: argparse.Namespace, quiet: bool) -> int:
     study = studies.load(arguments.study)
     settings = studies.parse_settings(arguments.settings)
     # Plans and usage errors need no torch, whose import takes seconds.
@@ -114,13 +112,13 @@ def _run(arguments: argparse.Namespace, place: torchrun.Place) -> int:
         arguments.preset, seeds=arguments.seeds, only=arguments.only, settings=settings, data=arguments.data
     )
     named = {field.name: getattr(arguments, field.name, None) for field in dataclasses.fields(Options)}
-    named |= {"place": place, "slurm": studies.parse_settings(arguments.slurm, "--slurm")}
+    named["slurm"] = studies.parse_settings(arguments.slurm, "--slurm")
     options = Options(**{name: value for name, value in named.items() if value is not None})
-    options.check(plan)
+    options.check()
 
     from repro.launch.start import start
 
-    return start(study, plan, options, Console(highlight=False, quiet=place.rank > 0))
+    return start(study, plan, options, Console(highlight=False, quiet=quiet))
 
 
 def _listing() -> str:
@@ -144,14 +142,6 @@ def _words(text: str) -> list[str]:
     if not words:
         raise argparse.ArgumentTypeError("at least one is needed")
     return words
-
-
-def _folder(text: str) -> Path:
-    path = Path(text)
-    for place in (path, *path.parents):
-        if os.path.isfile(place):  # noqa: PTH113 (Path's raises for names that are too long)
-            raise argparse.ArgumentTypeError(f"{place} is a file: give a folder, which may be new")
-    return path
 
 
 def _seeds(text: str) -> list[int]:

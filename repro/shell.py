@@ -27,8 +27,6 @@ class OutputLostError(UserError):
     def __init__(self, error: OSError) -> None:
         super().__init__(f"its output cannot be written: {error.strerror or error}")
         self.no_reader = isinstance(error, BrokenPipeError)
-        #: So does a terminal that has been closed answer, and a disk that is broken.
-        self.input_output = error.errno == errno.EIO
         self.status = NO_READER if self.no_reader else 1
 
 
@@ -75,11 +73,12 @@ def _tell(name: str, line: str) -> None:
 class _Stream:
     """A stream whose failures are `OutputLostError`, so that none passes for one of the disk with the results.
 
-    After one it is mute.
+    After one it is mute. So it is, without a failure, once its terminal has been closed: SIGHUP tells whoever is to end
+    of that.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream, self._lost = stream, False
+        self._stream, self._lost, self._terminal = stream, False, stream.isatty()
 
     def write(self, text: str) -> int:
         if not self._lost:
@@ -101,7 +100,8 @@ class _Stream:
             # What is left in the buffer would fail again, with a traceback, when Python ends.
             with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nothing:
                 os.dup2(nothing.fileno(), self._stream.fileno())
-            raise OutputLostError(error) from error
+            if not (self._terminal and error.errno == errno.EIO):
+                raise OutputLostError(error) from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

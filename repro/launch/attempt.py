@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import datetime
-import itertools
-import math
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
-
-from repro.data.augment import Prepared, prepare
+from repro.data.augment import Prepared
 from repro.data.dataset import Dataset
 from repro.environment import environment
 from repro.errors import RecordError, UserError
-from repro.launch.failure import is_foreseen, reason
+from repro.launch.failure import out_of_memory, reason
 from repro.launch.options import Options
-from repro.launch.resume import changes, check_numerics, record_of_checkpoint, take_up
 from repro.launch.stop import Stop
-from repro.measure.health import signal_health
-from repro.measure.responses import responses
-from repro.models import build
-from repro.models.norm import given_whole_batches
-from repro.records import HealthRow, Record, RunFolder, read_curve, write_responses
+from repro.measure import course
+from repro.records import Record, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
-from repro.train.evaluate import evaluate, mistakes
-from repro.train.graph import capture, forget
-from repro.train.loop import DivergedError, Training, batch_of, train
-from repro.train.precision import Numerics, build_of_torch, device_name, resolve, settle
-from repro.train.randomness import generator
+from repro.train.begin import begin, capture_step
+from repro.train.loop import DivergedError, Training, train
+from repro.train.precision import Numerics, build_of_torch, device_name, resolve
 from repro.train.ranks import ALONE, RankError, Ranks
 
-T = TypeVar("T")
-
-#: When the health of the signals is looked at, as shares of the schedule; the end of it among them.
-CHECKUPS = (0, 0.01, 0.1, 0.5, 1)
+#: On what a run's bits depend besides its numerics.
+_DECIDE = ("device", "instructions", "torch", "torch_build", "cuda", "cudnn", "driver")
 
 
 @dataclass(frozen=True)
@@ -75,16 +61,15 @@ def attempt(
         between: is called after each iteration.
 
     Raises:
-        RankError: training fails on one of several ranks; the others cannot go on either.
+        RankError: something goes wrong on one of several ranks; the others cannot go on either.
     """
     one = _Attempt(run, options, data, stop, ranks)
-    with ExitStack() as claim:
+    with one.claim:
         try:
-            return one.carry_out(claim, between)
+            return one.carry_out(between)
         except Exception as error:
             outcome = one.failed(error)
             if ranks.count > 1:
-                ranks.fail(error)
                 raise RankError(outcome.message) from error
             return outcome
 
@@ -99,98 +84,65 @@ class _Attempt:
     def __init__(self, run: Run, options: Options, dataset: Dataset, stop: Stop, ranks: Ranks) -> None:
         self.run, self.options, self.dataset, self.stop, self.ranks = run, options, dataset, stop, ranks
         self.folder = RunFolder(options.results, run)
-        self.found: Record | None = None
+        self.claim, self.claimed = ExitStack(), False
         self.record: dict[str, Any] = {}
         self.notes: list[str] = []
-        self.claimed = False
 
-    def carry_out(self, claim: ExitStack, between: Callable[[], None]) -> Outcome:
-        """Open, restore, record, train, close."""
-        opened = self._on_rank_0(lambda: self.open(claim))
+    def carry_out(self, between: Callable[[], None]) -> Outcome:
+        """Open the folder, train, close."""
+        opened = self.ranks.broadcast(self.open)
         if isinstance(opened, Outcome):
             return opened
-        self.build(opened)
-        restored = self._on_rank_0(self.restore)
-        if isinstance(restored, Outcome):
-            return restored
         if self.ranks.rank:
-            checkpoint.unpack(restored, self.training)
+            self.numerics, packed = opened
+            self.training, self.prepared = begin(self.run, self.dataset, self.numerics)
+            checkpoint.unpack(packed, self.training)
         try:
             self.train(between)
         except DivergedError as error:
             diverged = str(error)
-            return self._on_rank_0(lambda: self.close("diverged", diverged, error=diverged))
+            return self.ranks.broadcast(lambda: self.close("diverged", diverged, error=diverged))
         whole = self.training.state.iteration >= self.run.schedule.iterations
-        return self._on_rank_0(self.complete if whole else self.leave)
+        return self.ranks.broadcast(self.complete if whole else self.leave)
 
-    def _on_rank_0(self, act: Callable[[], T]) -> T | Outcome:
-        """What `act` gives there, on all ranks; the outcome where it fails."""
-
-        def act_or_fail() -> T | Outcome:
-            try:
-                return act()
-            except Exception as error:
-                return self.failed(error)
-
-        return self.ranks.broadcast(act_or_fail)
-
-    def open(self, claim: ExitStack) -> Outcome | Numerics:
-        """Claim the folder, read the record, and settle how to compute."""
-        self.claimed = claim.enter_context(self.folder.claim())
+    def open(self) -> Outcome | tuple[Numerics, bytes]:
+        """Claim the folder, take up where the run stands, and write the record; gives what other ranks need."""
+        run, folder, options = self.run, self.folder, self.options
+        self.claimed = self.claim.enter_context(folder.claim())
         if not self.claimed:
-            return Outcome(self.run, "busy")
-        record = self.folder.read()
+            return Outcome(run, "busy")
+        record = folder.read()
         if record and record.status == "complete":
-            return Outcome(self.run, "complete", "already complete")
+            return Outcome(run, "complete", "already complete")
         if record and record.status == "diverged":
-            return Outcome(self.run, "diverged", f"diverged before: {record.error}")
-        if record is None and (record := record_of_checkpoint(self.folder)):
+            return Outcome(run, "diverged", f"diverged before: {record.error}")
+        if record is None and (kept := checkpoint.kept(folder.checkpoint_path, run.hash)):
+            record = Record.of(kept["record"])
             self.notes.append("run.json was gone and is written anew")
-        self.found, options = record, self.options
         recorded = record.numerics.to_dict() if record else None
         asked = options.device, options.precision, options.threads
-        numerics = resolve(*asked, recorded, options.default_threads, self.ranks.count)
+        self.numerics = resolve(*asked, recorded, options.default_threads, self.ranks.count)
         if record and record.data.fingerprint not in (None, self.dataset.fingerprint):
-            path = self.folder.path
-            raise RecordError(f"{path}: was begun on other images than these: give the same ones to carry on")
-        return numerics
-
-    def build(self, numerics: Numerics) -> None:
-        """Put images and network on the device."""
-        self.numerics, device = numerics, settle(numerics)
-        forget(numerics)
-        self.prepared = prepare(self.dataset, self.run.images, device)
-        self.training = Training.start(make_net(self.run, self.dataset, device), self.run, numerics)
-
-    def restore(self) -> Outcome | bytes:
-        """Take up the checkpoint and write the record; gives what other ranks need to be where this one is."""
-        run, record, folder, notes = self.run, self.found, self.folder, self.notes
-        resumed = take_up(folder, self.training, notes)
+            raise RecordError(f"{folder.path}: was begun on other images than these: give the same ones to carry on")
+        self.training, self.prepared = begin(run, self.dataset, self.numerics)
+        kept, notes = checkpoint.resume(folder.checkpoint_path, run.hash, self.training)
+        self.notes += notes
         at = self.training.state.iteration
-        if record and record.status == "stopped" and self.options.last(run) <= at < run.schedule.iterations:
+        if record and record.status == "stopped" and options.last(run) <= at < run.schedule.iterations:
             return Outcome(run, "stopped", f"already at iteration {at}")
         if record and at == 0 and (record.iteration or folder.curve_path.exists()):
-            notes.append("its checkpoint is gone, or was not yet written: begins anew")
-        if resumed is None:
-            folder.put_back({})
-        elif "tables" in resumed:
-            check_numerics(self.numerics, resumed["record"], folder)
-            changed = folder.put_back(resumed["tables"])
-            notes += [f"{name} had been changed and is put back as it was" for name in changed]
-        else:  # checkpoints of the first versions held neither
-            folder.rewind(at)
-        if self.ranks.count == 1:
-            example, _ = batch_of(self.prepared, run, at)
-            self.training.forward, obstacle = capture(self.training.net.train(), example, self.numerics)
-            notes += [f"not as a CUDA graph: {obstacle}"] if obstacle else []
-        self._begin_record()
-        return checkpoint.packed(self.training) if self.ranks.count > 1 else b""
+            self.notes.append("its checkpoint is gone, or was not yet written: begins anew")
+        changed = folder.put_back(kept["tables"] if kept else {})
+        self.notes += [f"{name} had been changed and is put back as it was" for name in changed]
+        if self.ranks.count == 1 and (obstacle := capture_step(self.training, self.prepared, run, self.numerics)):
+            self.notes.append(f"not as a CUDA graph: {obstacle}")
+        self._begin_record(record)
+        return self.numerics, checkpoint.packed(self.training) if self.ranks.count > 1 else b""
 
-    def _begin_record(self) -> None:
-        found, at = self.found, self.training.state.iteration
-        device = self.prepared.images.device
+    def _begin_record(self, found: Record | None) -> None:
+        at, device, data = self.training.state.iteration, self.prepared.images.device, self.prepared
         surroundings = {**environment(), "device": device_name(device), **build_of_torch(device)}
-        session = {"began": _now(), "from": at, **changes(found, surroundings, self.notes)}
+        session: dict[str, Any] = {"began": _now(), "from": at, **self._changes(found, surroundings)}
         if self.notes:  # the folder's own path is nobody else's concern
             session["notes"] = [note.replace(f"{self.folder.path}/", "") for note in self.notes]
         self.record = {
@@ -198,17 +150,35 @@ class _Attempt:
             "status": "running",
             "iteration": at,
             "numerics": self.numerics.to_dict(),
-            "data": _describe(self.dataset, self.prepared),
+            "data": {
+                "name": self.dataset.name,
+                "source": self.dataset.source,
+                "fingerprint": self.dataset.fingerprint,
+                "train_images": len(data.images),
+                "test_images": len(data.test_images),
+                "shape": list(data.images.shape[1:]),
+                "pad": data.pad,
+                "flip": data.flip,
+            },
             "environment": surroundings,
             "sessions": [*(past.to_dict() for past in (found.sessions if found else ())), session],
         }
         self.folder.write(self.record)
 
+    def _changes(self, found: Record | None, now: Mapping[str, Any]) -> dict[str, str]:
+        """What of the machine decides bits and is another than in the session before, as it is now."""
+        before = found.environment.to_dict() if found else {}
+        others = {key: str(now[key]) for key in _DECIDE if before.get(key) not in (None, now.get(key))}
+        if others:
+            said = ", ".join(f"{key} {before[key]} to {value}" for key, value in others.items())
+            self.notes.append(f"its machine has changed ({said}), and the bits may: both are recorded")
+        return others
+
     def train(self, between: Callable[[], None]) -> None:
         """Train to the end of the schedule, to `stop_at` or until stopped."""
         run, state, ranks = self.run, self.training.state, self.ranks
         ranks.arrange(self.training.net, run.model.norm_shares)
-        checkups = {round(share * run.schedule.iterations) for share in CHECKUPS}
+        checkups = {round(share * run.schedule.iterations) for share in course.CHECKUPS}
         if state.iteration == 0:
             self._check_up()
         saved = time.monotonic()
@@ -237,7 +207,7 @@ class _Attempt:
 
     def _check_up(self) -> None:
         if self.ranks.rank == 0:
-            check_up(self.folder, self.training, self.prepared, self.numerics)
+            self.folder.add_health(course.health(self.training, self.prepared, self.run, self.numerics))
 
     def _save(self) -> None:
         if self.ranks.rank == 0:
@@ -253,14 +223,16 @@ class _Attempt:
     def complete(self) -> Outcome:
         """Measure the trained network."""
         self._save()
-        net = self.training.net
+        net, folder, data, numerics = self.training.net, self.folder, self.prepared, self.numerics
+        final = course.final(net, read_curve(folder.curve_path), data, self.run, numerics)
+        write_responses(folder.responses_path, course.final_responses(net, data, numerics))
         outcome = self.close(
             "complete",
-            final=_final(net, self.folder, self.prepared, self.numerics),
-            wrong_test_images=_bits(mistakes(net, self.prepared.batches("test"), self.numerics)),
+            final=final,
+            wrong_test_images=course.wrong_test_images(net, data, numerics),
             weights_sha256=checkpoint.weights_hash(net),
         )
-        checkpoint.previous(self.folder.checkpoint_path).unlink(missing_ok=True)
+        checkpoint.previous(folder.checkpoint_path).unlink(missing_ok=True)
         return outcome
 
     def close(self, status: str, message: str = "", **more: Any) -> Outcome:
@@ -276,7 +248,8 @@ class _Attempt:
         message = reason(error, self.folder.path)
         if not self.claimed or (isinstance(error, UserError) and not isinstance(error, RankError)):
             return Outcome(self.run, "failed", message)
-        trace = None if is_foreseen(error) else "".join(traceback.format_exception(error))
+        foreseen = isinstance(error, OSError | UserError) or out_of_memory(error)
+        trace = None if foreseen else "".join(traceback.format_exception(error))
         try:
             record = self.folder.read()
             known = record.to_dict() if record else {"iteration": 0}
@@ -285,77 +258,6 @@ class _Attempt:
             return Outcome(self.run, "failed", message)
         hint = f" (details in {self.folder.record_path})" if trace else ""
         return Outcome(self.run, "failed", message + hint)
-
-
-def check_up(folder: RunFolder, training: Training, data: Prepared, numerics: Numerics) -> None:
-    """Record signal and gradient of each layer on the batch that the next iteration will train on."""
-    run, iteration = folder.run, training.state.iteration
-    x, y = batch_of(data, run, iteration)
-    # Without the loss scaling of training, small gradients would vanish in fp16.
-    autocast = nullcontext() if numerics.precision == "fp16" else numerics.autocast()
-    with autocast, given_whole_batches(training.net):
-        signals = signal_health(training.net, x, y)
-    folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
-
-
-def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
-    """The run's network as it begins: initialised by its seed, on the device."""
-    net = build(
-        run.network,
-        channels=dataset.channels,
-        classes=len(dataset.classes),
-        family="cifar",
-        initialisation=run.model.initialisation,
-        subsample=run.model.subsample,
-        block=run.model.block,
-        norm_shares=run.model.norm_shares,
-        generator=generator("init", run.seed),
-    )
-    return net.to(device)
-
-
-def _final(net: nn.Module, folder: RunFolder, data: Prepared, numerics: Numerics) -> dict[str, float]:
-    """The results of a trained network. Training error is the mean over the last evaluation interval, as on a curve
-    whose points are that far apart; the clean one is of the training images as they are, in evaluation mode.
-    """
-    run = folder.run
-    rows = read_curve(folder.curve_path)
-    last = [row for row in rows if row.iteration > run.schedule.iterations - run.evaluate_every]
-    weights = [row.iteration - before.iteration for before, row in itertools.pairwise(rows)]
-    weights = ([rows[0].iteration, *weights])[-len(last) :]
-    clean_loss, clean_error = evaluate(net, data.batches("train"), numerics)
-    with numerics.autocast():
-        write_responses(folder.responses_path, responses(net, (x for x, _ in data.batches("test"))))
-    return {
-        "train_error": _mean([row.train_error for row in last], weights),
-        "train_loss": _mean([row.train_loss for row in last], weights),
-        "test_error": rows[-1].test_error,
-        "test_loss": rows[-1].test_loss,
-        "clean_train_error": clean_error,
-        "clean_train_loss": clean_loss,
-    }
-
-
-def _bits(flags: torch.Tensor) -> str:
-    """A bit for each image, in hex: the first image is the highest bit of the first digit."""
-    return bytes(np.packbits(flags.numpy())).hex()
-
-
-def _mean(values: list[float], weights: list[int]) -> float:
-    return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
-
-
-def _describe(dataset: Dataset, data: Prepared) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "source": dataset.source,
-        "fingerprint": dataset.fingerprint,
-        "train_images": len(data.images),
-        "test_images": len(data.test_images),
-        "shape": list(data.images.shape[1:]),
-        "pad": data.pad,
-        "flip": data.flip,
-    }
 
 
 def _now() -> str:

@@ -5,44 +5,50 @@ from __future__ import annotations
 import math
 import signal
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from repro.errors import printable
+from repro.errors import UserError, printable
 from repro.launch.attempt import Outcome
 from repro.launch.options import Options
-from repro.launch.progress import Progress, progress
-from repro.launch.stop import HANGUP, Stop
-from repro.records import RunFolder
+from repro.launch.stop import Stop
+from repro.records import Row, RunFolder, read_curve
+from repro.records.record import Session
 from repro.shell import OutputLostError
 from repro.spec import Run
 
 #: Where the output is no terminal, a run prints a line at most this often (seconds).
 LINE_EVERY = 15.0
 #: Seconds between two looks at the files of runs.
-LOOK_EVERY = 0.25
+LOOK_EVERY = 1.0
 
 
 def duration(seconds: float) -> str:
-    """As '12 s', '3 min 20 s', '5 h 10 min' or '2 d 3 h'."""
-    if not math.isfinite(seconds):
-        return "?"
-    whole = timedelta(seconds=round(seconds))
-    hours, rest = divmod(whole.seconds, 3600)
-    minutes, secs = divmod(rest, 60)
-    if whole.days:
-        return f"{whole.days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {secs} s" if minutes else f"{secs} s"
+    """As rich tells it: '0:03:20', or '2 days, 3:00:00'."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def progress(folder: RunFolder) -> tuple[tuple[Session, ...], list[Row]]:
+    """How far a run is, by its record on disk, whichever machine writes that: when it was begun or resumed, and its
+    curve; nothing where there is none, or it cannot be read.
+    """
+    try:
+        record = folder.read()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a row that is being written
+            rows = read_curve(folder.curve_path) if folder.curve_path.exists() else []
+    except (OSError, UserError):
+        return (), []
+    return record.sessions if record else (), rows
 
 
 def label(run: Run) -> str:
@@ -54,66 +60,56 @@ def label(run: Run) -> str:
 class Display:
     """Shows runs by their records on disk, and how they ended.
 
-    Once its output can no longer be shown, the runs stop with a checkpoint, as by a signal. A terminal that is lost is
-    as good as a SIGHUP, which a command in the background is not sent; with `stays` it stops nothing.
+    Once its output can no longer be shown, which is then kept as `lost`, the runs stop with a checkpoint.
     """
 
-    def __init__(self, console: Console, options: Options, total: int, stop: Stop, stays: bool = False) -> None:
-        self.console, self.options, self.total, self.stop, self.stays = console, options, total, stop, stays
+    def __init__(self, console: Console, options: Options, total: int, stop: Stop) -> None:
+        self.console, self.options, self.total, self.stop = console, options, total, stop
         self.lost: OutputLostError | None = None
         self.done = 0
-        self.live = console.is_terminal
         self.shown: dict[Run, _Shown] = {}
         self.bars = Bars(
             # On a narrow terminal the name is what gives way, not the numbers.
             TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, min_width=12)),
             BarColumn(bar_width=10),
             TaskProgressColumn(),
-            TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, min_width=42)),
+            TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, min_width=32)),
+            TimeRemainingColumn(),
             console=console,
             # A thread of rich's own could tell nobody that the terminal is gone.
             auto_refresh=False,
+            # Rows of a curve may be minutes apart.
+            speed_estimate_period=math.inf,
             expand=True,
         )
         self.whole = self.bars.add_task("all runs", total=total, state="", visible=total > 1)
         self.looked = -math.inf
 
-    @contextmanager
-    def showing(self) -> Iterator[Display]:
-        """Show bars for as long as this lasts, where there is a terminal."""
-        if self.live:
-            self.bars.start()
-        try:
-            yield self
-        finally:
-            with suppress(OutputLostError):  # whoever trains has been told, or has ended
-                self.bars.stop()
-
     def begin(self, run: Run) -> None:
         """Show this run from now on: not what is on disk of it already, but what is new."""
         folder = RunFolder(self.options.results, run)
-        before = progress(folder)
-        task = self.bars.add_task(label(run), total=self.options.last(run), state="")
-        self.shown[run] = _Shown(folder, task, before.sessions if before else 0)
+        number = self.bars.add_task(label(run), total=self.options.last(run), state="")
+        task = next(task for task in self.bars.tasks if task.id == number)
+        self.shown[run] = _Shown(folder, task, sessions=len(progress(folder)[0]))
 
     def note(self, run: Run, text: str) -> None:
-        """Say something of a run."""
+        """Say something of a run that does not train now."""
         self._print(f"{label(run)}: {printable(text)}")
         if run in self.shown:
-            self.bars.remove_task(self.shown.pop(run).task)
+            self.bars.remove_task(self.shown.pop(run).task.id)
 
     def finish(self, outcome: Outcome) -> None:
         """Say how a run ended."""
         self.done += 1
-        run, test = outcome.run, None
+        run, test = outcome.run, ""
         if run in self.shown:
-            self._look(run, self.shown[run])
-            test = self.shown[run].test_error
-            self.bars.remove_task(self.shown.pop(run).task)
-        errors = f", test error {test:.2f} %" if test is not None and outcome.status == "complete" else ""
+            shown = self.shown.pop(run)
+            self._look(run, shown)
+            self.bars.remove_task(shown.task.id)
+            test = _tested(progress(shown.folder)[1], "test error") if outcome.status == "complete" else ""
         message = f": {printable(outcome.message)}" if outcome.message else ""
         style = "" if outcome.status in ("complete", "stopped") else "bold red"
-        self._print(f"[{self.done}/{self.total}] {label(run)}: {outcome.status}{errors}{message}", style)
+        self._print(f"[{self.done}/{self.total}] {label(run)}: {outcome.status}{test}{message}", style)
 
     def look(self) -> None:
         """Show what is new of the runs under way; looks at the disk at most every `LOOK_EVERY` seconds."""
@@ -122,36 +118,26 @@ class Display:
         self.looked = time.monotonic()
         for run, shown in self.shown.items():
             self._look(run, shown)
-        if self.live:
-            # Runs that stand in a queue have a bar, and no row yet.
-            begun = [task for task in self.bars.tasks if task.id != self.whole]
-            training = sum(shown.training for shown in self.shown.values())
-            state = f"{self.done} ended, {training} training, {self.total - self.done - training} waiting"
-            parts = sum(task.percentage / 100 for task in begun)
-            self.bars.update(self.whole, completed=self.done + parts, state=state)
-            with self._guarded():
-                self.bars.refresh()
+        parts = sum(shown.task.percentage / 100 for shown in self.shown.values())
+        self.bars.update(self.whole, completed=self.done + parts, state=f"{self.done} of {self.total} ended")
+        with self._guarded():
+            self.bars.refresh()
 
     def _look(self, run: Run, shown: _Shown) -> None:
-        found = progress(shown.folder) if shown.has_changed() else None
-        if found is None or found.sessions <= shown.sessions:
+        sessions, rows = progress(shown.folder)
+        if len(sessions) > shown.sessions:
+            shown.sessions, shown.training = len(sessions), True
+            if sessions[-1].notes:
+                self._print(f"{label(run)}: {printable('; '.join(sessions[-1].notes))}")
+        if not shown.training or not rows or rows[-1].iteration <= sessions[-1].start:
             return
-        if found.sessions > shown.session:
-            shown.session, shown.since, shown.first = found.sessions, time.monotonic(), found.began_at
-            if found.notes:
-                self._print(f"{label(run)}: {printable('; '.join(found.notes))}")
-        if found.row is None:
-            return
-        shown.test_error = found.test_error
-        at, last = found.row.iteration, self.options.last(run)
-        now, done = time.monotonic(), at - shown.first
-        left = (now - shown.since) / done * (last - at) if at < last else 0.0
-        if self.live:
-            self.bars.update(shown.task, completed=at, state=_state(found, left, brief=True))
-        elif at > shown.told and (now >= shown.printed + LINE_EVERY or at >= last):
+        at, last, now = rows[-1].iteration, self.options.last(run), time.monotonic()
+        state = f"loss {rows[-1].train_loss:.3f}, train {rows[-1].train_error:.2f} %{_tested(rows, 'test')}"
+        self.bars.update(shown.task.id, completed=at, state=state)
+        if not self.console.is_terminal and at > shown.told and (now >= shown.printed + LINE_EVERY or at >= last):
             shown.printed, shown.told = now, at
-            self._print(f"{label(run)}: {at:,}/{last:,} {_state(found, left)}")
-        shown.training = True
+            left = f", {duration(shown.task.time_remaining)} left" if shown.task.time_remaining else ""
+            self._print(f"{label(run)}: {at:,}/{last:,} {state}{left}")
 
     def _print(self, text: str, style: str = "") -> None:
         with self._guarded():
@@ -162,44 +148,23 @@ class Display:
         try:
             yield
         except OutputLostError as error:
-            hung_up = error.input_output and self.live
-            if hung_up and self.stays:
-                return
             self.lost = error
             if not self.stop.signal:
-                self.stop((hung_up and HANGUP) or signal.SIGTERM)
+                self.stop(signal.SIGTERM)
 
 
 @dataclass
 class _Shown:
-    """A run under way, as it was shown last: of which session, begun when and at which iteration."""
+    """A run under way, as it was shown last: how many sessions its record had, and whether the last one is new."""
 
     folder: RunFolder
-    task: TaskID
+    task: Task
     sessions: int
-    session: int = 0
     training: bool = False
-    first: int = 0
-    since: float = 0.0
     printed: float = -math.inf
     told: int = 0
-    test_error: float | None = None
-    stamps: tuple[int, ...] = ()
-
-    def has_changed(self) -> bool:
-        """Whether the files have, since this was asked last."""
-        paths = (self.folder.record_path, self.folder.curve_path)
-        former, self.stamps = self.stamps, tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
-        return self.stamps != former
 
 
-def _state(found: Progress, left: float, brief: bool = False) -> str:
-    digits = 1 if brief else 2
-    parts = []
-    if found.row:
-        parts += [f"loss {found.row.train_loss:.{digits + 1}f}", f"train {found.row.train_error:.{digits}f} %"]
-    if found.test_error is not None:
-        parts.append(f"test {found.test_error:.{digits}f} %")
-    if left > 0:
-        parts.append(str(timedelta(seconds=round(left))) if brief else f"{duration(left)} left")
-    return ", ".join(parts)
+def _tested(rows: list[Row], word: str) -> str:
+    errors = [row.test_error for row in rows if not math.isnan(row.test_error)]
+    return f", {word} {errors[-1]:.2f} %" if errors else ""

@@ -9,19 +9,8 @@ import torch
 
 from repro.errors import UserError
 
-_ROOM = ": make room, then start again to carry on"
-_ELSEWHERE = ": give another --results folder"
-_ADVICE = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
-    errno.EFBIG: _ROOM,
-    errno.EROFS: _ELSEWHERE,
-    errno.EACCES: _ELSEWHERE,
-    errno.EPERM: _ELSEWHERE,
-    errno.ENOTDIR: _ELSEWHERE,
-    errno.EEXIST: _ELSEWHERE,
-    errno.ENOLCK: f": its file system has no locks{_ELSEWHERE}",
-}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOLCK)
 
 
 def reason(error: Exception, place: Path) -> str:
@@ -35,13 +24,10 @@ def reason(error: Exception, place: Path) -> str:
         # Of two names the second is what was to be replaced; the first may be a temporary one.
         named = error.filename2 or error.filename or place
         named = place if str(named).endswith(".tmp") else named
-        return f"{named}: {error.strerror or error}{_ADVICE.get(error.errno or 0, '')}"
+        advice = ": make room, then start again to carry on" if error.errno in _FULL else ""
+        advice = ": give another --results folder" if error.errno in _CLOSED else advice
+        return f"{named}: {error.strerror or error}{advice}"
     return f"{type(error).__name__}: {first}"
-
-
-def is_foreseen(error: Exception) -> bool:
-    """Whether the line of `reason` says it all, and where in the program it happened does not matter."""
-    return isinstance(error, OSError | UserError) or out_of_memory(error)
 
 
 def out_of_memory(error: Exception) -> bool:

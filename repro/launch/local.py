@@ -71,11 +71,11 @@ class Here:
             self._attempt(run)
 
     def _attempt(self, run: Run) -> Outcome:
-        found = self._images or images(run.data, self.options)
-        if self._images is None and self.ranks.broadcast(lambda: found.fingerprint) != found.fingerprint:
-            raise DataError(f"data set {run.data}: has other images here than on rank 0: give all ranks the same")
-        self._images = found
-        return attempt(run, self.options, found, self.stopping, self.ranks, self.between)
+        if self._images is None:
+            self._images = found = images(run.data, self.options)
+            if self.ranks.broadcast(lambda: found.fingerprint) != found.fingerprint:
+                raise DataError(f"data set {run.data}: has other images here than on rank 0: give all ranks the same")
+        return attempt(run, self.options, self._images, self.stopping, self.ranks, self.between)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Processes:
 
     every = 0.1
 
-    def __init__(self, options: Options, cards: int = 0) -> None:
+    def __init__(self, options: Options, cards: int) -> None:
         self.options, self.cards = options, cards
         self.jobs: list[_Job] = []
         # A child of a process that has used no threads and no device starts at once, and shares what that has imported.
@@ -117,40 +117,42 @@ class Processes:
         if not job.answer.poll():
             return None
         try:
-            answer: Outcome | UserError = job.answer.recv()
+            answer: Outcome | UserError | None = job.answer.recv()
         except (EOFError, OSError):
-            job.process.join()
-            if job.process.exitcode == UNGUARDED:
-                raise UserError(
-                    "a script that trains runs side by side is imported by each of its workers: put what starts them "
-                    "below if __name__ == '__main__':, or give --jobs 1"
-                ) from None
-            answer = Outcome(job.run, "lost", _how(job.process.exitcode or 0))
+            answer = None
         job.process.join()
         self.jobs.remove(job)
         if isinstance(answer, UserError):
             raise answer
-        return answer
+        return answer or self._gone(job)
+
+    def _gone(self, job: _Job) -> Outcome:
+        code = job.process.exitcode or 0
+        if code == UNGUARDED:
+            raise UserError(
+                "a script that trains runs side by side is imported by each of its workers: put what starts them "
+                "below if __name__ == '__main__':, or give --jobs 1"
+            )
+        why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
+        how = f"signal {-code}" if code < 0 else f"status {code}"
+        return Outcome(job.run, "lost", f"its process ended with {how}{why}")
 
     def stop(self, job: _Job) -> None:
         """Send SIGTERM."""
         job.process.terminate()
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Leave no process behind."""
-        try:
-            yield
-        finally:
-            for job in self.jobs:
-                job.process.terminate()
-            for job in self.jobs:
-                job.process.join()
 
-
-def _how(code: int) -> str:
-    why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
-    return f"its process ended with {f'signal {-code}' if code < 0 else f'status {code}'}{why}"
+@contextmanager
+def launcher(options: Options, data: str) -> Iterator[Processes]:
+    """Processes on this machine, of which none is left behind."""
+    processes = Processes(options, torch.cuda.device_count() if options.device in (None, "cuda") else 0)
+    try:
+        yield processes
+    finally:
+        for job in processes.jobs:
+            job.process.terminate()
+        for job in processes.jobs:
+            job.process.join()
 
 
 def _work(answer: Connection, run: Run, options: Options, card: int) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError, unknown
-from repro.launch.torchrun import Place
 from repro.spec import Run
 
 #: What --launcher takes, with the package that each needs and the extra of this project that installs it.
@@ -35,7 +34,6 @@ class Options:
         address: of a Ray cluster that exists.
         gpus_per_run: with ray or slurm.
         slurm: settings of each job, by submitit's names.
-        place: of this process among the ranks.
     """
 
     results: Path
@@ -54,15 +52,14 @@ class Options:
     address: str | None = None
     gpus_per_run: float | None = None
     slurm: Mapping[str, Any] = field(default_factory=dict)
-    place: Place = field(default_factory=Place)
 
     def last(self, run: Run) -> int:
         """The iteration after which a run ends here."""
         stop = self.stop_at or self.stops.get(run.network)
         return min(run.schedule.iterations, stop or run.schedule.iterations)
 
-    def check(self, plan: Sequence[Run]) -> None:
-        """Raise UserError for options that do not fit each other, or the plan, or need a package that is missing."""
+    def check(self) -> None:
+        """Raise UserError for options that do not fit each other, or need a package that is missing."""
         name, gpus = self.launcher, self.gpus_per_run
         if name not in LAUNCHERS:
             raise unknown("launcher", name, LAUNCHERS)
@@ -77,26 +74,6 @@ class Options:
             raise UserError(f"--gpus-per-run {gpus:g}: more than 0 is needed; without it a run takes no GPU")
         if gpus and gpus != int(gpus) and (gpus > 1 or name == "slurm"):
             raise UserError(f"--gpus-per-run {gpus:g}: a whole number is needed{' above 1' if name == 'ray' else ''}")
-        if self.place.count > 1:
-            self._check_ranks(plan, self.place.count)
         package, extra = LAUNCHERS[name] or ("", "")
         if package and find_spec(package) is None:
             raise UserError(f"--launcher {name} needs the package {package}: python -m pip install -e '.[{extra}]'")
-
-    def _check_ranks(self, plan: Sequence[Run], ranks: int) -> None:
-        name = self.launcher
-        if name != "local":
-            raise UserError(f"--launcher {name} starts processes of its own: leave it out, or start without torchrun")
-        if self.jobs not in (None, 1):
-            raise UserError(f"--jobs {self.jobs}: under torchrun all ranks train one run at a time: leave it out")
-        for run in plan:
-            batch, shares = run.optimiser.batch_size, run.model.norm_shares
-            if batch % ranks:
-                raise UserError(
-                    f"optimiser.batch_size is {batch}, which {ranks} ranks cannot share out equally: give "
-                    "--nproc-per-node a number that divides it"
-                )
-            if shares % ranks and ranks % shares:
-                raise UserError(
-                    f"model.norm_shares is {shares} and there are {ranks} ranks: one must be a multiple of the other"
-                )

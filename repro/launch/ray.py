@@ -1,4 +1,8 @@
-"""Runs on a Ray cluster, one that exists or one that is started on this machine for them."""
+"""Runs on a Ray cluster, one that exists or one that is started on this machine for them.
+
+Each trains in a folder of its node. Its files come back after each checkpoint and at the end, so that nodes need not
+share the results folder, and what a lost node leaves is what another one carries on from.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ import os
 import signal
 import socket
 import tempfile
-import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,51 +25,70 @@ from repro.data.dataset import Dataset
 from repro.errors import UserError
 from repro.launch.attempt import Outcome, attempt
 from repro.launch.failure import reason
+from repro.launch.local import images
 from repro.launch.options import Options
-from repro.launch.stop import HANGUP, Stop
-from repro.launch.transfer import Files, put, take
-from repro.records import RunFolder
+from repro.launch.stop import Stop, of_the_parent
+from repro.records import RunFolder, replacing
+from repro.records.seal import NAME as SEAL
 from repro.spec import Run
 from repro.train.precision import cores
+
+#: The files of a run's folder, in the order in which they are written: rows before the checkpoint that they led to, and
+#: the record last, so that a folder left half-way can be resumed.
+NAMES = ("curve.csv", "health.csv", "responses.csv", "checkpoint.previous.pt", "checkpoint.pt", SEAL, "run.json")
+Files = Mapping[str, bytes]
+
+
+def take(folder: Path) -> Files:
+    """The files of a run's folder that there are, by name."""
+    return {name: (folder / name).read_bytes() for name in NAMES if (folder / name).exists()}
+
+
+def put(folder: Path, files: Files) -> None:
+    """Make a folder hold the files that `take` gave.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (name for name in NAMES if name in files):
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(files[name])
+    for name in (name for name in NAMES if name not in files):
+        (folder / name).unlink(missing_ok=True)
 
 
 class Trainer:
     """Trains a run in a process of a node; one thread trains, another one answers."""
 
-    def __init__(self, run: Run, options: Options, images: Dataset) -> None:
+    def __init__(self, run: Run, options: Options, dataset: Dataset) -> None:
         if not options.gpus_per_run:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        self.run, self.options, self.images, self.stopping = run, options, images, Stop()
+        self.run, self.options, self.dataset, self.stopping = run, options, dataset, Stop()
         self.files: Files | None = None
         self.saved = 0
 
-    def has(self, token: str) -> bool:
-        """Whether a file that the driver wrote into the results folder is in this node's."""
-        return (self.options.results / token).exists()
-
-    def train(self, files: Files | None) -> tuple[Outcome, Files | None]:
-        """Train in the results folder, or, given the files of the run, in a folder of this node."""
-        if files is None:
-            return attempt(self.run, self.options, self.images, self.stopping), None
+    def train(self, files: Files) -> tuple[Outcome, Files]:
+        """Train from the files of the run's folder; gives how it ended and the files as they are then."""
         with tempfile.TemporaryDirectory(prefix="repro-") as scratch:
             folder = RunFolder(Path(scratch), self.run)
-            put(folder, files)
+            put(folder.path, files)
 
             def keep_what_is_new() -> None:
                 path = folder.checkpoint_path
                 saved = path.stat().st_mtime_ns if path.exists() else 0
                 if saved != self.saved:
-                    self.saved, self.files = saved, take(folder, previous=False)
+                    self.saved, self.files = saved, take(folder.path)
 
             options = replace(self.options, results=Path(scratch))
-            outcome = attempt(self.run, options, self.images, self.stopping, between=keep_what_is_new)
+            outcome = attempt(self.run, options, self.dataset, self.stopping, between=keep_what_is_new)
             message = outcome.message.replace(scratch, str(self.options.results))
-            return replace(outcome, message=message), take(folder, previous=False)
+            return replace(outcome, message=message), take(folder.path)
 
-    def new_files(self) -> Files | None:
-        """The run's files as they were after the last checkpoint; None where there is no new one."""
+    def new_files(self) -> tuple[None, Files | None]:
+        """No outcome, and the files as they were after the last checkpoint, where that is new."""
         files, self.files = self.files, None
-        return files
+        return None, files
 
     def stop(self) -> None:
         """Finish the iteration, write a checkpoint, end."""
@@ -74,17 +97,11 @@ class Trainer:
 
 @dataclass(eq=False)
 class _Job:
-    run: Run
-    folder: RunFolder
+    """A run's actor, whether the cluster has had room for it, and the thread here that follows it."""
+
     actor: Any
-    #: What is awaited of it: first whether it shares the results folder, then the outcome.
-    answer: Any
     begun: bool = False
-    apart: bool = False
-    #: Of a run whose files come back here: those that are awaited, why the last could not be written, and the claim.
-    files: Any = None
-    problem: str = ""
-    claim: ExitStack = field(default_factory=ExitStack)
+    outcome: Future[Outcome] | None = None
 
 
 class Cluster:
@@ -92,89 +109,74 @@ class Cluster:
 
     every = 0.2
 
-    def __init__(self, options: Options, images: Any, token: str) -> None:
-        self.options, self.images, self.token = options, images, token
+    def __init__(self, options: Options, dataset: Any, threads: ThreadPoolExecutor) -> None:
+        self.options, self.dataset, self.threads = options, dataset, threads
         cpus = options.threads or options.default_threads
         self.hire = ray.remote(Trainer).options(
             num_cpus=cpus, num_gpus=options.gpus_per_run or 0, max_concurrency=2, max_restarts=0, max_task_retries=0
         )
+        self.jobs: list[_Job] = []
 
     def start(self, run: Run) -> _Job:
         """Ask for an actor."""
-        actor = self.hire.remote(run, self.options, self.images)
-        return _Job(run, RunFolder(self.options.results, run), actor, actor.has.remote(self.token))
+        job = _Job(self.hire.remote(run, self.options, self.dataset))
+        self.jobs.append(job)
+        job.outcome = self.threads.submit(self._follow, run, job)
+        return job
 
     def ask(self, job: _Job) -> Outcome | None:
-        """Take in files that have come, and the outcome if it has."""
-        try:
-            if job.files and _is_ready(job.files):
-                self._put(job, ray.get(job.files))
-                job.files = None
-            if not _is_ready(job.answer):
-                if job.apart and not job.files:
-                    job.files = job.actor.new_files.remote()
-                return None
-            answer = ray.get(job.answer)
-        except RayError as error:
-            return self._end(job, Outcome(job.run, "lost", f"its worker was lost: {_last_line(error)}"))
-        if not job.begun:
-            return self._begin(job, shared=answer)
-        outcome, files = answer
-        self._put(job, files)
-        return self._end(job, Outcome(job.run, "failed", job.problem) if job.problem else outcome)
+        """How it ended."""
+        return job.outcome.result() if job.outcome and job.outcome.done() else None
 
     def stop(self, job: _Job) -> None:
-        """Have it write a checkpoint; one that has not begun is not awaited."""
+        """Have it write a checkpoint; one that has no room yet is not awaited."""
         job.actor.stop.remote() if job.begun else ray.kill(job.actor)
 
-    def _begin(self, job: _Job, shared: bool) -> Outcome | None:
-        files = None
-        if not shared:
-            try:
-                if not job.claim.enter_context(job.folder.claim()):
-                    return self._end(job, Outcome(job.run, "busy"))
-                files = take(job.folder, previous=True)
-            except OSError as error:
-                return self._end(job, Outcome(job.run, "failed", reason(error, job.folder.path)))
-        job.begun, job.apart, job.answer = True, not shared, job.actor.train.remote(files)
-        return None
-
-    def _put(self, job: _Job, files: Files | None) -> None:
+    def _follow(self, run: Run, job: _Job) -> Outcome:
+        """Give an actor the run's files, and put them back after each checkpoint and at the end."""
+        folder = RunFolder(self.options.results, run)
         try:
-            if files is not None:
-                job.folder.check()
-                put(job.folder, files)
-                job.problem = ""
+            with folder.claim() as ours:
+                if not ours:
+                    return Outcome(run, "busy")
+                end = job.actor.train.remote(take(folder.path))
+                outcome: Outcome | None = None
+                while outcome is None:
+                    ended, _ = ray.wait([end], timeout=1)
+                    outcome, files = ray.get(end if ended else job.actor.new_files.remote())
+                    job.begun = True
+                    if files:
+                        folder.check()
+                        put(folder.path, files)
+                return outcome
+        except RayError as error:
+            return Outcome(run, "lost", f"its worker was lost: {_last_line(error)}")
         except (OSError, UserError) as error:
-            job.problem = reason(error, job.folder.path)
-
-    def _end(self, job: _Job, outcome: Outcome) -> Outcome:
-        job.claim.close()
-        ray.kill(job.actor)
-        return outcome
+            return Outcome(run, "failed", reason(error, folder.path))
+        finally:
+            ray.kill(job.actor)
 
 
 @contextmanager
-def connected(options: Options, images: Dataset) -> Iterator[Cluster]:
-    """A cluster for as long as this lasts.
-
-    Each run has as many CPUs of its node as it has threads, and its GPUs. Where a node shares the results folder,
-    runs train in it; from any other node their files come back after each checkpoint and at the end.
+def launcher(options: Options, data: str) -> Iterator[Cluster]:
+    """A cluster for as long as this lasts. Each run has as many CPUs of its node as it has threads, and its GPUs.
 
     Raises:
         UserError: no such cluster, or no node with room for a run.
     """
     device = options.device or ("cuda" if options.gpus_per_run else None)
-    options = replace(options, results=options.results.resolve(), device=device)
-    token = options.results / f".shared.{uuid.uuid4().hex}"
+    dataset = images(data, options)
     _connect(options.address)
     try:
         check_room(options.threads or options.default_threads or 1, options.gpus_per_run or 0.0)
-        token.parent.mkdir(parents=True, exist_ok=True)
-        token.touch()
-        yield Cluster(options, ray.put(images), token.name)
+        with ThreadPoolExecutor(options.jobs) as threads:
+            cluster = Cluster(replace(options, device=device), ray.put(dataset), threads)
+            try:
+                yield cluster
+            finally:
+                for job in cluster.jobs:
+                    ray.kill(job.actor)
     finally:
-        token.unlink(missing_ok=True)
         ray.shutdown()
 
 
@@ -183,25 +185,22 @@ def _connect(address: str | None) -> None:
         _check_answers(address)
     # Ray reports usage to its makers unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, HANGUP) if number}
+    former = signal.getsignal(signal.SIGTERM)
     try:
-        if HANGUP:
-            # The loss of a terminal reaches all that is started here: it must leave Ray there to write checkpoints.
-            signal.signal(HANGUP, signal.SIG_IGN)
-        ray.init(
-            address=address or "local",
-            num_cpus=None if address else cores(),
-            include_dashboard=None if address else False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+        with of_the_parent():  # the loss of a terminal must leave Ray there to write checkpoints
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else cores(),
+                include_dashboard=None if address else False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
         # Where no token was given to a cluster that wants one, only the cause says so.
         raise UserError(f"cannot use {where}: {_last_line(error.__cause__ or error)}") from error
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)  # of SIGTERM, Ray puts its own in the place of ours
+        signal.signal(signal.SIGTERM, former)  # Ray puts its own in the place of ours
 
 
 def _check_answers(address: str) -> None:
@@ -217,15 +216,10 @@ def check_room(cpus: int, gpus: float) -> None:
     """Refuse a run for which no node is large enough: it would wait for ever."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
-        most = max((node.get("CPU", 0), node.get("GPU", 0)) for node in nodes)
         raise UserError(
-            f"no node of the Ray cluster has room for a run, of CPU: {cpus}, GPU: {gpus:g}; the largest has "
-            f"CPU: {most[0]:g}, GPU: {most[1]:g}: give fewer --threads or --gpus-per-run"
+            f"no node of the Ray cluster has room for a run, of CPU: {cpus}, GPU: {gpus:g}: give fewer --threads or "
+            "--gpus-per-run"
         )
-
-
-def _is_ready(answer: Any) -> bool:
-    return bool(ray.wait([answer], timeout=0)[0])
 
 
 def _last_line(error: BaseException) -> str:

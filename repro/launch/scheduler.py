@@ -8,9 +8,8 @@ from typing import Any, Protocol
 
 from repro import names
 from repro.launch.attempt import Outcome
-from repro.launch.display import Display
+from repro.launch.display import Display, progress
 from repro.launch.options import Options
-from repro.launch.progress import began_at
 from repro.launch.stop import Stop
 from repro.lock import is_held
 from repro.records import RunFolder
@@ -23,23 +22,16 @@ RETRIES = 3
 
 
 class Launcher(Protocol):
-    """Where runs train.
+    """Where runs train."""
 
-    Attributes:
-        every: seconds between two questions to it.
-    """
-
+    #: Seconds between two questions to it.
     every: float
 
     def start(self, run: Run) -> Any:
         """Start a run; gives what the other two verbs need to know of it."""
 
     def ask(self, job: Any) -> Outcome | None:
-        """How a run ended, or None while it trains.
-
-        Raises:
-            UserError: no run can train here, and why.
-        """
+        """How a run ended, or None while it trains; raises UserError where no run can train here."""
 
     def stop(self, job: Any) -> None:
         """Have a run write a checkpoint and end, or not begin; `ask` tells when that is done."""
@@ -57,7 +49,7 @@ class Scheduler:
         self.launcher, self.options, self.display, self.stop = launcher, options, display, stop
         self.queue: list[Run] = []
         self.at_work: dict[Run, Any] = {}
-        self.stopped: set[Run] = set()
+        self.stopped = False
         #: When to ask again for runs that another process trains.
         self.busy_until: dict[Run, float] = {}
         #: Where the last lost attempt at a run began, and how many in a row began there.
@@ -77,9 +69,9 @@ class Scheduler:
         while True:
             if self.stop.signal:
                 self.queue.clear()
-            for run in [run for run in self.at_work if self.stop.signal and run not in self.stopped]:
-                self.stopped.add(run)
-                self.launcher.stop(self.at_work[run])
+                for job in () if self.stopped else self.at_work.values():
+                    self.launcher.stop(job)
+                self.stopped = True
             self._begin(jobs)
             for run, job in list(self.at_work.items()):
                 if outcome := self.launcher.ask(job):
@@ -88,8 +80,7 @@ class Scheduler:
             self.display.look()
             if not self.queue and not self.at_work:
                 return self.outcomes
-            if self.at_work or self.busy_until:
-                time.sleep(self.launcher.every)
+            time.sleep(self.launcher.every)
 
     def _begin(self, jobs: int) -> None:
         for run in list(self.queue):
@@ -97,7 +88,7 @@ class Scheduler:
                 return
             if time.monotonic() < self.busy_until.get(run, 0.0):
                 continue
-            if is_held((self.options.results / run.path).absolute()):
+            if is_held(self.options.results / run.path):
                 self._wait_for(run)
                 continue
             self.busy_until.pop(run, None)
@@ -122,7 +113,8 @@ class Scheduler:
         self.busy_until[run] = time.monotonic() + ASK_AGAIN
 
     def _retry(self, run: Run, how: str) -> None:
-        at = began_at(RunFolder(self.options.results, run))
+        sessions, _ = progress(RunFolder(self.options.results, run))
+        at = sessions[-1].start if sessions else 0
         before, times = self.losses.get(run, (-1, 0))
         self.losses[run] = at, times = at, times + 1 if at <= before else 1
         if times > RETRIES:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -16,78 +18,68 @@ from tabulate import tabulate
 
 from repro import data as images
 from repro.data.augment import check_held_out
-from repro.errors import DataError, RecordError, counted, printable, unknown
+from repro.errors import DataError, RecordError, UserError, counted, printable, unknown
 from repro.launch.attempt import Outcome
 from repro.launch.display import Display, duration, label
-from repro.launch.estimate import Cost, makespan, measure
 from repro.launch.failure import out_of_memory
-from repro.launch.local import Here, Processes
+from repro.launch.local import Here
 from repro.launch.options import Options
-from repro.launch.progress import is_complete
-from repro.launch.scheduler import Launcher, Scheduler, longest_first
+from repro.launch.scheduler import Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
-from repro.launch.summary import finding, results_table
+from repro.measure.cost import makespan, measure
 from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run, override
-from repro.study import EXPERIMENTS, Study
-from repro.train.precision import DEVICES, PRECISIONS, Numerics, cores, fallback, resolve
-from repro.train.ranks import ALONE, Ranks, check_devices, join
-
-#: A report is of these results without being told.
-_REPORTED = EXPERIMENTS.parent / "results" / "local"
+from repro.study import Study
+from repro.train.precision import DEVICES, PRECISIONS, Numerics, cores, resolve
+from repro.train.ranks import Ranks, join
 
 
 def start(study: Study, plan: Sequence[Run], options: Options, console: Console) -> int:
     """Carry out a plan and give the exit status of the command.
 
     Raises:
-        UserError: the options do not fit this machine, or the images are not there.
+        UserError: the options do not fit this machine, the images are not there, or the output cannot be written.
     """
-    place = options.place
-    if options.dry_run:
-        return 0 if place.rank else _start(study, plan, options, console, ALONE)
-    with join(place.rank, place.count, place.local_rank) as ranks:
-        return _start(study, plan, options, console, ranks)
+    stop = Stop()
+    with join() as ranks:
+        options, numerics = _settle(study, plan, options, ranks)
+        plan = ranks.broadcast(lambda: _with_data(plan, options))
+        _announce(study, plan, numerics, options, console)
+        if options.dry_run:
+            _print_plan(plan, numerics, options, console)
+            return 0
+        todo, done, damaged = ranks.broadcast(lambda: _sort(plan, options.results))
+        if done:
+            console.print(f"{len(done)} of {len(plan)} runs are complete already")
+        for error in damaged if ranks.rank == 0 else ():
+            print(f"repro.run: {error}", file=sys.stderr)
+        outcomes = _train(todo, options, console, stop, ranks) if todo else []
+        return ranks.broadcast(lambda: _close([*done, *todo], [*outcomes, *damaged], options, console, stop))
 
 
-def _start(study: Study, plan: Sequence[Run], options: Options, console: Console, ranks: Ranks) -> int:
-    options, numerics = _settle(study, plan, options)
-    plan = ranks.broadcast(lambda: _with_data(plan, options))
-    _announce(study, plan, numerics, options, console)
-    if options.dry_run:
-        _print_plan(plan, numerics, options, console)
-        return 0
-    todo, done, damaged = ranks.broadcast(lambda: _sort(plan, options.results))
-    if done:
-        console.print(f"{len(done)} of {len(plan)} runs are complete already")
-    for error in damaged if ranks.rank == 0 else ():
-        print(f"repro.run: {error}", file=sys.stderr)
-    status, stopped = _train(todo, options, console, ranks) if todo else (0, False)
-    if ranks.rank == 0 and not stopped:
-        _close(study, plan, options, numerics, console)
-    return ranks.broadcast(lambda: status or int(bool(damaged)))
-
-
-def _settle(study: Study, plan: Sequence[Run], options: Options) -> tuple[Options, Numerics]:
+def _settle(study: Study, plan: Sequence[Run], options: Options, ranks: Ranks) -> tuple[Options, Numerics]:
     """Fill in what the command line leaves open."""
-    place, here = options.place, options.launcher == "local"
+    here, alone = options.launcher == "local", ranks.count == 1
+    if not alone and (not here or options.jobs not in (None, 1) or options.dry_run):
+        raise UserError("torchrun's processes train one run at a time: leave out --launcher, --jobs and --dry-run")
     for kind, asked, known in (("device", options.device, DEVICES), ("precision", options.precision, PRECISIONS)):
         if asked and not here and asked not in known:
             raise unknown(kind, asked, known)
     # Other machines settle this for themselves; what is settled here then serves estimates alone.
     numerics = resolve(options.device if here else None, options.precision if here else None, options.threads, None)
-    check_devices(numerics.device, place.count, place.local_count)
+    for run in plan if here else ():
+        ranks.check(run, numerics.device)
     if here:
         devices = {"cpu": cores(), "cuda": torch.cuda.device_count()}.get(numerics.device, 1)
-        jobs = options.jobs or (min(devices, len(plan)) if place.count == 1 else 1)
-        threads = options.threads or max(1, cores() // (jobs if place.count == 1 else place.local_count))
+        jobs = options.jobs or (min(devices, len(plan)) if alone else 1)
+        threads = options.threads or max(1, cores() // (jobs if alone else ranks.here))
     else:
         jobs, threads = options.jobs or len(plan), options.threads or 1
     stops = study.for_preset(plan[0].preset).stop_at
     folder = images.data_folder(options.data_dir)
     options = replace(options, data_dir=folder, jobs=jobs, default_threads=threads, stops=stops)
-    return options, replace(numerics, threads=threads, ranks=place.count)
+    return options, replace(numerics, threads=threads, ranks=ranks.count)
 
 
 def _with_data(plan: Sequence[Run], options: Options) -> list[Run]:
@@ -109,18 +101,41 @@ def _with_data(plan: Sequence[Run], options: Options) -> list[Run]:
 
 def _announce(study: Study, plan: Sequence[Run], numerics: Numerics, options: Options, console: Console) -> None:
     iterations = sorted({run.schedule.iterations for run in plan})
-    here, threads, ranks = options.launcher == "local", numerics.threads, numerics.ranks
-    at_once = f"{options.jobs} at a time" if ranks == 1 else f"one at a time on {ranks} ranks"
-    how = f"{numerics.device}, {numerics.precision}, {at_once}" if here else f"by {options.launcher}"
-    console.print(f"{study.title}\n{study.question}", soft_wrap=True, markup=False)
+    at_once = f"{options.jobs} at a time" if numerics.ranks == 1 else f"one at a time on {numerics.ranks} ranks"
+    here = f"{numerics.device}, {numerics.precision}, {at_once}"
     console.print(
+        f"{study.title}\n{study.question}\n"
         f"{counted(len(plan), 'run')} of {' or '.join(f'{n:,}' for n in iterations)} iterations on {plan[0].data}, "
-        f"preset {plan[0].preset}; {how} with {counted(threads, 'thread')} each",
+        f"preset {plan[0].preset}; {here if options.launcher == 'local' else f'by {options.launcher}'} "
+        f"with {counted(numerics.threads, 'thread')} each",
         soft_wrap=True,
         markup=False,
     )
-    if here and not options.precision and (reason := fallback(numerics.device)):
-        console.print(f"It computes in {reason}.", soft_wrap=True, markup=False)
+
+
+def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, console: Console) -> None:
+    """The plan with what is left of each run will take."""
+    records = {run: RunFolder(options.results, run).read() for run in plan}
+    todo = [run for run, record in records.items() if record is None or record.status != "complete"]
+    try:
+        costs = dict(zip(todo, measure(todo, numerics), strict=True))
+    except Exception as error:
+        if out_of_memory(error):
+            raise RecordError("one of these runs does not fit into the memory of this machine") from error
+        raise
+    rows, seconds = [], []
+    for run, record in records.items():
+        iteration, takes = "-", "complete"
+        if run in costs:
+            begun_at = record.iteration if record and record.status == "stopped" else 0
+            seconds.append(costs[run].of(run, options.last(run), begun_at))
+            iteration, takes = f"{costs[run].iteration * 1000:.1f} ms", duration(seconds[-1])
+        rows.append((label(run), iteration, takes, run.path))
+    headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
+    console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
+    jobs = max(1, min(options.jobs or 1, len(todo)))
+    whole = f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time; nothing was written"
+    console.print(whole, markup=False, soft_wrap=True)
 
 
 def _sort(plan: Sequence[Run], results: Path) -> tuple[list[Run], list[Run], list[RecordError]]:
@@ -130,118 +145,59 @@ def _sort(plan: Sequence[Run], results: Path) -> tuple[list[Run], list[Run], lis
     damaged: list[RecordError] = []
     for run in plan:
         try:
-            (done if is_complete(RunFolder(results, run)) else todo).append(run)
+            record = RunFolder(results, run).read()
+            (done if record and record.status == "complete" else todo).append(run)
         except RecordError as error:
             damaged.append(error)
     return todo, done, damaged
 
 
-def _train(todo: Sequence[Run], options: Options, console: Console, ranks: Ranks) -> tuple[int, bool]:
-    """Exit status, and whether a signal or the loss of the output ended it."""
-    stop = Stop()
+def _train(todo: Sequence[Run], options: Options, console: Console, stop: Stop, ranks: Ranks) -> list[Outcome]:
     # Slurm's jobs go on without their terminal, as all does under nohup.
     stays = options.launcher == "slurm" or (HANGUP is not None and signal.getsignal(HANGUP) == signal.SIG_IGN)
-    display = Display(console, options, len(todo), stop, stays)
+    display = Display(console, options, len(todo), stop)
     jobs = min(options.jobs or 1, len(todo))
-    outcomes: list[Outcome] = []
-    with stop.listening(hangup=not stays), display.showing():
+    with stop.listening(hangup=not stays), display.bars if console.is_terminal else nullcontext():
         here = Here(options, stop, ranks, display.look)
         if ranks.rank:
             here.follow()
-            return 0, False
-        with _launcher(todo, replace(options, jobs=jobs), here) as launcher:
-            order = todo if launcher is here else longest_first(todo)
-            outcomes = Scheduler(launcher, options, display, stop).carry_out(order, jobs)
+            return []
+        if options.launcher == "local" and jobs == 1:
+            outcomes = Scheduler(here, options, display, stop).carry_out(todo, 1)
+        else:
+            place: Any = importlib.import_module(f"repro.launch.{options.launcher}")
+            with place.launcher(replace(options, jobs=jobs), todo[0].data) as launcher:
+                outcomes = Scheduler(launcher, options, display, stop).carry_out(longest_first(todo), jobs)
         ranks.broadcast(lambda: None)  # no more runs
-    if display.lost and not (stop.signal and stop.signal == HANGUP):
-        print(f"repro.run: {display.lost}: stopped; the same command carries on", file=sys.stderr)
-        return display.lost.status, True
+    if display.lost:
+        raise display.lost
+    return outcomes
+
+
+def _close(
+    plan: Sequence[Run], ends: Sequence[Outcome | RecordError], options: Options, console: Console, stop: Stop
+) -> int:
+    """Say what the records hold now; gives the exit status."""
     if stop.signal:
         with suppress(OutputLostError):  # there may be no terminal any more
             console.print("stopped; the same command carries on")
-        return 128 + stop.signal, True
-    return int(any(outcome.status in ("failed", "diverged") for outcome in outcomes)), False
+        return 128 + stop.signal
+    results = shlex.quote(str(options.results))
+    console.print(
+        f"\n{_table(plan, options.results)}\n\n"
+        f"python -m repro.report --results {printable(results)} --out FOLDER draws these records.",
+        markup=False,
+        soft_wrap=True,
+    )
+    return int(any(isinstance(end, RecordError) or end.status in ("failed", "diverged") for end in ends))
 
 
-@contextmanager
-def _launcher(todo: Sequence[Run], options: Options, here: Here) -> Iterator[Launcher]:
-    if options.launcher == "ray":
-        from repro.launch.ray import connected
-
-        with connected(options, images.load(todo[0].data, options.data_dir)) as cluster:
-            yield cluster
-    elif options.launcher == "slurm":
-        from repro.launch.slurm import Slurm
-
-        yield Slurm(options)
-    elif options.jobs == 1:
-        yield here
-    else:
-        processes = Processes(options, torch.cuda.device_count() if options.device in (None, "cuda") else 0)
-        with processes.running():
-            yield processes
-
-
-def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, console: Console) -> None:
-    """The plan with what each run will take, from iterations measured now: of several ranks, from a share of them."""
-    todo = [run for run in plan if not is_complete(RunFolder(options.results, run))]
-    jobs, ranks = max(1, min(options.jobs or 1, len(todo))), numerics.ranks
-    costs = dict(zip(todo, _measure([_share(run, ranks) for run in todo], numerics), strict=True))
-    rows, seconds = [], []
+def _table(plan: Sequence[Run], results: Path) -> str:
+    rows = []
     for run in plan:
-        iteration, takes = "-", "complete"
-        if run in costs:
-            seconds.append(costs[run].of(run, options.last(run), _stopped_at(options.results, run)))
-            iteration, takes = f"{costs[run].iteration * 1000:.1f} ms", duration(seconds[-1])
-        rows.append((label(run), iteration, takes, run.path))
-    headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
-    console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
-    waits = f" on {ranks} ranks, without what they wait for each other" if ranks > 1 else ""
-    console.print(
-        f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time{waits}; nothing was written",
-        markup=False,
-        soft_wrap=True,
-    )
-
-
-def _share(run: Run, ranks: int) -> Run:
-    """What one of so many ranks has of a run."""
-    shares = max(1, run.model.norm_shares // ranks)
-    return override(run, {"optimiser.batch_size": run.optimiser.batch_size // ranks, "model.norm_shares": shares})
-
-
-def _stopped_at(results: Path, run: Run) -> int:
-    record = RunFolder(results, run).read()
-    return record.iteration if record and record.status == "stopped" else 0
-
-
-def _measure(plan: Sequence[Run], numerics: Numerics) -> list[Cost]:
-    try:
-        return measure(plan, numerics)
-    except Exception as error:
-        if out_of_memory(error):
-            raise RecordError("one of these runs does not fit into the memory of this machine") from error
-        raise
-
-
-def _close(study: Study, plan: Sequence[Run], options: Options, numerics: Numerics, console: Console) -> None:
-    console.print()
-    console.print(results_table(plan, options.results), markup=False, soft_wrap=True)
-    sentence = finding(plan, options.results)
-    if sentence:
-        console.print(f"\n{sentence}", markup=False, soft_wrap=True)
-    results = str(options.results)
-    drawn = "" if options.results.absolute() == _REPORTED else f" --results {shlex.quote(results)} --out FOLDER"
-    console.print(
-        f"\nRecords are in {printable(results)}; python -m repro.report{printable(drawn)} draws them.",
-        markup=False,
-        soft_wrap=True,
-    )
-    whole = {run.network for run in plan} == {run.network for run in study.runs(plan[0].preset)}
-    if plan[0].preset == "demo" and whole and not options.stop_at and numerics.ranks == 1:
-        console.print(
-            f"\nThe real thing, on CIFAR-10: python -m repro.run {study.name} --preset short (or paper) --data-dir "
-            "DIR; --download fetches it, --dry-run tells what it takes on this machine.",
-            markup=False,
-            soft_wrap=True,
-        )
+        if record := RunFolder(results, run).read():
+            progress = f"{record.iteration:,} of {run.schedule.iterations:,}"
+            rows.append((label(run), record.final.train_error, record.final.test_error, progress, record.status))
+    headers = ("run", "training error %", "test error %", "iterations", "status")
+    sides = ("left", "right", "right", "right", "left")
+    return tabulate(rows, headers, floatfmt=".2f", missingval="-", colalign=sides) if rows else ""

@@ -16,25 +16,22 @@ class Stop:
 
     Attributes:
         signal: the last that came.
-        signals: all that came.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.signals: set[int] = set()
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
         """Take a signal."""
         self.signal = number
-        self.signals.add(number)
 
     @contextmanager
-    def listening(self, hangup: bool = True) -> Iterator[Stop]:
+    def listening(self, hangup: bool = True) -> Iterator[None]:
         """Take SIGINT, SIGTERM and, with `hangup`, SIGHUP for as long as this lasts."""
         numbers = (signal.SIGINT, signal.SIGTERM, HANGUP if hangup else None)
         former = {number: signal.signal(number, self) for number in numbers if number}
         try:
-            yield self
+            yield
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)

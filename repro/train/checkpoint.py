@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,38 +85,47 @@ def previous(path: Path) -> Path:
     return path.with_name("checkpoint.previous.pt")
 
 
-def fall_back(path: Path) -> None:
-    """Put the checkpoint before the newest one in its place, and the newest one, which is damaged, aside.
+def resume(newest: Path, run_hash: str, training: Training) -> tuple[dict[str, Any] | None, list[str]]:
+    """Put a training where the newest checkpoint that can be read left it.
 
-    Left where it is, it would push the good one out when the next is saved.
-    """
-    path.replace(path.with_name("checkpoint.damaged.pt"))
-    previous(path).replace(path)
-
-
-def resume(path: Path, run_hash: str, training: Training) -> dict[str, Any] | None:
-    """Put a training where a checkpoint left it and give what was kept with it; None where there is no checkpoint.
+    Returns:
+        What was kept with it, or None where there is no checkpoint; and what the user should know about it.
 
     Raises:
-        RecordError: damaged, or of another run.
+        RecordError: all that there are are damaged, or of another run.
     """
-    if not path.exists():
-        return None
-    content = _read_own(path, run_hash, training.state.wrong.device)
-    kept = _kept(path, content)
-    try:
-        _take_up(content, training)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise RecordError(f"{path}: is not a checkpoint of this run: {_first_line(error)}") from error
-    return kept
+    problems: list[str] = []
+    for path in _there(newest):
+        try:
+            content, kept = _read_own(path, run_hash, training.state.wrong.device)
+            _take_up(content, training)
+        except RecordError as error:
+            problems.append(str(error))
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            problems.append(f"{path}: is not a checkpoint of this run: {_first_line(error)}")
+        else:
+            note = f"carries on from iteration {training.state.iteration}"
+            if problems:
+                # Left where it is, the damaged one would push the good one out when the next is saved.
+                newest.replace(newest.with_name("checkpoint.damaged.pt"))
+                path.replace(newest)
+                note += " of the checkpoint before"
+            return kept, [*problems, note]
+    if problems:
+        raise RecordError(f"{'; '.join(problems)}: remove the file to begin this run anew")
+    return None, []
 
 
-def kept(path: Path, run_hash: str) -> dict[str, Any]:
-    """What was kept with a checkpoint; empty where there is none, or none that can be read."""
-    try:
-        return _kept(path, _read_own(path, run_hash, "cpu")) if path.exists() else {}
-    except RecordError:
-        return {}
+def kept(newest: Path, run_hash: str) -> dict[str, Any] | None:
+    """What was kept with the newest checkpoint that can be read; None where there is none."""
+    for path in _there(newest):
+        with suppress(RecordError):
+            return _read_own(path, run_hash, "cpu")[1]
+    return None
+
+
+def _there(newest: Path) -> list[Path]:
+    return [path for path in (newest, previous(newest)) if path.exists()]
 
 
 def record_in(content: Any) -> Mapping[str, Any] | None:
@@ -154,24 +164,21 @@ def _unreadable(error: Exception) -> str:
     return f"cannot be read as a checkpoint: {_first_line(error)}"
 
 
-def _read_own(path: Path, run_hash: str, device: torch.device | str) -> dict[str, Any]:
+def _read_own(path: Path, run_hash: str, device: torch.device | str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A checkpoint of this run, and what was kept with it."""
     content = read(path, device)
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("hash") != run_hash:
         raise RecordError(f"{path}: is not a checkpoint of this run")
-    return content
-
-
-def _kept(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    found = content.get("kept", {})
-    if found and not (
-        isinstance(found, dict)
-        and isinstance(found.get("record"), dict)
-        and found["record"].get("hash") == content["hash"]
-        and isinstance(found.get("tables"), dict)
-        and all(isinstance(text, str) for text in found["tables"].values())
+    kept = content.get("kept")
+    if not (
+        isinstance(kept, dict)
+        and isinstance(kept.get("record"), dict)
+        and kept["record"].get("hash") == run_hash
+        and isinstance(kept.get("tables"), dict)
+        and all(isinstance(text, str) for text in kept["tables"].values())
     ):
         raise RecordError(f"{path}: is not a checkpoint of this run: it keeps no record of it")
-    return dict(found)
+    return content, kept
 
 
 def _state(values: Mapping[str, Any], like: State) -> State:

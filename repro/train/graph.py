@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import os
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from repro.errors import UserError
 from repro.models.cifar import Stage
-from repro.models.norm import ShareNorm
 from repro.models.recompute import activation_bytes
 from repro.train.precision import Numerics
 
@@ -58,8 +55,8 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
     """
     if numerics.device != "cuda":
         return net, None
-    if refusal := _refusal(net):
-        return net, refusal
+    if os.environ.get(NO_GRAPH):
+        return net, f"{NO_GRAPH} is set"
     forget(numerics)
     back = _place()
     buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]
@@ -87,15 +84,6 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
     if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     return replayed, None
-
-
-def _refusal(net: nn.Module) -> str | None:
-    """Why a net is not even tried."""
-    if os.environ.get(NO_GRAPH):
-        return f"{NO_GRAPH} is set"
-    if any(isinstance(module, ShareNorm) and module.spread and module.spread.gather for module in net.modules()):
-        return "its ranks exchange statistics in each layer, which is not captured"
-    return None
 
 
 def _attempt(net: nn.Module, example: Tensor, numerics: Numerics, deep: bool) -> tuple[Forward | None, str | None]:
@@ -128,12 +116,8 @@ class _Whole(nn.Module):
 
 
 def _captured(net: nn.Module, example: Tensor, numerics: Numerics) -> Forward:
-    make, how = torch.cuda.make_graphed_callables, dict[str, Any]()
-    # Threads of NCCL look at events at any time, which by default spoils the capture of whichever thread.
-    if dist.is_available() and dist.is_initialized() and "capture_error_mode" in inspect.signature(make).parameters:
-        how = {"capture_error_mode": "thread_local"}
     with numerics.autocast():
-        return cast(Forward, make(_Whole(net).train(), (torch.zeros_like(example),), **how))
+        return cast(Forward, torch.cuda.make_graphed_callables(_Whole(net).train(), (torch.zeros_like(example),)))
 
 
 def _difference(replayed: Forward, net: nn.Module, x: Tensor, numerics: Numerics) -> str | None:

@@ -12,30 +12,28 @@ rank's own, and cuts the gradients into other buckets in its first iteration tha
 from __future__ import annotations
 
 import itertools
-import time
+import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.rendezvous import rendezvous
 
 from repro.errors import UserError
 from repro.models.norm import Spread, in_shares, set_spread
+from repro.spec import Run
 
 T = TypeVar("T")
 
-#: How long a collective waits for a rank that is missing. Outside of `Ranks.broadcast` all ranks have equal work.
-PATIENCE = timedelta(minutes=15)
-#: Where a rank leaves word of why it ends.
-_FAILURE = "failure"
+#: How long a collective waits for a rank: longer than rank 0 takes to measure a trained network, which others wait for.
+PATIENCE = timedelta(hours=3)
 
 
 class RankError(UserError):
-    """What went wrong on another rank."""
+    """What went wrong on one of several ranks."""
 
     status = 1
 
@@ -48,16 +46,36 @@ class Ranks:
     Attributes:
         rank: of this process, from 0. Rank 0 alone reads and writes records.
         count: of all.
-        store: through which several ranks meet.
+        here: how many of them this machine has.
 
     Raises:
-        RankError: any method but `part` and `deal`: another rank is gone; why, if it left word.
+        RankError: any method but `part` and `deal`: another rank is gone.
     """
 
-    def __init__(self, rank: int = 0, count: int = 1, store: Any = None) -> None:
-        self.rank, self.count, self.store = rank, count, store
+    def __init__(self, rank: int = 0, count: int = 1, here: int = 1) -> None:
+        self.rank, self.count, self.here = rank, count, here
         self._groups: dict[tuple[str, int], Any] = {}
-        self._broadcasts = 0
+
+    def check(self, run: Run, device: str) -> None:
+        """Raise UserError where these ranks cannot share out a run, or cannot have such a device each."""
+        batch, shares, cards = run.optimiser.batch_size, run.model.norm_shares, torch.cuda.device_count()
+        if batch % self.count:
+            raise UserError(
+                f"optimiser.batch_size is {batch}, which {self.count} ranks cannot share out equally: give "
+                "--nproc-per-node a number that divides it"
+            )
+        if shares % self.count and self.count % shares:
+            raise UserError(
+                f"model.norm_shares is {shares} and there are {self.count} ranks: one must be a multiple of the other"
+            )
+        if self.count > 1 and device == "mps":
+            raise UserError(
+                "several ranks need --device cpu or cuda: this machine has one GPU, which they cannot share"
+            )
+        if device == "cuda" and self.here > cards:
+            raise UserError(
+                f"{self.here} ranks need a CUDA device each, this machine has {cards}: give a smaller --nproc-per-node"
+            )
 
     def part(self, batch: int) -> slice:
         """This rank's part of a batch of that size, which must be a multiple of the ranks."""
@@ -129,49 +147,26 @@ class Ranks:
         return int(row)
 
     def broadcast(self, act: Callable[[], T]) -> T:
-        """What `act` gives on rank 0, on all ranks; a UserError that it raises there is raised on all.
-
-        However long it takes, such as the measurement of a trained network, no rank gives up.
-        """
+        """What `act` gives on rank 0, on all ranks; a UserError that it raises there is raised on all."""
         if self.count == 1:
             return act()
-        self._broadcasts += 1
-        ready = f"broadcast {self._broadcasts}"
         word: list[Any] = [None]
         if self.rank == 0:
             try:
                 word = [act()]
             except UserError as error:
                 word = [error]
-            self._collective(lambda: self.store.set(ready, ""))
-        while not self._collective(lambda: self.store.check([ready])):
-            self._raise_if_another_failed()
-            time.sleep(0.01)
         self._collective(lambda: dist.broadcast_object_list(word, src=0))
         if isinstance(word[0], UserError):
             raise word[0]
         found: T = word[0]
         return found
 
-    def fail(self, error: BaseException) -> None:
-        """Leave word of why this rank ends, for the others, whose next collective fails."""
-        if self.count == 1 or isinstance(error, RankError):
-            return
-        with suppress(RuntimeError):  # whoever keeps the store is gone too
-            if not self.store.check([_FAILURE]):
-                self.store.set(_FAILURE, f"rank {self.rank}: {_first_line(error)}")
-
-    def _collective(self, act: Callable[[], T]) -> T:
+    def _collective(self, act: Callable[[], object]) -> None:
         try:
-            return act()
+            act()
         except RuntimeError as error:
-            with suppress(RuntimeError):
-                self._raise_if_another_failed()
-            raise RankError("another rank ended without a word; start again to carry on") from error
-
-    def _raise_if_another_failed(self) -> None:
-        if self.store.check([_FAILURE]):
-            raise RankError(f"{self.store.get(_FAILURE).decode()}; start again to carry on")
+            raise RankError("another rank has ended, and says why itself; start again to carry on") from error
 
     def _group(self, device: str, size: int) -> Any:
         """The ranks in groups of this size, in order; gives this rank's."""
@@ -200,49 +195,25 @@ ALONE = Ranks()
 
 
 @contextmanager
-def join(rank: int, count: int, local_rank: int) -> Iterator[Ranks]:
-    """Meet the other ranks, as torchrun's environment says where; each leaves when all are done.
-
-    Args:
-        rank, count: of all.
-        local_rank: on this machine, whose CUDA device of that number it takes.
+def join() -> Iterator[Ranks]:
+    """Meet the other ranks that torchrun has started, if it has; each leaves when all are done.
 
     Raises:
         RankError: they do not come, or are gone at the end.
     """
-    if count == 1:
+    if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
         return
-    if local_rank < torch.cuda.device_count():
-        torch.cuda.set_device(local_rank)
+    names = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "LOCAL_RANK")
+    rank, count, here, number = (int(os.environ[name]) for name in names)
+    if number < torch.cuda.device_count():
+        torch.cuda.set_device(number)
     try:
-        store, _, _ = next(rendezvous("env://", rank, count))
-        store = dist.PrefixStore("repro", store)  # type: ignore[attr-defined]
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=PATIENCE)
+        dist.init_process_group("gloo", rank=rank, world_size=count, timeout=PATIENCE)
     except RuntimeError as error:
-        raise RankError(f"the ranks do not find each other: {_first_line(error)}") from error
-    ranks = Ranks(rank, count, store)
-    try:
-        yield ranks
-        # torchrun ends the others as soon as one has ended with another status than 0.
-        ranks.largest(0)
-    except BaseException as error:
-        ranks.fail(error)
-        raise
+        raise RankError(f"the ranks do not find each other: {error}") from error
+    ranks = Ranks(rank, count, here)
+    yield ranks
+    # torchrun ends the others as soon as one has ended with another status than 0.
+    ranks.largest(0)
     dist.destroy_process_group()
-
-
-def check_devices(device: str, count: int, here: int) -> None:
-    """Raise UserError where `count` ranks, `here` of them on this machine, cannot have such a device each."""
-    if count > 1 and device == "mps":
-        raise UserError("several ranks need --device cpu or cuda: this machine has one GPU, which they cannot share")
-    if device == "cuda" and here > torch.cuda.device_count():
-        raise UserError(
-            f"{here} ranks need a CUDA device each, this machine has {torch.cuda.device_count()}: give a smaller "
-            "--nproc-per-node"
-        )
-
-
-def _first_line(error: BaseException) -> str:
-    first = (str(error).strip().splitlines() or [""])[0]
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first}"

@@ -14,12 +14,10 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from repro.data.augment import prepare
 from repro.data.dataset import Dataset
-from repro.launch.attempt import make_net
 from repro.study import preset_run
-from repro.train.loop import Training
-from repro.train.precision import Numerics, best_precision, settle
+from repro.train import begin as beginning
+from repro.train.precision import Numerics, best_precision
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -36,9 +34,8 @@ def noise(images):
 
 def begin(network, numerics=ONE_THREAD, images=2_000):
     """A run of the preset "short" before its first iteration: the run, its training and its data."""
-    run, device = preset_run("short", network, 0), settle(numerics)
-    dataset = noise(images)
-    return run, Training.start(make_net(run, dataset, device), run, numerics), prepare(dataset, run.images, device)
+    run = preset_run("short", network, 0)
+    return run, *beginning.begin(run, noise(images), numerics)
 
 
 def write_cifar(folder):

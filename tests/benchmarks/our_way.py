@@ -18,10 +18,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from repro.launch.display import Display
-from repro.launch.local import Here, Processes
+from repro.launch.display import Display, progress
+from repro.launch.local import Here, launcher
 from repro.launch.options import Options
-from repro.launch.progress import progress
 from repro.launch.scheduler import Scheduler
 from repro.launch.stop import Stop
 from repro.records import RunFolder
@@ -53,10 +52,10 @@ def main():
 
         def look(self):
             for run in plan:
-                found = progress(RunFolder(arguments.results, run))
+                _, rows = progress(RunFolder(arguments.results, run))
                 times = seen[run.seed]
-                if found and found.row and (not times or times[-1][1] < found.row.iteration):
-                    times.append((time.perf_counter(), found.row.iteration))
+                if rows and (not times or times[-1][1] < rows[-1].iteration):
+                    times.append((time.perf_counter(), rows[-1].iteration))
             if all(seen.values()):
                 shared = time.perf_counter() - max(times[0][0] for times in seen.values())
                 if shared >= arguments.seconds and not stop.signal:
@@ -64,8 +63,7 @@ def main():
 
     watch = Watch(Console(quiet=True), options, len(plan), stop)
     here = Here(options, stop, ALONE, watch.look)
-    places = Processes(options)
-    with places.running():
+    with launcher(options, plan[0].data) as places:
         Scheduler(here if arguments.jobs == 1 else places, options, watch, stop).carry_out(plan, arguments.jobs)
     print(json.dumps({"images_per_second": rate(list(seen.values())), "peak": peak()}))
 

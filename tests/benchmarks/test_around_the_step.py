@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from repro.data.augment import Crops
-from repro.launch.attempt import check_up
+from repro.measure.course import health
 from repro.measure.responses import responses
 from repro.records import RunFolder
 from repro.train import checkpoint
@@ -101,5 +101,5 @@ def test_health(benchmark, begun, tmp_path):
     folder = RunFolder(tmp_path, run)
     folder.path.mkdir(parents=True)
     about(benchmark, "a look at the health of the signals", "checkup")
-    benchmark.pedantic(check_up, args=(folder, training, data, NUMERICS), rounds=5, warmup_rounds=1)
+    benchmark.pedantic(lambda: folder.add_health(health(training, data, run, NUMERICS)), rounds=5, warmup_rounds=1)
     assert torch.isfinite(training.state.loss_sum)

@@ -7,7 +7,7 @@ from datetime import datetime
 import bench_support
 import pytest
 
-from repro.launch.estimate import makespan, measure
+from repro.measure.cost import makespan, measure
 from repro.study import load
 from repro.train.precision import Numerics, best_precision, cores
 

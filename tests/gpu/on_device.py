@@ -15,15 +15,13 @@ from pathlib import Path
 
 import torch
 
-from repro.data.augment import prepare
 from repro.data.dataset import Dataset
-from repro.launch.attempt import make_net
 from repro.spec import override
 from repro.study import preset_run
+from repro.train import begin as beginning
 from repro.train import checkpoint
-from repro.train.graph import capture
-from repro.train.loop import Training, batch_of, train
-from repro.train.precision import Numerics, best_precision, settle
+from repro.train.loop import train
+from repro.train.precision import Numerics, best_precision
 
 
 def _device():
@@ -60,9 +58,8 @@ def begin(network="resnet-20", how=None, captured=True, **settings):
     """A run on noise before its first iteration: its training, its data and itself."""
     how = how or numerics()
     usual = {"optimiser.batch_size": BATCH, "log_every": 10**6, "evaluate_every": 10**6, "schedule.iterations": 10**6}
-    run, device = override(preset_run("short", network, 0), usual | settings), settle(how)
-    data = prepare(noise(), run.images, device)
-    training = Training.start(make_net(run, noise(), device), run, how)
+    run = override(preset_run("short", network, 0), usual | settings)
+    training, data = beginning.begin(run, noise(), how)
     if captured:
         record(training, data, run, how)
     return training, data, run
@@ -70,10 +67,8 @@ def begin(network="resnet-20", how=None, captured=True, **settings):
 
 def record(training, data, run, how):
     """As a run begins: captured, which on CUDA must succeed."""
-    net = training.net.train()
-    training.forward, obstacle = capture(net, batch_of(data, run, training.state.iteration)[0], how)
-    assert obstacle is None
-    assert (training.forward is not net) == (how.device == "cuda")
+    assert beginning.capture_step(training, data, run, how) is None
+    assert (training.forward is not training.net) == (how.device == "cuda")
 
 
 def iterate(training, data, run, how, times):
@@ -108,7 +103,7 @@ def _main(device, precision, last, path=None):
     record(training, data, run, how)
     iterate(training, data, run, how, int(last) - training.state.iteration)
     if path:
-        checkpoint.save(Path(path), run.hash, training, {})
+        checkpoint.save(Path(path), run.hash, training, {"record": {"hash": run.hash}, "tables": {}})
     print(checkpoint.weights_hash(training.net), *(tensor.double().sum().item().hex() for tensor in state(training)))
 
 

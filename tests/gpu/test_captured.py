@@ -7,7 +7,7 @@ import torch
 from on_device import DEVICE, begin, iterate, numerics, precisions, record, same, state
 from torch import nn
 
-from repro.launch.estimate import measure
+from repro.measure.cost import measure
 from repro.measure.health import signal_health
 from repro.models import build, cifar
 from repro.train import checkpoint

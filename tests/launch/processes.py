@@ -1,7 +1,6 @@
 """Starts commands as a user would, waits for what they do, and leaves none of their processes behind."""
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -11,20 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from mini import ROOT
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(study, results, *more):
-    """Trains the mini study the same way anywhere."""
-    options = ["--only", "plain-8,resnet-8", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
-    return [sys.executable, "-m", "repro.run", str(study), "--results", str(results), *options, *map(str, more)]
-
-
-def begin(environment, *arguments):
+def begin(environment, words, *before):
+    """`python -m repro.run` with these words, in a session of its own; another program may come before."""
     return subprocess.Popen(
-        command(*arguments),
+        [sys.executable, "-m", *(before or ["repro.run"]), *map(str, words)],
         cwd=ROOT,
-        env=environment,
+        env={**environment, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -40,10 +34,6 @@ def wait_until(condition, process, seconds=600):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
     return found
-
-
-def records(results):
-    return [json.loads(path.read_text()) for path in sorted(results.glob("**/run.json"))]
 
 
 def family(pid):

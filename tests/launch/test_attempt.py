@@ -1,28 +1,43 @@
-"""What a run computes beside its training: the network that it begins with, and its final results."""
+"""What a run computes beside its training: its final results; and that it has the same bits when it was stopped."""
 
 import csv
 import hashlib
-import json
+import itertools
 import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
+from runs import assert_same_bits, records
 
 from repro.data import load
-from repro.launch.attempt import attempt, make_net
+from repro.launch import attempt as module
+from repro.launch.attempt import attempt
 from repro.launch.options import Options
 from repro.launch.stop import Stop
 from repro.models import build
-from repro.records import Row
+from repro.records import Row, read_health
 from repro.spec import Run, override
 
-CPU = torch.device("cpu")
+RUN = override(Run("resnet-8", data="digits"), {"schedule.iterations": 23, "log_every": 4, "evaluate_every": 8})
 
 
 @pytest.fixture(scope="module")
 def digits():
     return load("digits")
+
+
+def carry_out(results, digits, run=RUN, **options):
+    """The status of a run, and its record."""
+    outcome = attempt(run, Options(results, device="cpu", precision="fp32", threads=1, **options), digits, Stop())
+    return outcome.status, records(results)[0]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(digits, tmp_path_factory):
+    results = tmp_path_factory.mktemp("undisturbed")
+    assert carry_out(results, digits)[0] == "complete"
+    return results
 
 
 def by_hand(net):
@@ -32,15 +47,10 @@ def by_hand(net):
     return digest.hexdigest()
 
 
-def test_final_results_are_those_of_the_curve_and_of_the_weights(digits, tmp_path):
+def test_final_results_are_those_of_the_curve_and_of_the_weights(digits, undisturbed):
     """Rows at 4, 8, ... 20 and 23: those of the last 8 iterations stand for 4, 4 and 3."""
-    settings = {"schedule.iterations": 23, "log_every": 4, "evaluate_every": 8, "schedule.lr": 0.01}
-    run = override(Run("resnet-8", data="digits"), settings)
-    options = Options(tmp_path, device="cpu", precision="fp32", threads=1)
-    assert attempt(run, options, digits, Stop()).status == "complete"
-    folder = tmp_path / run.path
-    final = json.loads((folder / "run.json").read_text())["final"]
-
+    folder, (record,) = undisturbed / RUN.path, records(undisturbed)
+    final = record["final"]
     with (folder / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["iteration"]) for row in rows] == [4, 8, 12, 16, 20, 23]
@@ -50,7 +60,6 @@ def test_final_results_are_those_of_the_curve_and_of_the_weights(digits, tmp_pat
 
     net = build("resnet-8", channels=1)
     net.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True)["model"])
-    record = json.loads((folder / "run.json").read_text())
     assert record["weights_sha256"] == by_hand(net)
     net.double().eval()
     mean = digits.train_images.double().div(255).mean(0)
@@ -62,60 +71,39 @@ def test_final_results_are_those_of_the_curve_and_of_the_weights(digits, tmp_pat
             logits = net(images.double() / 255 - mean)
         wrong = (logits.argmax(1) != labels).double().mean().item()
         assert final[f"{kind}_error"] == pytest.approx(100 * wrong, abs=0.3)
-        if kind == "test":
-            digits_of_bits = record["wrong_test_images"]
-            bits = f"{int(digits_of_bits, 16):0{4 * len(digits_of_bits)}b}"
-            found = torch.tensor([bit == "1" for bit in bits])
-            assert len(bits) == 360 and found.double().mean().item() * 100 == pytest.approx(final["test_error"])
-            # In float64 hardly an image is judged otherwise.
-            assert (found != (logits.argmax(1) != labels)).sum() <= 1
         assert final[f"{kind}_loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
+    digits_of_bits = record["wrong_test_images"]
+    bits = f"{int(digits_of_bits, 16):0{4 * len(digits_of_bits)}b}"
+    found = torch.tensor([bit == "1" for bit in bits])
+    assert len(bits) == 360 and found.double().mean().item() * 100 == pytest.approx(final["test_error"])
+    # In float64 hardly an image is judged otherwise.
+    assert (found != (logits.argmax(1) != labels)).sum() <= 1
 
     outputs = []
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.register_forward_hook(lambda module, inputs, output: outputs.append(output.std(correction=0).item()))
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.register_forward_hook(lambda layer, inputs, output: outputs.append(output.std(correction=0).item()))
     with torch.no_grad():
         net(digits.test_images.double() / 255 - mean)
     with (folder / "responses.csv").open() as file:
-        found = [float(row["std"]) for row in csv.DictReader(file)]
-    assert found == pytest.approx(outputs, rel=1e-4)
+        assert [float(row["std"]) for row in csv.DictReader(file)] == pytest.approx(outputs, rel=1e-4)
 
 
-def nets(digits, **setting):
-    """The network of a run as it is, and with a setting changed."""
-    base = Run("resnet-8", data="digits")
-    return [make_net(run, digits, CPU) for run in (base, override(base, setting))]
+def test_stopped_at_iterations_that_are_no_rows_and_carried_on_it_has_the_same_bits(undisturbed, digits, tmp_path):
+    for stop in (1, 7, 12, 21):
+        for _ in range(2):  # once there, nothing more is done
+            status, record = carry_out(tmp_path, digits, stop_at=stop)
+            assert (status, record["iteration"]) == ("stopped", stop)
+    assert [session["from"] for session in record["sessions"]] == [0, 1, 7, 12]
+    assert carry_out(tmp_path, digits)[0] == "complete"
+    assert_same_bits(tmp_path, undisturbed)
 
 
-def test_initialisation_by_fan_out(digits):
-    base, changed = nets(digits, **{"model.initialisation": "fan-out"})
-    # 16 channels to 32: the same draws, of half the variance.
-    torch.testing.assert_close(changed.layer2[0].conv1.weight, base.layer2[0].conv1.weight / 2**0.5)
-
-
-def test_batch_normalisation_in_shares(digits):
-    base, changed = nets(digits, **{"model.norm_shares": 2})
-    x = digits.train_images[:16].float() / 255
-    halves = torch.cat([base(x[:8]), base(x[8:])])
-    torch.testing.assert_close(changed(x), halves, rtol=1e-4, atol=1e-5)
-    assert (base(x) - halves).abs().max() > 0.01, "it matters"
-
-
-def test_subsampling_of_option_a(digits):
-    x = torch.rand(2, 16, 8, 8)
-    base, changed = nets(digits, **{"model.subsample": "average"})
-    for net, expected in ((base, x[:, :, ::2, ::2]), (changed, F.avg_pool2d(x, 2))):
-        block = net.layer2[0].eval()
-        block.bn2.weight.data.zero_()  # the residual, so that the shortcut is left
-        torch.testing.assert_close(block(x).sum(1), expected.sum(1))
-
-
-def test_the_seed(digits):
-    base, changed = nets(digits, seed=1)
-    assert not torch.equal(base.conv1.weight, changed.conv1.weight)
-    (same,) = {tuple(net.conv1.weight.shape) for net in (base, changed)}
-    assert same == (16, 1, 3, 3), "grey images"
+def test_the_health_of_the_signals_is_looked_at_on_the_way(undisturbed):
+    """After 0, 1 (here still none), 10, 50 and 100 % of the iterations."""
+    rows = read_health(undisturbed / RUN.path / "health.csv")
+    assert [iteration for iteration, _ in itertools.groupby(rows, lambda row: row.iteration)] == [0, 2, 12, 23]
+    assert len(rows) == 4 * 7
 
 
 def test_the_test_error_is_of_the_last_evaluation_not_the_best_and_the_record_has_the_end_of_the_warm_up(
@@ -125,18 +113,37 @@ def test_the_test_error_is_of_the_last_evaluation_not_the_best_and_the_record_ha
     monkeypatch.setattr(sys.modules[attempt.__module__], "read_curve", lambda path: rows)
     settings = {"schedule.iterations": 3, "log_every": 1, "evaluate_every": 3, "optimiser.batch_size": 16}
     warm_up = {"schedule.warm_up": "on", "schedule.warm_up_until": 100.0}
-    run = override(Run("resnet-8", data="digits"), {**settings, **warm_up})
-    options = Options(tmp_path, device="cpu", precision="fp32", threads=1)
-    assert attempt(run, options, digits, Stop()).status == "complete"
-    record = json.loads((tmp_path / run.path / "run.json").read_text())
-    assert (record["final"]["test_error"], record["final"]["test_loss"]) == (9.0, 0.9)
+    status, record = carry_out(tmp_path, digits, override(RUN, {**settings, **warm_up}))
+    assert (status, record["final"]["test_error"], record["final"]["test_loss"]) == ("complete", 9.0, 0.9)
     assert record["warm_up_ended"] == 1
 
 
 def test_the_record_has_the_number_of_images_that_were_tested_on(digits, tmp_path):
     settings = {"schedule.iterations": 1, "images.held_out": 30, "images.evaluate_on": "held-out"}
-    run = override(Run("resnet-8", data="digits"), settings)
-    options = Options(tmp_path, device="cpu", precision="fp32", threads=1)
-    assert attempt(run, options, digits, Stop()).status == "complete"
-    data = json.loads((tmp_path / run.path / "run.json").read_text())["data"]
-    assert (data["train_images"], data["test_images"]) == (1437 - 30, 30)
+    _, record = carry_out(tmp_path, digits, override(RUN, settings))
+    assert (record["data"]["train_images"], record["data"]["test_images"]) == (1437 - 30, 30)
+
+
+def test_another_torch_or_device_than_it_began_with_is_told_and_kept_in_the_record(digits, tmp_path, monkeypatch):
+    def go_on(stop, torch_version, device, driver="580.65.06"):
+        monkeypatch.setattr(module, "build_of_torch", lambda _: {"driver": driver})
+        monkeypatch.setattr(module, "environment", lambda: {"python": "3.12", "torch": torch_version})
+        monkeypatch.setattr(module, "device_name", lambda _: device)
+        session = carry_out(tmp_path, digits, stop_at=stop)[1]["sessions"][-1]
+        return " ".join(session.get("notes", [])), session.get("torch"), session.get("device")
+
+    assert go_on(1, "2.14.1", "H100") == ("", None, None)
+    assert go_on(2, "2.14.1", "H100") == ("carries on from iteration 1", None, None)
+    said, *now = go_on(3, "2.15.0", "A100")
+    assert "its machine has changed (device H100 to A100, torch 2.14.1 to 2.15.0), and the bits may" in said
+    assert now == ["2.15.0", "A100"]
+    said, *_ = go_on(4, "2.15.0", "A100", driver="590.44.01")
+    assert "its machine has changed (driver 580.65.06 to 590.44.01), and the bits may" in said
+
+
+def test_a_signal_that_comes_before_the_first_iteration_stops_all_the_same(digits, tmp_path):
+    stop = Stop()
+    stop(15)
+    outcome = attempt(RUN, Options(tmp_path, precision="fp32", threads=1), digits, stop)
+    assert (outcome.status, outcome.message) == ("stopped", "at iteration 0")
+    assert torch.load(tmp_path / RUN.path / "checkpoint.pt", weights_only=True)["state"]["iteration"] == 0

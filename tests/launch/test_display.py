@@ -19,22 +19,18 @@ RUN = override(Run(network="plain-8"), {"schedule.iterations": 1000, "log_every"
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def shown(monkeypatch, tmp_path):
+    """A display of two runs, not of a terminal unless told so, and what it shows at given seconds: all lines so far."""
     now = [0.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
-    return now
-
-
-@pytest.fixture
-def shown(clock, tmp_path):
-    """A display of two runs, not of a terminal unless told so, and what it shows at given seconds: all lines so far."""
 
     def make(**console):
         file = io.StringIO()
         target = Display(Console(file=file, width=110, **console), Options(tmp_path), 2, Stop())
+        target.bars.get_time = lambda: now[0]
 
         def at(seconds):
-            clock[0] = seconds
+            now[0] = seconds
             target.look()
             return file.getvalue().splitlines()
 
@@ -43,9 +39,9 @@ def shown(clock, tmp_path):
     return make
 
 
-def session(tmp_path, began_at, notes=(), run=RUN):
+def session(tmp_path, began_at, notes=()):
     """The record as a run begins, or is resumed."""
-    folder = RunFolder(tmp_path, run)
+    folder = RunFolder(tmp_path, RUN)
     folder.path.mkdir(parents=True, exist_ok=True)
     record = folder.read()
     former = [past.to_dict() for past in record.sessions] if record else []
@@ -57,22 +53,25 @@ def row(iteration, test=math.nan):
     return Row(iteration, 0.0, 0.1, 1.5, 40.0, math.nan if math.isnan(test) else 1.0, test)
 
 
-def test_the_time_left_is_counted_from_when_a_run_was_begun_or_resumed_last(shown, tmp_path, clock):
+def test_the_time_left_is_that_of_iterations_since_a_run_was_begun_or_resumed_last(shown, tmp_path):
     target, at = shown()
     target.begin(RUN)
     assert at(0) == [] == at(1000), "it waits in a queue"
     folder = session(tmp_path, 0)
-    at(1001)
     folder.append(row(100))
-    assert at(1011)[-1].endswith("100/1,000 loss 1.500, train 40.00 %, 1 min 30 s left")
+    assert at(1011)[-1].endswith("100/1,000 loss 1.500, train 40.00 %")
+    folder.append(row(200))
+    assert at(1031)[-1].endswith("200/1,000 loss 1.500, train 40.00 %, 0:02:40 left")
     target.note(RUN, "its worker was lost")
     target.begin(RUN)
     assert at(1500)[-1] == "plain-8 seed 0: its worker was lost"
     folder.curve_path.unlink()
     session(tmp_path, 50, ["carries on from iteration 50"])
     assert at(2000)[-1] == "plain-8 seed 0: carries on from iteration 50"
-    folder.append(row(150, test=30.0))
-    assert at(2100)[-1].endswith("150/1,000 loss 1.500, train 40.00 %, test 30.00 %, 14 min 10 s left")
+    folder.append(row(150))
+    at(2100)
+    folder.append(row(200, test=30.0))
+    assert at(2150)[-1].endswith("200/1,000 loss 1.500, train 40.00 %, test 30.00 %, 0:13:20 left")
 
 
 def test_lines_of_a_run_come_seldom_but_its_last_one_always(shown, tmp_path):
@@ -116,25 +115,13 @@ def test_on_a_terminal_the_whole_study_is_seen_at_once(shown, tmp_path):
 
     other = replace(RUN, seed=1)
     target.begin(RUN), target.begin(other)
-    folder = session(tmp_path, 0)
-    at(0)
-    folder.append(row(500))
+    session(tmp_path, 0).append(row(500))
     at(10)
     assert seen() == [
-        "all runs 25% 0 ended, 1 training, 1 waiting",
-        "plain-8 seed 0 50% loss 1.50, train 40.0 %, 0:00:10",
-        "plain-8 seed 1 0%",
+        "all runs 25% 0 of 2 ended -:--:--",
+        "plain-8 seed 0 50% loss 1.500, train 40.00 % -:--:--",
+        "plain-8 seed 1 0% -:--:--",
     ]
     target.finish(Outcome(RUN, "complete"))
     at(20)
-    assert seen() == ["all runs 50% 1 ended, 0 training, 1 waiting", "plain-8 seed 1 0%"]
-
-
-def test_the_disk_is_looked_at_four_times_a_second_at_most(shown, tmp_path, monkeypatch):
-    target, at = shown(force_terminal=True)
-    target.begin(RUN)
-    looks = []
-    monkeypatch.setattr(display._Shown, "has_changed", lambda self: looks.append(1))
-    for step in range(40):
-        at(step / 10)
-    assert 10 <= len(looks) <= 16
+    assert [line.partition("%")[0] for line in seen()] == ["all runs 50", "plain-8 seed 1 0"]

@@ -14,28 +14,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from mini import bits, write_study
-from processes import (
-    begin,
-    command,
-    family,
-    kill,
-    let_go,
-    records,
-    seen_under_way,
-    seize,
-    trainers,
-    under_way,
-    wait_until,
-)
+from processes import begin, family, kill, let_go, seen_under_way, seize, trainers, under_way, wait_until
+from runs import assert_same_bits, bits, folder_of, records, words, write_study
 
-from repro import study as studies
 from repro.data import load
 from repro.errors import UserError
 from repro.launch.attempt import Outcome
 from repro.launch.options import Options
-from repro.launch.transfer import put, take
-from repro.records import RunFolder
 from repro.run import main
 
 pytestmark = [
@@ -61,11 +46,6 @@ ENVIRONMENT = {
 ITERATIONS = 400
 
 
-def may_mount():
-    """Whether a process can be given an empty folder of its own in the place of one that others see."""
-    return bool(shutil.which("unshare")) and not subprocess.run(["unshare", "--mount", "true"]).returncode
-
-
 class Cluster:
     """A head and nodes, with one CPU and a loopback address each."""
 
@@ -80,17 +60,16 @@ class Cluster:
     def start_head(self):
         return self.start("--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.folder}")
 
-    def start_node(self, before=()):
-        host = f"127.0.0.{len(self.nodes) + 1}"
-        return self.start(f"--address={self.address}", f"--node-ip-address={host}", before=before)
+    def start_node(self):
+        return self.start(f"--address={self.address}", f"--node-ip-address=127.0.0.{len(self.nodes) + 1}")
 
-    def start(self, *arguments, before=()):
+    def start(self, *arguments):
         ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block", "--num-cpus=1"]
         ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
         log = self.folder / f"node-{len(self.nodes)}.log"
         with log.open("w") as file:
             node = subprocess.Popen(
-                [*before, *ray, *ports, *arguments],
+                [*ray, *ports, *arguments],
                 env={**ENVIRONMENT, "TMPDIR": str(self.folder)},
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -123,30 +102,29 @@ def cluster(short_path):
             kill(node)
 
 
+def undisturbed(place, iterations, **more):
+    """A study, and its results on this machine alone."""
+    study = write_study(place, iterations, **more)
+    assert main(words(study, place / "undisturbed")) == 0
+    return study, place / "undisturbed"
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """The study, and what it gives on this machine alone."""
-    folder = tmp_path_factory.mktemp("here")
-    study = write_study(folder, iterations=ITERATIONS)
-    assert main(command(study, folder / "results", "--jobs", 1)[3:]) == 0
-    return study, bits(folder / "results")
+    return undisturbed(tmp_path_factory.mktemp("here"), ITERATIONS, seeds="0, 1")
 
 
 def in_first_half(node, results, besides=()):
-    return trainers(family(node.pid), results, rows=15, besides=besides)
+    return trainers(family(node.pid), results, rows=30, besides=besides)
 
 
 @pytest.mark.slow
 def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits(cluster, here, tmp_path):
     study, expected = here
     results = tmp_path / "results"
-    results.mkdir()
-    # To the second node the results folder is another one, empty and its own.
-    hidden = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{results}" && exec "$@"', "sh"]
-    head = cluster.start_head()
-    node = cluster.start_node(before=hidden if may_mount() else [])
+    head, node = cluster.start_head(), cluster.start_node()
     options = ["--launcher", "ray", "--address", cluster.address, "--checkpoint-every", 0.05]
-    driver = begin(ENVIRONMENT, study, results, *options)
+    driver = begin(ENVIRONMENT, words(study, results, *options, jobs=None))
     try:
         worker = wait_until(lambda: seize(lambda: in_first_half(node, results)), driver)
         lost = under_way(worker, results)
@@ -161,13 +139,11 @@ def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits
     assert output.count("tried again from its last checkpoint") == output.count("its worker was lost") == 2
     assert "[4/4]" in output
     assert len(seen_under_way(output, ITERATIONS)) == 4, output
-    assert bits(results) == expected
+    assert_same_bits(results, expected)
     later = [session["from"] for record in records(results) for session in record["sessions"][1:]]
     assert len(later) == 2
     assert all(0 < iteration < ITERATIONS for iteration in later)
     assert not list(results.glob(".*"))
-    if not may_mount():
-        pytest.skip("needs the right to mount: only nodes that see the results folder could be had")
 
 
 @pytest.mark.slow
@@ -176,11 +152,11 @@ def test_ctrl_c_or_a_lost_terminal_stops_a_cluster_started_here_and_runs_carry_o
     study, expected = here
     results = tmp_path / "results"
     environment = {**ENVIRONMENT, "RAY_TMPDIR": str(short_path)}
-    driver = begin(environment, study, results, "--launcher", "ray", "--jobs", 1, "--checkpoint-every", 1000)
+    driver = begin(environment, words(study, results, "--launcher", "ray", "--checkpoint-every", 0.2))
     try:
         wait_until(lambda: list(results.glob("**/curve.csv")), driver)
         processes = family(driver.pid)
-        worker = next(pid for pid in processes if under_way(pid, results))
+        worker = next(pid for pid in processes[1:] if under_way(pid, results))
         os.kill(worker, signal.SIGSTOP)  # its run does not end before it has been told to
         if number == signal.SIGHUP:
             for pid in processes[1:]:
@@ -203,65 +179,76 @@ def test_ctrl_c_or_a_lost_terminal_stops_a_cluster_started_here_and_runs_carry_o
     while any(Path(f"/proc/{pid}/exe").exists() for pid in processes):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert main(command(study, results, "--jobs", 1)[3:]) == 0
-    assert bits(results) == expected
+    assert main(words(study, results)) == 0
+    assert_same_bits(results, expected)
 
 
-@pytest.fixture(scope="module")
-def apart(here):
-    """Makes trainers of the study's residual network on a node that has no results folder."""
-    from repro.launch.ray import Trainer
+def test_files_come_back_and_another_node_carries_on_from_them(tmp_path):
+    from repro.launch.ray import Trainer, put, take
 
-    study, _ = here
-    run = studies.load(str(study)).runs("demo", only=["resnet-8"], seeds=[0])[0]
+    study, expected = undisturbed(tmp_path, iterations=60)
+    folder = folder_of(study, tmp_path / "back", "resnet-8")
     options = Options(Path("/not/here"), device="cpu", precision="fp32", threads=1, checkpoint_every=0)
-    return lambda: Trainer(run, options, load("digits"))
-
-
-def test_apart_files_come_back_and_another_node_carries_on_from_them(apart, here, tmp_path):
-    first, second = apart(), apart()
-    assert not first.has("token")
+    first, second = (Trainer(folder.run, options, load("digits")) for _ in range(2))
     outcomes = []
     thread = threading.Thread(target=lambda: outcomes.append(first.train({})))
     thread.start()
     deadline, files = time.monotonic() + 600, None
-    while (files := first.new_files() or files) is None or b"\n10," not in files.get("curve.csv", b""):
+    while (files := first.new_files()[1] or files) is None or b"\n10," not in files.get("curve.csv", b""):
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.001)
     # That node is lost now: what it has given is all there is.
     first.stop()
-    folder = RunFolder(tmp_path, second.run)
-    put(folder, files)
-    outcome, files = second.train(take(folder, previous=True))
-    assert outcome == Outcome(second.run, "complete")
-    put(folder, files)
-    (found,) = bits(tmp_path).items()
-    assert found in here[1].items()
-    assert [session["from"] > 0 for session in records(tmp_path)[0]["sessions"]] == [False, True]
+    put(folder.path, files)
+    outcome, files = second.train(take(folder.path))
+    assert outcome == Outcome(folder.run, "complete")
+    put(folder.path, files)
+    assert [session["from"] > 0 for session in records(tmp_path / "back")[0]["sessions"]] == [False, True]
+    assert bits(tmp_path / "back") == bits(expected, "resnet-8")
+    assert {path.name for path in folder.path.iterdir()} == files.keys(), "nothing but what it has in the end"
     thread.join()
     (outcome, files) = outcomes[0]
-    assert outcome.status == "stopped"
-    put(RunFolder(tmp_path / "stopped", second.run), files)
-    assert records(tmp_path / "stopped")[0]["status"] == "stopped"
-
-
-def test_messages_from_apart_name_the_folder_that_the_command_knows(apart):
-    outcome, _ = apart().train({"run.json": b"no record"})
+    assert outcome.status in ("stopped", "complete")
+    # What goes wrong there is told with the name of the folder here.
+    outcome, _ = second.train({"run.json": b"no record"})
     assert outcome.status == "failed"
     assert outcome.message.startswith("/not/here/digits/demo/resnet-8")
+
+
+@pytest.mark.parametrize("fails", ["curve.csv", "health.csv", "checkpoint.pt", "run.json"])
+def test_interrupted_anywhere_rows_are_never_behind_the_checkpoint_nor_it_behind_the_record(
+    tmp_path, monkeypatch, fails
+):
+    from repro.launch import ray
+
+    names = ("curve.csv", "health.csv", "checkpoint.pt", "run.json")
+    ray.put(tmp_path, dict.fromkeys(names, b"10"))
+    real = ray.replacing
+
+    def failing(path):
+        if path.name == fails:
+            raise OSError(28, "No space left on device")
+        return real(path)
+
+    monkeypatch.setattr(ray, "replacing", failing)
+    with pytest.raises(OSError, match="No space"):
+        ray.put(tmp_path, dict.fromkeys(names, b"20"))
+    at = {name: int(content) for name, content in ray.take(tmp_path).items()}
+    assert at["curve.csv"] >= at["checkpoint.pt"] >= at["run.json"] == 10
+    assert at["health.csv"] >= at["checkpoint.pt"]
 
 
 def test_what_cannot_be_had_is_said_in_one_line_at_once(tmp_path, monkeypatch, capsys):
     from repro.launch import ray as launcher
 
-    study = write_study(tmp_path, iterations=10)
+    study = write_study(tmp_path)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-        assert main(command(study, tmp_path / "results", "--launcher", "ray", "--address", address)[3:]) == 2
+        assert main(words(study, tmp_path / "results", "--launcher", "ray", "--address", address, jobs=None)) == 2
     assert f"no Ray cluster answers at {address}" in capsys.readouterr().err
     nodes = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
     monkeypatch.setattr(launcher.ray, "nodes", lambda: nodes)
     launcher.check_room(4, 0.5)
-    with pytest.raises(UserError, match="CPU: 8, GPU: 0; the largest has CPU: 4, GPU: 1"):
+    with pytest.raises(UserError, match="CPU: 8, GPU: 0: give fewer --threads"):
         launcher.check_room(8, 0)

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from mini import bits, write_study
-from processes import begin, command, has_coming, kill, let_go, records, seen_under_way, seize, trainers, wait_until
+from processes import begin, has_coming, kill, let_go, seen_under_way, seize, trainers, wait_until
+from runs import assert_same_bits, records, words, write_study
 
 from repro.run import main
 
@@ -147,17 +147,22 @@ def slurm():
 
 #: Of each run: so many that none ends while these tests ask Slurm something.
 ITERATIONS = 640
-#: Rows, one for every ten iterations, of a run that is well under way and far from its end.
-UNDER_WAY = {"rows": 20, "least": 2}
+#: Rows, one for every five iterations, of a run that is well under way and far from its end.
+UNDER_WAY = {"rows": 40, "least": 4}
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     """The study, and what it gives on this machine alone."""
     folder = tmp_path_factory.mktemp("here")
-    study = write_study(folder, iterations=ITERATIONS, seeds="0")
-    assert main(command(study, folder / "results", "--jobs", 1)[3:]) == 0
-    return study, bits(folder / "results")
+    study = write_study(folder, ITERATIONS)
+    assert main(words(study, folder / "results")) == 0
+    return study, folder / "results"
+
+
+def begun(slurm, study, results, *more):
+    options = ["--launcher", "slurm", "--checkpoint-every", 0.2, *more]
+    return begin(slurm.environment, words(study, results, *options, jobs=None))
 
 
 def held_under_way(slurm, results, driver, besides=()):
@@ -172,7 +177,7 @@ def held_under_way(slurm, results, driver, besides=()):
 @pytest.mark.slow
 def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, here, tmp_path):
     study, expected = here
-    driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 0.2)
+    driver = begun(slurm, study, tmp_path)
     try:
         workers = [held_under_way(slurm, tmp_path, driver)]
         workers.append(held_under_way(slurm, tmp_path, driver, besides=workers))
@@ -186,7 +191,7 @@ def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, 
     assert driver.returncode == 0, output
     assert "[2/2]" in output
     assert len(seen_under_way(output, ITERATIONS)) == 2, output
-    assert bits(tmp_path) == expected
+    assert_same_bits(tmp_path, expected)
     for record in records(tmp_path):
         first, second = record["sessions"]
         assert (first["from"], first["how"]) == (0, "stopped")
@@ -199,7 +204,7 @@ def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, 
 @pytest.mark.slow
 def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, here, tmp_path):
     study, expected = here
-    driver = begin(slurm.environment, study, tmp_path, "--launcher", "slurm", "--checkpoint-every", 0.2)
+    driver = begun(slurm, study, tmp_path)
     try:
         worker = held_under_way(slurm, tmp_path, driver)
         os.kill(worker, signal.SIGKILL)
@@ -209,7 +214,7 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
     assert driver.returncode == 0, output
     assert output.count("without a result") == output.count("tried again from its last checkpoint") == 1
     assert "[2/2]" in output
-    assert bits(tmp_path) == expected
+    assert_same_bits(tmp_path, expected)
     (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
     assert 0 < later < ITERATIONS
 
@@ -218,8 +223,7 @@ def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, 
 def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):
     study, expected = here
     # Of two processors: one of the jobs waits.
-    options = ["--launcher", "slurm", "--checkpoint-every", 0.2, "--slurm", "cpus_per_task=2"]
-    driver = begin(slurm.environment, study, tmp_path, *options)
+    driver = begun(slurm, study, tmp_path, "--slurm", "cpus_per_task=2")
     try:
         worker = held_under_way(slurm, tmp_path, driver)
         states = slurm.ask("squeue", "--noheader", "--array", "--format=%T").split()
@@ -236,18 +240,17 @@ def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here,
     assert record["status"] == "stopped"
     assert 10 < record["iteration"] < ITERATIONS
     slurm.wait_for(lambda: not slurm.ask("squeue", "--noheader"))
-    assert main(command(study, tmp_path, "--jobs", 1)[3:]) == 0
+    assert main(words(study, tmp_path)) == 0
     # From the very iteration at which it was stopped, not from a checkpoint before.
     (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
     assert later == record["iteration"]
-    assert bits(tmp_path) == expected
+    assert_same_bits(tmp_path, expected)
 
 
 def test_what_slurm_refuses_is_said_in_one_line(slurm, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
-    study = write_study(tmp_path, iterations=10)
     options = ["--launcher", "slurm", "--slurm", "partition=gone"]
-    assert main(command(study, tmp_path / "results", *options)[3:]) == 2
+    assert main(words(write_study(tmp_path), tmp_path / "results", *options, jobs=None)) == 2
     error = capsys.readouterr().err
     assert "Slurm did not take the job" in error
     assert "invalid partition specified: gone" in error

@@ -13,22 +13,19 @@ ITERATIONS = """
 import itertools, re
 from pathlib import Path
 import torch
-from repro.data.augment import prepare
 from repro.data.dataset import Dataset
-from repro.launch.attempt import make_net
 from repro.study import preset_run
-from repro.train.loop import Training, train
-from repro.train.precision import Numerics, settle
+from repro.train.begin import begin
+from repro.train.loop import train
+from repro.train.precision import Numerics
 
 numerics = Numerics("cpu", "fp32", 1)
-device = settle(numerics)
 # As many images as CIFAR-10 has, all of them touched.
 images, labels = torch.ones(50_000, 3, 32, 32, dtype=torch.uint8), torch.zeros(50_000, dtype=torch.int64)
 classes = tuple("0123456789")
 dataset = Dataset("cifar10", images, labels, images[:10_000].clone(), labels[:10_000], classes, 4, True, "made up")
 run = preset_run("paper", "resnet-110", 0)
-data = prepare(dataset, run.images, device)
-training = Training.start(make_net(run, dataset, device), run, numerics)
+training, data = begin(run, dataset, numerics)
 for _ in itertools.islice(train(training, data, run, numerics), 2):
     pass
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -1,4 +1,4 @@
-"""How long runs will take on this machine, from some iterations of each, measured now by one process."""
+"""How long runs take on this machine, from some iterations of each, measured now by one process."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
-from repro.data.augment import prepare
 from repro.data.dataset import Dataset
 from repro.data.table import DATA_SETS
-from repro.launch.attempt import CHECKUPS, make_net
+from repro.measure.course import CHECKUPS
 from repro.spec import Run, override
+from repro.train.begin import begin, capture_step
 from repro.train.evaluate import evaluate
-from repro.train.graph import capture, forget
-from repro.train.loop import Training, batch_of, train
-from repro.train.precision import Numerics, settle
+from repro.train.loop import train
+from repro.train.precision import Numerics
 
 #: Noise to measure with: a batch of an evaluation. Three blocks of iterations take two seconds, or are one iteration.
 _IMAGES, _BLOCKS, _LONG = 500, 3, 2.0
@@ -61,28 +60,24 @@ def makespan(seconds: Sequence[float], jobs: int) -> float:
 def _measure(run: Run, numerics: Numerics) -> Cost:
     """Train on noise of the right shape, without evaluations; blocks end when the device has done them."""
     channels, height, width = DATA_SETS[run.data].shape
-    device = settle(numerics)
     pixels = torch.randint(0, 256, (_IMAGES, channels, height, width), dtype=torch.uint8)
     labels, classes = torch.arange(_IMAGES) % 10, tuple(map(str, range(10)))
     dataset = Dataset(run.data, pixels, labels, pixels, labels, classes, height // 8, channels == 3, "noise")
     whole = {"images.held_out": 0, "images.evaluate_on": "test"}
     run = override(run, {**whole, "schedule.iterations": 10**9, "log_every": 10**9, "evaluate_every": 10**9})
-    forget(numerics)
-    training = Training.start(make_net(run, dataset, device), run, numerics)
-    data = prepare(dataset, run.images, device)
-    if numerics.ranks == 1:
-        training.forward, _ = capture(training.net.train(), batch_of(data, run, 0)[0], numerics)
+    training, data = begin(run, dataset, numerics)
+    capture_step(training, data, run, numerics)
     steps = train(training, data, run, numerics)
 
     def timed(act: Callable[[], object]) -> float:
         began = time.perf_counter()
         act()
-        if device.type != "cpu":
-            getattr(torch, device.type).synchronize()
+        if numerics.device != "cpu":
+            getattr(torch, numerics.device).synchronize()
         return time.perf_counter() - began
 
     first = timed(lambda: next(steps))
-    size = min(20, max(1, int(_LONG / _BLOCKS / first))) if device.type == "cpu" else 20
+    size = min(20, max(1, int(_LONG / _BLOCKS / first))) if numerics.device == "cpu" else 20
     blocks = [timed(lambda: [next(steps) for _ in range(size)]) / size for _ in range(_BLOCKS if first < _LONG else 1)]
     image = timed(lambda: evaluate(training.net, data.batches("train"), numerics)) / _IMAGES
     # Not the mean: in so short a time one disturbance would pass for a slow machine.

@@ -1,12 +1,11 @@
-"""Estimates: the arithmetic exactly, and the measuring with a clock of our own."""
+"""What runs cost: the arithmetic exactly, and the measuring with a clock of our own."""
 
 import itertools
 
 import pytest
 
-from repro.launch import estimate
-from repro.launch.estimate import Cost, makespan, measure
-from repro.run import main
+from repro.measure import cost as module
+from repro.measure.cost import Cost, makespan, measure
 from repro.study import load as load_study
 from repro.train.precision import Numerics
 
@@ -60,9 +59,9 @@ def test_a_network_costs_what_its_iterations_take_after_the_first(monkeypatch):
     def evaluate(net, batches, numerics):
         now[0] += 0.5
 
-    monkeypatch.setattr(estimate.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(estimate, "train", train)
-    monkeypatch.setattr(estimate, "evaluate", evaluate)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(module, "evaluate", evaluate)
     (cost,) = measure(plan("plain-20"), ONE)
     assert (cost.iteration, cost.image) == pytest.approx((0.05, 0.001))
     assert len(steps) < 100
@@ -75,36 +74,19 @@ def test_what_does_the_same_in_an_iteration_is_measured_once_and_no_schedule_end
         measured.append(run.network)
         return Cost(len(measured), 0.0)
 
-    monkeypatch.setattr(estimate, "_measure", record)
+    monkeypatch.setattr(module, "_measure", record)
     runs = [*plan("plain-20"), *plan("resnet-20"), *plan("plain-20", **{"schedule.iterations": 7})]
     assert [cost.iteration for cost in measure(runs, ONE)] == [1, 2, 1]
     assert measured == ["plain-20", "resnet-20"]
 
 
-@pytest.mark.parametrize(("ranks", "expected"), [(1, ["forgotten", "captured", "called"]), (2, ["forgotten"])])
-def test_what_is_measured_is_the_captured_step_where_runs_are_captured(monkeypatch, ranks, expected):
+def test_what_is_measured_is_the_captured_step(monkeypatch):
     done = []
 
-    def capture(net, example, numerics):
+    def capture_step(training, data, run, numerics):
         done.append("captured")
-        assert example.shape == (128, 1, 8, 8)
+        net, training.forward = training.forward, lambda x: done.append(tuple(x.shape)) or net(x)
 
-        def forward(x):
-            done.append("called")
-            return net(x)
-
-        return forward, None
-
-    monkeypatch.setattr(estimate, "capture", capture)
-    monkeypatch.setattr(estimate, "forget", lambda numerics: done.append("forgotten"))
-    measure(plan("plain-20"), Numerics("cpu", "fp32", 1, ranks))
-    assert done[: len(expected)] == expected
-
-
-def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
-    arguments = ["degradation", "--only", "plain-20,resnet-20", "--jobs", "1", "--threads", "1", "--dry-run"]
-    assert main([*arguments, "--results", str(tmp_path / "results")]) == 0
-    output = capsys.readouterr().out
-    assert "digits/demo/resnet-20/seed-0" in output
-    assert "nothing was written" in output
-    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(module, "capture_step", capture_step)
+    measure(plan("plain-20"), ONE)
+    assert done[:2] == ["captured", (128, 1, 8, 8)]

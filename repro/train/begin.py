@@ -1,0 +1,46 @@
+"""A run as it begins: its images and its network on the device, its step captured where that can be."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from repro.data.augment import Prepared, prepare
+from repro.data.dataset import Dataset
+from repro.models import build
+from repro.spec import Run
+from repro.train.graph import capture, forget
+from repro.train.loop import Training, batch_of
+from repro.train.precision import Numerics, settle
+from repro.train.randomness import generator
+
+
+def begin(run: Run, dataset: Dataset, numerics: Numerics) -> tuple[Training, Prepared]:
+    """A run before its first iteration, with torch set up for it."""
+    device = settle(numerics)
+    forget(numerics)
+    data = prepare(dataset, run.images, device)
+    return Training.start(make_net(run, dataset, device), run, numerics), data
+
+
+def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
+    """The run's network as it begins: initialised by its seed, on the device."""
+    net = build(
+        run.network,
+        channels=dataset.channels,
+        classes=len(dataset.classes),
+        family="cifar",
+        initialisation=run.model.initialisation,
+        subsample=run.model.subsample,
+        block=run.model.block,
+        norm_shares=run.model.norm_shares,
+        generator=generator("init", run.seed),
+    )
+    return net.to(device)
+
+
+def capture_step(training: Training, data: Prepared, run: Run, numerics: Numerics) -> str | None:
+    """Capture the training step on CUDA; gives the reason where that cannot be, and the net itself goes on."""
+    example, _ = batch_of(data, run, training.state.iteration)
+    training.forward, obstacle = capture(training.net.train(), example, numerics)
+    return obstacle
