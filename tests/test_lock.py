@@ -151,7 +151,6 @@ def test_who_was_taken_for_dead_and_was_not_writes_nothing_more(tmp_path):
             lambda: folder.append(Row(100, *[1.0] * 6)),
             lambda: folder.add_health([HealthRow(0, 1, "conv1", 1.0, 1.0, 1.0)]),
             lambda: folder.put_back({}),
-            lambda: folder.rewind(0),
             folder.check,
         ):
             with pytest.raises(RecordError, match="another process has taken this run over"):

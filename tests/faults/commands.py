@@ -1,11 +1,10 @@
-"""Runs `python -m repro.run` on a tiny study, in processes that begin at once, and tells whether two results are equal.
+"""Runs `python -m repro.run` on a tiny study, in processes that begin at once.
 
-The processes are forked from one that has imported all that the command needs, so that twenty of them take seconds.
+They are forked from one that has imported all that the command needs, so that twenty of them take seconds.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import multiprocessing as mp
 import os
@@ -18,63 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from runs import words
 
 from repro.records import RunFolder
 from repro.run import main
-from repro.spec import Run
-from repro.study import load
-
-STUDY = """
-title = "Tiny"
-question = "Does it survive?"
-expected = "Yes."
-paper = "none"
-networks = ["plain-8", "resnet-8"]
-[settings]
-schedule.iterations = {iterations}
-log_every = 5
-evaluate_every = 10
-"""
 
 _context = mp.get_context("forkserver")
 # torch imports its compiler when it is told to be deterministic.
 _context.set_forkserver_preload(["repro.launch.start", "repro.data.digits", "sklearn.datasets", "torch._inductor"])
 
 
-def study(folder: Path, iterations: int = 30) -> str:
-    """Write the experiment file of a plain and a residual net of 8 layers; gives its path."""
-    path = folder / f"tiny-{iterations}.toml"
-    path.write_text(STUDY.format(iterations=iterations))
-    return str(path)
-
-
-def arguments(study: str, results: Path, *more: str, jobs: int = 1) -> list[str]:
-    """Words of a command that trains that study, at a precision that every machine has.
-
-    --stop-at, though behind the end, spares the advice with which a whole demo closes.
-    """
-    common = [
-        "--threads",
-        "1",
-        "--jobs",
-        str(jobs),
-        "--precision",
-        "fp32",
-        "--checkpoint-every",
-        "0.05",
-        "--stop-at",
-        "100000",
-    ]
-    return [study, "--results", str(results), *common, *more]
-
-
-def runs(study: str, network: str | None = None) -> list[Run]:
-    return load(study).runs("demo", only=[network] if network else None)
-
-
-def folder(study: str, results: Path, network: str) -> RunFolder:
-    (run,) = runs(study, network)
-    return RunFolder(results, run)
+def arguments(study: str, results: Path, *more: object, jobs: int = 1) -> list[str]:
+    """Words of a command that trains that study, with many checkpoints."""
+    return words(study, results, "--checkpoint-every", 0.05, *more, jobs=jobs)
 
 
 class Command:
@@ -137,45 +92,7 @@ def record(folder: RunFolder) -> dict[str, Any]:
     return content
 
 
-def curve(folder: RunFolder) -> list[dict[str, str]]:
-    """The curve without its seconds, which are a clock's."""
-    with folder.curve_path.open() as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
-
-
 def at(folder: RunFolder) -> int:
     """The iteration of the newest checkpoint."""
     content = torch.load(folder.checkpoint_path, weights_only=True)
     return int(content["state"]["iteration"])
-
-
-def weights(folder: RunFolder) -> Any:
-    content = torch.load(folder.checkpoint_path, weights_only=True)
-    del content["kept"], content["state"]["seconds"]
-    return content
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal to the bit, through dicts, lists and tensors."""
-    if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b)
-
-
-def assert_same_bits(study: str, one: Path, other: Path, network: str | None = None) -> None:
-    """The runs of a study complete in both results folders, with equal results, curves, tables and weights."""
-    for run in runs(study, network):
-        a, b = RunFolder(one, run), RunFolder(other, run)
-        assert record(a)["status"] == record(b)["status"] == "complete"
-        for key in ("spec", "hash", "final", "iteration", "numerics", "data", "warm_up_ended"):
-            assert record(a)[key] == record(b)[key], key
-        assert curve(a) == curve(b)
-        assert a.responses_path.read_bytes() == b.responses_path.read_bytes()
-        assert a.health_path.read_bytes() == b.health_path.read_bytes()
-        assert same(weights(a), weights(b))
-        assert not list(a.path.glob(".*.tmp"))
-        assert not (a.path / "holder.lock").exists()

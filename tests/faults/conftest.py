@@ -9,13 +9,14 @@ from pathlib import Path
 
 import commands
 import pytest
+from runs import write_study
 
 from repro.run import main
 
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return commands.study(tmp_path_factory.mktemp("study"))
+    return write_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,7 @@ def undisturbed(study: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A study that is still under way when a signal arrives, and its results if left alone."""
     place = tmp_path_factory.mktemp("long")
-    study = commands.study(place, iterations=150)
+    study = write_study(place, iterations=150)
     assert main(commands.arguments(study, place / "undisturbed")) == 0
     return study, place / "undisturbed"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import Command, assert_same_bits
+from commands import Command
+from runs import assert_same_bits, folder_of, write_study
 
 from repro import evaluate, report, run
 from repro.records import Source, collect
@@ -60,30 +61,24 @@ CURVES = ["--as", "theirs", "--network", "resnet-20", "--import-curves"]
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["--out", "loop"], 1, "loop: the report cannot be written: "),
         (["--out", "loop/below"], 1, "loop/below: the report cannot be written: "),
         (["--out", "/"], 1, "/ is no folder for a report"),
         (["--out", "file"], 1, "file is a file"),
-        (["--out", "file/below"], 1, "the report cannot be written: "),
         (["--out", LONG], 1, "the report cannot be written: File name too long"),
         (["--out", "results"], 1, "results is no report of ours but holds digits"),
-        (["--results", f"y={LONG}"], 1, f"there is no folder {LONG}"),
         (["--results", LONG], 2, "cannot name a source"),
         (["--results", "loop"], 1, "there is no folder loop"),
-        (["--results", "file"], 1, "there is no folder file"),
         (["--results", "pipe"], 1, "there is no folder pipe"),
         (["--no\x1b[2Jpe\n"], 2, r"unrecognized arguments: --no\x1b[2Jpe\n (--help lists the options)"),
         (["--preset", "\x1b[2J\n"], 2, r"unknown preset '\x1b[2J\n'"),
         (["--seed", "1e3"], 2, "argument --seed: invalid int value: '1e3'"),
         ([*CURVES, "pipe"], 1, "pipe: is no file"),
         ([*CURVES, "/dev/zero"], 1, "/dev/zero: is no file"),
-        ([*CURVES, "results"], 1, "results: is no file"),
         ([*CURVES, "loop"], 1, "loop: cannot be read as a file of curves: Too many levels of symbolic links"),
         ([*CURVES, "wide.csv"], 1, "wide.csv: cannot be read as a table: field larger"),
         ([*CURVES, "curves.csv", "--seed", "-3"], 2, "--seed -3: a number from 0"),
-        ([*CURVES, "curves.csv", "--seed", "1" * 40], 2, "--seed 1111111111"),
     ],
-    ids=range(22),
+    ids=range(16),
 )
 def test_the_report(words, status, said, place, capsys):
     out = [] if "--out" in words else ["--out", "out"]
@@ -100,25 +95,19 @@ def test_curves_that_find_no_place_to_be_written_to(place, capsys):
     ("words", "status", "said"),
     [
         (["results"], 1, "results: is no file"),
-        (["pipe"], 1, "pipe: is no file"),
         (["loop"], 1, "loop: cannot be read: Too many levels of symbolic links"),
         (["file/below"], 1, "file/below: cannot be read: Not a directory"),
-        ([LONG], 1, "cannot be read: File name too long"),
         (["file"], 1, "file: is no PyTorch checkpoint"),
         (["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
-        (["file", "--mean", "0", "--std", "1e999"], 2, "'1e999': numbers such as"),
-        (["file", "--mean", ",", "--std", "1"], 2, "',': numbers such as"),
         (["file", "other\x1b[2J"], 2, r"unrecognized arguments: other\x1b[2J"),
         (["--data", "cifar10"], 2, "the following arguments are required: checkpoint"),
         (["{checkpoint}", "--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is"),
-        (["{checkpoint}", "--data", "cifar10", "--data-dir", "loop"], 1, "loop: "),
-        (["{checkpoint}", "--data", "cifar10", "--data-dir", LONG], 1, f"{LONG}: "),
         (["{checkpoint}", "--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
     ],
-    ids=range(15),
+    ids=range(9),
 )
 def test_evaluating(words, status, said, place, study, capsys):
-    checkpoint = str(commands.folder(study, place / "results", "resnet-8").checkpoint_path)
+    checkpoint = str(folder_of(study, place / "results", "resnet-8").checkpoint_path)
     words = [word.format(checkpoint=checkpoint) for word in words]
     data = [] if "--data" in words else ["--data", "digits"]
     assert said in refused(place, capsys, evaluate.main, [*words, "--network", "resnet-8", *data], status)
@@ -129,15 +118,11 @@ def test_evaluating(words, status, said, place, study, capsys):
     [
         (["--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is is not known"),
         (["--data", "cifar10", "--data-dir", "loop"], 1, "loop: "),
-        (["--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
-        (["--set", "schedule.lr=1979-05-27"], 2, "schedule.lr is datetime.date(1979, 5, 27): a number is needed"),
-        (["--set", "schedule.milestones=[[0.5]]"], 2, "schedule.milestones is [0.5]: a number is needed"),
         (["--set", 'schedule.lr=1\nschedule.factor="2"'], 2, r"schedule.lr is '1\nschedule.factor="),
-        (["--set", "x" * 5000 + "=1"], 2, "unknown setting 'xxx"),
         (["--results", "loop"], 1, "loop/digits/demo/"),
         (["--results", LONG], 1, "File name too long"),
     ],
-    ids=range(9),
+    ids=range(5),
 )
 def test_training(words, status, said, place, study, capsys):
     words = commands.arguments(study, place / "new", "--only", "plain-8", *words)
@@ -145,7 +130,7 @@ def test_training(words, status, said, place, study, capsys):
 
 
 def test_a_folder_to_be_in_that_may_not_be_written_to(place, capsys, unprivileged, monkeypatch):
-    study = commands.study(place)
+    study = write_study(place)
     (place / "results").chmod(0o755)
     (place / "locked").mkdir(mode=0o555)
     monkeypatch.chdir(place / "locked")
@@ -166,25 +151,6 @@ def test_results_that_may_not_be_read(place, capsys, unprivileged):
     assert "no run in results; 1 unreadable: results: Permission denied" in said
 
 
-def test_an_experiment_file_that_may_not_be_read(place, capsys, unprivileged):
-    study = Path(commands.study(place))
-    study.chmod(0o000)
-    with unprivileged():
-        words = commands.arguments(str(study), place / "new")
-        said = refused(place, capsys, run.main, words, 2)
-    assert f"{study}: cannot be read as an experiment file: [Errno 13] Permission denied" in said
-
-
-def test_a_folder_to_be_in_that_is_gone(place, capsys, monkeypatch):
-    (place / "gone").mkdir()
-    monkeypatch.chdir(place / "gone")
-    (place / "gone").rmdir()
-    assert report.main(["--results", f"x={place}/results", "--out", "out"]) == 1
-    assert report.main(["--results", ".", "--out", f"{place}/out"]) == 2
-    assert capsys.readouterr().err.count("\n") == 2
-    assert not (place / "out").exists()
-
-
 def test_a_report_within_the_results_it_is_of(place, capsys):
     for _ in range(2):
         assert report.main(["--results", "x=results", "--out", "results/digits/report"]) == 0
@@ -198,7 +164,7 @@ def test_a_report_within_the_results_it_is_of(place, capsys):
 @pytest.mark.slow
 def test_reports_while_runs_are_being_written(undisturbed, tmp_path, capsys):
     """Whatever the moment, it reads whole records, and runs that are not yet there are not missed."""
-    study = commands.study(tmp_path, iterations=150)
+    study = write_study(tmp_path, iterations=150)
     results = tmp_path / "results"
     command = Command(commands.arguments(study, results), tmp_path / "log")
     command.wait_for(lambda: any(results.rglob("run.json")))
@@ -217,7 +183,7 @@ def test_reports_while_runs_are_being_written(undisturbed, tmp_path, capsys):
     assert len(set(seen)) > 3, "read at different moments"
     assert times == 1
     assert run.main(commands.arguments(study, tmp_path / "undisturbed")) == 0
-    assert_same_bits(study, results, tmp_path / "undisturbed")
+    assert_same_bits(results, tmp_path / "undisturbed")
 
 
 def test_folders_that_vanish_while_they_are_read(place, monkeypatch):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import Command, assert_same_bits
+from commands import Command
 from disks import PAGE, Filler, snapshot
+from runs import assert_same_bits, folder_of, runs
 
-from repro.records import RunFolder, read_curve
+from repro.records import RunFolder
 from repro.run import main
 from repro.train import checkpoint
 
@@ -21,9 +22,11 @@ def assert_told(text, runs=2):
     assert "Traceback" not in text
 
 
-def test_full_when_the_record_is_written(small_disk, study, undisturbed, capsys):
+@pytest.mark.parametrize("begun", [True, False])
+def test_full_when_the_record_is_written(begun, small_disk, study, undisturbed, capsys):
     results, filler = small_disk / "results", Filler(small_disk)
-    assert main([*commands.arguments(study, results), "--stop-at", "8"]) == 0
+    if begun:
+        assert main([*commands.arguments(study, results), "--stop-at", "8"]) == 0
     before = snapshot(results)
     filler.fill()
     capsys.readouterr()
@@ -32,14 +35,14 @@ def test_full_when_the_record_is_written(small_disk, study, undisturbed, capsys)
     assert snapshot(results) == before
     filler.make_room()
     assert main(commands.arguments(study, results)) == 0
-    assert_same_bits(study, results, undisturbed)
+    assert_same_bits(results, undisturbed)
 
 
 def test_full_when_the_checkpoint_is_written(small_disk, study, undisturbed, capsys):
     """Room for a record and some rows, but not for the weights."""
     results, filler = small_disk / "results", Filler(small_disk)
     assert main([*commands.arguments(study, results), "--stop-at", "8"]) == 0
-    folder = commands.folder(study, results, "resnet-8")
+    folder = folder_of(study, results, "resnet-8")
     before = folder.checkpoint_path.read_bytes()
     filler.fill(leave=40 * PAGE)
     assert len(before) > 40 * PAGE
@@ -53,7 +56,7 @@ def test_full_when_the_checkpoint_is_written(small_disk, study, undisturbed, cap
     assert not list(folder.path.glob(".*.tmp"))
     filler.make_room()
     assert main(commands.arguments(study, results)) == 0
-    assert_same_bits(study, results, undisturbed)
+    assert_same_bits(results, undisturbed)
 
 
 def test_full_when_a_row_is_added_to_the_curve(small_disk, study, undisturbed, capsys, monkeypatch):
@@ -67,38 +70,11 @@ def test_full_when_a_row_is_added_to_the_curve(small_disk, study, undisturbed, c
     monkeypatch.setattr(RunFolder, "append", append_when_full)
     assert main(commands.arguments(study, results)) == 1
     assert_told(capsys.readouterr().out)
-    assert commands.folder(study, results, "plain-8").curve_path.read_bytes() == b""
+    assert folder_of(study, results, "plain-8").curve_path.read_bytes() == b""
     monkeypatch.undo()
     filler.make_room()
     assert main(commands.arguments(study, results)) == 0
-    assert_same_bits(study, results, undisturbed)
-
-
-def test_a_row_of_which_only_a_part_found_room(study, undisturbed, tmp_path, capsys, monkeypatch):
-    append = RunFolder.append
-
-    def append_in_part(self, row):
-        append(self, row)
-        if row.iteration == 20:
-            os.truncate(self.curve_path, self.curve_path.stat().st_size - 7)
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(RunFolder, "append", append_in_part)
-    assert main(commands.arguments(study, tmp_path)) == 1
-    assert_told(capsys.readouterr().out)
-    monkeypatch.undo()
-    assert main(commands.arguments(study, tmp_path)) == 0
-    assert_same_bits(study, tmp_path, undisturbed)
-
-
-def test_full_from_the_beginning(small_disk, study, undisturbed, capsys):
-    results, filler = small_disk / "results", Filler(small_disk)
-    filler.fill()
-    assert main(commands.arguments(study, results)) == 1
-    assert_told(capsys.readouterr().out)
-    filler.make_room()
-    assert main(commands.arguments(study, results)) == 0
-    assert_same_bits(study, results, undisturbed)
+    assert_same_bits(results, undisturbed)
 
 
 def _no_large_files():
@@ -109,7 +85,7 @@ def test_a_limit_to_the_size_of_files(study, undisturbed, tmp_path):
     """As root or not, on any file system: the checkpoint is refused half-way through by the system."""
     results = tmp_path / "results"
     assert main([*commands.arguments(study, results), "--stop-at", "8"]) == 0
-    folder = commands.folder(study, results, "plain-8")
+    folder = folder_of(study, results, "plain-8")
     before = folder.checkpoint_path.read_bytes()
     command = Command(commands.arguments(study, results), tmp_path / "log", _no_large_files)
     assert command.wait() == 1
@@ -118,7 +94,7 @@ def test_a_limit_to_the_size_of_files(study, undisturbed, tmp_path):
     assert folder.checkpoint_path.read_bytes() == before
     assert commands.record(folder)["status"] == "failed"
     assert main(commands.arguments(study, results)) == 0
-    assert_same_bits(study, results, undisturbed)
+    assert_same_bits(results, undisturbed)
 
 
 STEPS = [(os, "fsync"), (Path, "replace"), (Path, "write_bytes"), (Path, "open")]
@@ -128,7 +104,7 @@ STEPS = [(os, "fsync"), (Path, "replace"), (Path, "write_bytes"), (Path, "open")
 def test_a_disk_that_fails_at_any_step_of_saving_leaves_a_good_checkpoint(study, undisturbed, tmp_path, monkeypatch):
     words = [*commands.arguments(study, tmp_path, "--only", "plain-8"), "--checkpoint-every", "0"]
     assert main([*words, "--stop-at", "3"]) == 0
-    folder = commands.folder(study, tmp_path, "plain-8")
+    folder = folder_of(study, tmp_path, "plain-8")
     newest = folder.checkpoint_path
     came_to = commands.at(folder)
     for owner, name in STEPS:
@@ -142,7 +118,7 @@ def test_a_disk_that_fails_at_any_step_of_saving_leaves_a_good_checkpoint(study,
             assert reached >= came_to, (name, which)
             came_to = reached
     assert main(commands.arguments(study, tmp_path)) == 0
-    assert_same_bits(study, tmp_path, undisturbed)
+    assert_same_bits(tmp_path, undisturbed)
 
 
 def fail_on_call(monkeypatch, owner, name, which, about):
@@ -178,7 +154,7 @@ def test_a_results_folder_that_may_not_be_written_to(begun, study, undisturbed, 
     assert snapshot(results) == before
     read_only.undo()
     assert main(commands.arguments(study, results)) == 0
-    assert_same_bits(study, results, undisturbed)
+    assert_same_bits(results, undisturbed)
 
 
 def test_what_is_complete_is_shown_from_a_folder_that_may_not_be_written_to(study, undisturbed, read_only, capsys):
@@ -187,9 +163,9 @@ def test_what_is_complete_is_shown_from_a_folder_that_may_not_be_written_to(stud
     assert "2 of 2 runs are complete already" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("place", ["results/digits", "results/digits/demo/{}/seed-0"])
+@pytest.mark.parametrize("place", ["results", "results/digits", "results/digits/demo/{}/seed-0"])
 def test_a_file_where_a_folder_should_be(place, study, tmp_path, capsys):
-    run = commands.runs(study, "plain-8")[0]
+    run = runs(study, "plain-8")[0]
     path = tmp_path / place.format(run.group.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("mine")
@@ -198,24 +174,3 @@ def test_a_file_where_a_folder_should_be(place, study, tmp_path, capsys):
     assert "Traceback" not in out
     assert out.count(": give another --results folder") == 1
     assert path.read_text() == "mine"
-
-
-@pytest.mark.parametrize("inside", ["", "new/folder"])
-def test_a_file_in_the_place_of_the_results_folder_is_refused_before_anything_starts(inside, study, tmp_path, capsys):
-    path = tmp_path / "results"
-    path.write_text("mine")
-    assert main([*commands.arguments(study, path / inside), "--only", "plain-8"]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert f"argument --results: {path} is a file: give a folder" in told.err
-    assert path.read_text() == "mine"
-
-
-def test_the_curve_is_never_behind_its_checkpoint(study, tmp_path):
-    """What a checkpoint needs of the tables is in it, whatever of them had reached the disk."""
-    results = tmp_path / "results"
-    assert main([*commands.arguments(study, results), "--stop-at", "12"]) == 0
-    folder = commands.folder(study, results, "plain-8")
-    kept = checkpoint.kept(folder.checkpoint_path, folder.run.hash)
-    assert kept["tables"]["curve.csv"] == folder.curve_path.read_text()
-    assert [row.iteration for row in read_curve(folder.curve_path)] == [5, 10]

@@ -55,8 +55,10 @@ def row(iteration, test=math.nan):
 
 def test_the_time_left_is_that_of_iterations_since_a_run_was_begun_or_resumed_last(shown, tmp_path):
     target, at = shown()
+    session(tmp_path, 0, ["an old note"]).append(row(100))
     target.begin(RUN)
-    assert at(0) == [] == at(1000), "it waits in a queue"
+    assert at(0) == [] == at(1000), "it waits in a queue, and what is on disk already is no news"
+    RunFolder(tmp_path, RUN).curve_path.unlink()
     folder = session(tmp_path, 0)
     folder.append(row(100))
     assert at(1011)[-1].endswith("100/1,000 loss 1.500, train 40.00 %")
@@ -83,13 +85,6 @@ def test_lines_of_a_run_come_seldom_but_its_last_one_always(shown, tmp_path):
         at(step)
     lines = at(30)
     assert [line.split()[3].split("/")[0] for line in lines] == ["50", "800", "1,000"]
-
-
-def test_what_was_on_disk_before_a_run_is_begun_is_no_news(shown, tmp_path):
-    session(tmp_path, 0, ["an old note"]).append(row(100))
-    target, at = shown()
-    target.begin(RUN)
-    assert at(1) == []
 
 
 def test_outcomes_are_lines_of_their_own(shown, tmp_path):

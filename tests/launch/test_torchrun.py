@@ -150,15 +150,6 @@ def test_a_signal_to_either_rank_stops_both_after_a_checkpoint(study, tmp_path, 
     assert record["iteration"] > 0
 
 
-@pytest.mark.slow
-def test_a_run_of_one_process_is_not_carried_on_by_two(study, tmp_path):
-    assert main(options(study, tmp_path, "--jobs", 1, "--stop-at", 3)) == 0
-    status, output = torchrun(study, tmp_path, "--stop-at", 3)
-    assert status == 1
-    told = "the run began on 1 rank, not 2: start it without torchrun to carry on with the same bits"
-    assert told in output
-
-
 @pytest.mark.parametrize(("rank", "how"), [(1, "fail"), (1, "kill"), pytest.param(0, "fail", marks=pytest.mark.slow)])
 def test_a_rank_that_comes_to_grief_leaves_no_other_waiting(study, tmp_path, rank, how):
     script = tmp_path / "faulty.py"

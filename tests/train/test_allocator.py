@@ -84,30 +84,8 @@ def undecided(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("library", [lambda _: Musl(), refuse])
-def test_with_another_c_library_nothing_is_done(monkeypatch, undecided, library):
+@pytest.mark.parametrize(("system", "library"), [("Linux", lambda _: Musl()), ("Linux", refuse), ("Darwin", refuse)])
+def test_with_another_c_library_or_system_nothing_is_done(monkeypatch, undecided, library, system):
+    monkeypatch.setattr(allocator.platform, "system", lambda: system)
     monkeypatch.setattr(allocator.ctypes, "CDLL", library)
     assert allocator.keep_memory() is False
-
-
-@pytest.mark.parametrize("system", ["Darwin", "Windows"])
-def test_on_other_systems_no_library_is_looked_for(monkeypatch, system):
-    monkeypatch.setattr(allocator.platform, "system", lambda: system)
-    monkeypatch.setattr(allocator.ctypes, "CDLL", refuse)
-    assert allocator.keep_memory() is False
-
-
-def test_a_refusal_is_told(monkeypatch, undecided):
-    asked = []
-
-    class Refusing:
-        gnu_get_libc_version = None
-
-        @staticmethod
-        def mallopt(parameter, value):
-            asked.append((parameter, value))
-            return 0
-
-    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: Refusing)
-    assert allocator.keep_memory() is False
-    assert asked

@@ -8,7 +8,7 @@ import torch
 
 from repro import models
 from repro.errors import UserError
-from repro.models import cifar, norm
+from repro.models import cifar
 from repro.train import graph
 from repro.train.graph import capture, forget
 from repro.train.precision import Numerics
@@ -144,45 +144,29 @@ def test_a_gpu_that_computes_nothing_after_a_failed_capture_ends_the_run(capturi
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_is_captured_elsewhere_or_unasked_or_where_ranks_speak_within_the_pass(capturing, monkeypatch):
+def test_nothing_is_captured_elsewhere_or_unasked(capturing, monkeypatch):
     capturing(error=AssertionError("captured"))
     net = made()
     assert capture(net, X, Numerics("cpu", "fp32", 1)) == (net, None)
     assert capture(net, X, Numerics("mps", "fp32", 1)) == (net, None)
     monkeypatch.setenv(graph.NO_GRAPH, "1")
     assert capture(net, X, GPU) == (net, "REPRO_NO_GRAPH is set")
-    monkeypatch.delenv(graph.NO_GRAPH)
-    shared = norm.in_shares(made(), 1)
-    norm.set_spread(shared, norm.Spread(1, gather=lambda own: own[None]))
-    forward, reason = capture(shared, X, GPU)
-    assert forward is shared and "exchange statistics" in reason
 
 
-def test_shares_that_one_process_has_are_captured(capturing):
-    capturing()
-    net = made(norm_shares=2)
-    norm.set_spread(net, norm.Spread(2))
-    assert capture(net, X, GPU)[1] is None and unchanged(net, norm_shares=2)
-
-
-@pytest.mark.parametrize(("free", "whole"), [(2**40, True), (2**20, False)])
-def test_a_net_computes_activations_again_only_where_there_is_no_room_for_them(capturing, monkeypatch, free, whole):
-    capturing()
+@pytest.mark.parametrize(
+    ("free", "error", "whole"),
+    [(2**40, None, True), (2**20, None, False), (2**40, torch.OutOfMemoryError("CUDA out of memory"), False)],
+)
+def test_a_net_computes_activations_again_only_where_there_is_no_room_for_them(
+    capturing, monkeypatch, free, error, whole
+):
+    capturing(error=error)
     monkeypatch.setattr(cifar, "DEEP", 1)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 2**40))
     net = made("resnet-14")
     forward, reason = capture(net, X, GPU)
     assert (forward is not net) == whole == (reason is None) and unchanged(net, name="resnet-14")
     assert [net.layer1.segment, net.layer3.segment] == [None if whole else cifar.SEGMENT] * 2
-
-
-def test_a_deep_net_whose_capture_fails_computes_again_as_before(capturing, monkeypatch):
-    capturing(error=torch.OutOfMemoryError("CUDA out of memory"))
-    monkeypatch.setattr(cifar, "DEEP", 1)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**40, 2**40))
-    net = made("resnet-14")
-    assert capture(net, X, GPU) == (net, "the step cannot be captured: CUDA out of memory")
-    assert net.layer1.segment == cifar.SEGMENT
 
 
 def test_what_former_runs_left_in_cycles_is_freed_before_another_on_a_gpu():

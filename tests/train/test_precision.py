@@ -14,9 +14,7 @@ from repro.train import precision
 from repro.train.mps import agrees_with_cpu
 from repro.train.precision import (
     Numerics,
-    best_precision,
     cores,
-    fallback,
     gpu_problem,
     quota,
     resolve,
@@ -41,23 +39,28 @@ def machine(monkeypatch):
     return pretend
 
 
-def test_cuda_comes_first_and_takes_bf16_where_it_has_it(machine):
-    machine(cuda=True, mps=True, bf16=True)
-    assert resolve(None, None, None, None) == Numerics("cuda", "bf16", 6)
-    machine(cuda=True, bf16=False)
-    assert resolve(None, None, None, None) == Numerics("cuda", "fp32", 6), "fp16 is too narrow for deep plain nets"
-    assert resolve(None, "fp16", None, None) == Numerics("cuda", "fp16", 6), "where asked for"
-
-
-def test_mps_is_fp32(machine):
-    machine(mps=True)
-    assert resolve(None, None, None, None) == Numerics("mps", "fp32", 6)
+@pytest.mark.parametrize(
+    ("here", "expected"),
+    [
+        ({"cuda": True, "mps": True, "bf16": True}, ("cuda", "bf16")),
+        # fp16 is too narrow for deep plain nets.
+        ({"cuda": True}, ("cuda", "fp32")),
+        ({"mps": True}, ("mps", "fp32")),
+        # A CPU takes bf16 only where it is native.
+        ({"flags": "avx512f avx512_bf16"}, ("cpu", "bf16")),
+        ({"flags": "amx_bf16 amx_tile"}, ("cpu", "bf16")),
+        ({"flags": "avx512f"}, ("cpu", "fp32")),
+        ({}, ("cpu", "fp32")),
+    ],
+)
+def test_the_best_of_a_machine(machine, here, expected):
+    machine(**here)
+    assert resolve(None, None, None, None) == Numerics(*expected, 6)
 
 
 def test_mps_that_gives_wrong_gradients_is_not_used(machine):
     machine(mps=True, sound=False)
     assert resolve(None, None, None, None) == Numerics("cpu", "fp32", 6)
-    assert "MPS gives other gradients" in fallback("cpu")
     for asked, recorded in (("mps", None), (None, {"device": "mps", "precision": "fp32", "threads": 1})):
         with pytest.raises(UserError, match=r"MPS gives other gradients .* use --device cpu"):
             resolve(asked, None, None, recorded)
@@ -91,34 +94,10 @@ def test_a_device_with_a_wrong_gradient_in_one_layer_is_found_out(monkeypatch, f
     assert agrees_with_cpu(torch.device("cpu")) == sound
 
 
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("avx512f avx512_bf16", "bf16"), ("amx_bf16 amx_tile", "bf16"), ("avx512f", "fp32"), ("", "fp32")],
-)
-def test_a_cpu_takes_bf16_only_where_it_is_native(machine, flags, expected):
-    machine(flags=flags)
-    assert resolve(None, None, None, None) == Numerics("cpu", expected, 6)
-
-
-@pytest.mark.parametrize(
-    ("device", "pretended", "words"),
-    [
-        ("cpu", {"flags": "avx512f"}, "processor is not known to multiply bf16"),
-        ("cpu", {"flags": "avx512_bf16"}, None),
-        ("cuda", {"cuda": True, "bf16": False}, "fp32, because this GPU has no bf16"),
-        ("cuda", {"cuda": True, "bf16": True}, None),
-        ("mps", {"mps": True}, "not been tried on MPS"),
-    ],
-)
-def test_what_falls_back_says_why(machine, device, pretended, words):
-    machine(**pretended)
-    reason = fallback(device)
-    assert (reason is None) if words is None else (words in reason and reason.startswith(best_precision(device)))
-
-
 def test_what_is_asked_for_wins_over_the_machine_and_a_record_over_both(machine):
-    machine(flags="avx512_bf16")
+    machine(cuda=True, bf16=True, flags="avx512_bf16")
     assert resolve("cpu", "fp32", 3, None) == Numerics("cpu", "fp32", 3)
+    assert resolve(None, "fp16", None, None) == Numerics("cuda", "fp16", 6)
     recorded = {"device": "cpu", "precision": "fp32", "threads": 1}
     assert resolve(None, None, None, recorded, default_threads=4) == Numerics("cpu", "fp32", 1)
     assert resolve(None, None, None, None, default_threads=4).threads == 4
@@ -130,6 +109,8 @@ def test_what_is_asked_for_wins_over_the_machine_and_a_record_over_both(machine)
 )
 def test_a_run_is_not_carried_on_with_other_bits(machine, asked, field):
     machine(cuda=True)
+    with pytest.raises(RecordError, match=r"began on 1 rank, not 2: start it without torchrun"):
+        resolve(None, None, None, {"device": "cpu", "precision": "fp32", "threads": 1}, ranks=2)
     with pytest.raises(RecordError, match=f"began with {field}"):
         resolve(*asked, {"device": "cpu", "precision": "fp32", "threads": 1})
 
@@ -140,6 +121,7 @@ def test_a_run_is_not_carried_on_with_other_bits(machine, asked, field):
         (("cuda", None), "no CUDA device"),
         (("mps", None), "no MPS device"),
         (("gpu", None), "unknown device 'gpu'"),
+        (("cuda:1", None), "CUDA_VISIBLE_DEVICES=1 .*--device cuda"),
         (("cpu", "bf61"), "did you mean 'bf16'"),
         (("cpu", "fp16"), "needs a GPU"),
     ],
@@ -176,11 +158,18 @@ def test_tf32_is_off_by_the_flags_that_this_torch_has():
     assert new.cuda.matmul == flags("ieee", allow_tf32=False)
 
 
-def test_what_settles_the_numerics_turns_tf32_off_without_a_warning():
-    backends = torch.backends
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        settle(Numerics("cpu", "fp32", torch.get_num_threads()))
+def test_threads_determinism_and_tf32_are_settled_without_a_warning(monkeypatch):
+    backends, asked = torch.backends, []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        torch.use_deterministic_algorithms(False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            settle(Numerics("cpu", "fp32", 3))
+        assert asked == [3] and torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=True)
     if hasattr(backends.cudnn, "conv"):
         operators = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
         assert [operator.fp32_precision for operator in operators] == ["ieee"] * 3
@@ -201,18 +190,6 @@ def test_a_run_of_a_gpu_is_not_sent_to_the_cpu_which_it_would_refuse(machine, de
         resolve(device, None, None, None)
 
 
-def test_threads_and_determinism_are_settled(monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    before = torch.are_deterministic_algorithms_enabled()
-    try:
-        torch.use_deterministic_algorithms(False)
-        settle(Numerics("cpu", "fp32", 3))
-        assert asked == [3] and torch.are_deterministic_algorithms_enabled()
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=True)
-
-
 def test_a_gpu_without_kernels_in_this_build_of_torch_is_one_line_with_the_cure(monkeypatch):
     """As torch answers for a GPU that is too old, or too new, for it."""
 
@@ -228,11 +205,6 @@ def test_a_gpu_without_kernels_in_this_build_of_torch_is_one_line_with_the_cure(
         assert "\n" not in str(caught.value)
     finally:
         gpu_problem.cache_clear()
-
-
-def test_a_numbered_gpu_is_had_by_the_environment():
-    with pytest.raises(UserError, match=r"CUDA_VISIBLE_DEVICES=1 .*--device cuda"):
-        resolve("cuda:1", None, None, None)
 
 
 @pytest.mark.parametrize(

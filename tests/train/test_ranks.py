@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import UserError
 from repro.models import build, cifar
+from repro.spec import Run
 from repro.train import ranks as module
 from repro.train.evaluate import evaluate
 from repro.train.precision import Numerics
-from repro.train.ranks import ALONE, RankError, Ranks, join
+from repro.train.ranks import ALONE, Ranks, join
 
 FP32 = Numerics("cpu", "fp32", 1)
 BATCH = 16
@@ -58,8 +57,10 @@ def trained(ranks: Ranks, shares: int, again: bool) -> dict[str, Tensor]:
 
 def work(rank: int, count: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    with join(rank, count, rank) as ranks:
+    place = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in place.items()})
+    os.environ.update(MASTER_ADDR="127.0.0.1", TORCHELASTIC_RUN_ID="here")
+    with join() as ranks:
         cases = [case for case in CASES if count == 2] or [(2, False)]
         found = {case: trained(ranks, *case) for case in cases}
         torch.save((found, words(ranks)), f"{folder}/{rank}")
@@ -152,32 +153,24 @@ def test_one_process_has_all_and_changes_nothing():
     assert (ALONE.largest(3), ALONE.total(1, 2), ALONE.broadcast(lambda: 5)) == (3, (1, 2), 5)
 
 
-def groups_on(device: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
-    """The groups that two ranks make whose net claims to be on that device: backend, and minutes of patience."""
-    made: list[tuple[str, float]] = []
-
-    def new_group(members: list[int], timeout: timedelta, backend: str) -> str:
-        made.append((backend, timeout.total_seconds() / 60))
-        return backend
+@pytest.mark.parametrize(("device", "expected"), [("cpu", "gloo"), ("cuda", "nccl")])
+def test_gpus_use_nccl(device, expected, monkeypatch):
+    made = []
 
     class There(nn.Linear):
         def parameters(self, recurse: bool = True) -> Iterator[Any]:
             return iter([SimpleNamespace(device=torch.device(device))])
 
-    monkeypatch.setattr(module.dist, "new_group", new_group)
-    Ranks(0, 2, store=None).arrange(There(1, 1), 1)
-    return made
+    monkeypatch.setattr(module.dist, "new_group", lambda members, timeout, backend: made.append(backend))
+    Ranks(0, 2).arrange(There(1, 1), 1)
+    assert set(made) == {expected}
 
 
-def test_gpus_use_nccl_and_no_collective_waits_longer_than_minutes(monkeypatch):
-    assert set(groups_on("cpu", monkeypatch)) == {("gloo", 15)}
-    assert set(groups_on("cuda", monkeypatch)) == {("nccl", 15)}
-
-
-def test_who_waits_for_a_broadcast_hears_why_another_rank_ended():
-    """As rank 1 does, of two, while rank 0 measures: the store is the one thing that both still have."""
-    store = dist.HashStore()
-    Ranks(0, 2, store).fail(MemoryError("no room"))
-    Ranks(0, 2, store).fail(RankError("a consequence of that"))
-    with pytest.raises(RankError, match="rank 0: MemoryError: no room; start again to carry on"):
-        Ranks(1, 2, store).broadcast(lambda: None)
+@pytest.mark.parametrize(
+    ("device", "cards", "words"),
+    [("mps", 0, "several ranks need --device cpu or cuda"), ("cuda", 1, "2 ranks need a CUDA")],
+)
+def test_devices_that_ranks_cannot_have(device, cards, words, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    with pytest.raises(UserError, match=words):
+        Ranks(0, 2, here=2).check(Run("resnet-8"), device)
