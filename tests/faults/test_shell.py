@@ -86,7 +86,8 @@ def test_training_that_can_tell_no_more_stops_with_a_checkpoint(
     number, status, jobs, long, tmp_path, output, capsys, monkeypatch
 ):
     study, undisturbed = long
-    monkeypatch.setattr("repro.launch.display.LINE_EVERY", 0.0)
+    for name in ("LINE_EVERY", "LOOK_EVERY"):
+        monkeypatch.setattr(f"repro.launch.display.{name}", 0.0)
     output(Place(lines=4, number=number))
     words = [*commands.arguments(study, tmp_path, jobs=jobs), "--checkpoint-every", "1000"]
     assert run.main(words) == status
