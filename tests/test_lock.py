@@ -1,6 +1,5 @@
 """One holder of a run at a time, here and on machines that share the folder; none of them for ever."""
 
-import errno
 import os
 import subprocess
 import sys
@@ -157,28 +156,3 @@ def test_who_was_taken_for_dead_and_was_not_writes_nothing_more(tmp_path):
                 write()
     assert folder.record_path.read_bytes() == before
     assert sorted(path.name for path in folder.path.iterdir()) == ["holder.lock", "run.json", "run.lock"]
-
-
-def test_a_disk_without_room_for_the_claim_leaves_none_that_would_block(tmp_path, monkeypatch):
-    really = type(tmp_path).open
-
-    def refuse(content):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    def open_full(path, mode="r", **options):
-        file = really(path, mode, **options)
-        if path.name == "holder.lock":
-            file.write = refuse
-        return file
-
-    monkeypatch.setattr(type(tmp_path), "open", open_full)
-    with pytest.raises(OSError, match="No space left"), hold(tmp_path):
-        pass
-    monkeypatch.undo()
-    assert not is_taken(tmp_path)
-
-
-def test_the_machine_is_told_apart_from_others_but_not_named():
-    assert lock.machine() == lock.machine()
-    assert len(lock.machine()) >= 8
-    assert os.uname().nodename not in lock.machine()

@@ -9,23 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from runs import write_study
 
 from repro import study as studies
 from repro.run import main
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = "degradation"
-TINY = """
-title = "Tiny"
-question = "Does it run?"
-expected = "Yes."
-paper = "none"
-networks = ["plain-8", "resnet-8"]
-[settings]
-schedule.iterations = 4
-log_every = 2
-evaluate_every = 4
-"""
 
 
 @pytest.fixture
@@ -39,9 +29,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def tiny(tmp_path):
-    path = tmp_path / "tiny.toml"
-    path.write_text(TINY)
-    return str(path)
+    return write_study(tmp_path, iterations=4, log_every=2, evaluate_every=4)
 
 
 def refused(capsys, place, *arguments, status=2):
@@ -118,12 +106,11 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
 
 
 @pytest.mark.parametrize(("line", "said"), [("seeds = 3", "seeds is 3"), ("x = " + "[" * 5000, "nested too deep")])
-def test_an_experiment_file_that_is_wrong_is_named(line, said, place, tmp_path, capsys):
-    path = tmp_path / "mine.toml"
-    path.write_text(TINY.replace("[settings]", f"{line}\n[settings]"))
-    err = refused(capsys, place, str(path))
-    assert said in err
-    assert str(path) in err
+def test_an_experiment_file_that_is_wrong_is_named(line, said, place, tiny, capsys):
+    content = Path(tiny).read_text().replace("seeds = [0]", "")
+    Path(tiny).write_text(content.replace("[settings]", f"{line}\n[settings]"))
+    err = refused(capsys, place, tiny)
+    assert said in err and tiny in err
 
 
 def test_images_that_are_not_there_are_told_with_what_to_do(place, capsys):
@@ -189,14 +176,14 @@ def test_a_study_of_ones_own_runs_where_it_is_told_to(place, tiny, capsys):
     assert content["status"] == "complete"
     assert content["spec"]["network"] == "resnet-8" and content["spec"]["seed"] == 1
     assert not err
-    assert "Tiny" in out
+    assert "Small nets" in out
     assert [path.name for path in place.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize(("words", "ends"), [([], 2), (["--stop-at", "3"], 3), (["--stop-at", "9"], 4)])
 def test_the_command_line_overrides_where_a_study_stops(words, ends, place, tiny):
-    path = Path(tiny)
-    path.write_text(TINY.replace("[settings]", "stop_at = { plain-8 = 2 }\n[settings]"))
+    content = Path(tiny).read_text()
+    Path(tiny).write_text(content.replace("[settings]", "stop_at = { plain-8 = 2 }\n[settings]"))
     assert main([tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", *words]) == 0
     (record,) = place.glob("results/local/digits/demo/**/run.json")
     assert json.loads(record.read_text())["iteration"] == ends

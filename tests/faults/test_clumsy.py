@@ -3,13 +3,10 @@
 import importlib
 import os
 import shutil
-import time
-from pathlib import Path
 
 import commands
 import pytest
-from commands import Command
-from runs import assert_same_bits, folder_of, write_study
+from runs import folder_of
 
 from repro import evaluate, report, run
 from repro.records import Source, collect
@@ -81,14 +78,8 @@ CURVES = ["--as", "theirs", "--network", "resnet-20", "--import-curves"]
     ids=range(16),
 )
 def test_the_report(words, status, said, place, capsys):
-    out = [] if "--out" in words else ["--out", "out"]
-    assert said in refused(place, capsys, report.main, ["--results", "x=results", *words, *out], status)
-
-
-def test_curves_that_find_no_place_to_be_written_to(place, capsys):
-    (place / "project" / "results" / "theirs").write_text("mine")
-    said = refused(place, capsys, report.main, [*CURVES, "curves.csv", "--out", "out"], 1)
-    assert "cannot be written to: " in said
+    words = ["--results", "x=results", "--out", "out", *words]
+    assert said in refused(place, capsys, report.main, words, status)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +99,8 @@ def test_curves_that_find_no_place_to_be_written_to(place, capsys):
 )
 def test_evaluating(words, status, said, place, study, capsys):
     checkpoint = str(folder_of(study, place / "results", "resnet-8").checkpoint_path)
-    words = [word.format(checkpoint=checkpoint) for word in words]
-    data = [] if "--data" in words else ["--data", "digits"]
-    assert said in refused(place, capsys, evaluate.main, [*words, "--network", "resnet-8", *data], status)
+    words = ["--network", "resnet-8", "--data", "digits", *(word.format(checkpoint=checkpoint) for word in words)]
+    assert said in refused(place, capsys, evaluate.main, words, status)
 
 
 @pytest.mark.parametrize(
@@ -129,21 +119,6 @@ def test_training(words, status, said, place, study, capsys):
     assert said in refused(place, capsys, run.main, words, status)
 
 
-def test_a_folder_to_be_in_that_may_not_be_written_to(place, capsys, unprivileged, monkeypatch):
-    study = write_study(place)
-    (place / "results").chmod(0o755)
-    (place / "locked").mkdir(mode=0o555)
-    monkeypatch.chdir(place / "locked")
-    words = commands.arguments(study, Path("results/local"), "--only", "plain-8")
-    with unprivileged():
-        assert run.main(words) == 1
-        assert report.main(["--results", f"x={place / 'results'}", "--out", "out"]) == 1
-    out, err = capsys.readouterr()
-    assert out.count("results: Permission denied: give another --results folder") == 1
-    assert err == f"repro.report: {place}/locked/out: the report cannot be written: Permission denied\n"
-    assert list((place / "locked").iterdir()) == []
-
-
 def test_results_that_may_not_be_read(place, capsys, unprivileged):
     (place / "results").chmod(0o000)
     with unprivileged():
@@ -156,34 +131,6 @@ def test_a_report_within_the_results_it_is_of(place, capsys):
         assert report.main(["--results", "x=results", "--out", "results/digits/report"]) == 0
         assert "2 runs (2 x)\n" in capsys.readouterr().out
     assert (place / "results" / "digits" / "report" / "index.html").is_file()
-
-
-# Reports of results that are being written
-
-
-@pytest.mark.slow
-def test_reports_while_runs_are_being_written(undisturbed, tmp_path, capsys):
-    """Whatever the moment, it reads whole records, and runs that are not yet there are not missed."""
-    study = write_study(tmp_path, iterations=150)
-    results = tmp_path / "results"
-    command = Command(commands.arguments(study, results), tmp_path / "log")
-    command.wait_for(lambda: any(results.rglob("run.json")))
-    seen, times = [], 0
-    while command.process.exitcode is None:
-        found = collect([Source("x", results)])
-        assert not found.damaged
-        seen.append(int(found.runs["iteration"].sum()) + len(found.curves))
-        if times == 0 and len(set(seen)) > 3:
-            times += 1
-            assert report.main(["--results", f"x={results}", "--out", str(tmp_path / "out")]) == 0
-            assert "unreadable" not in capsys.readouterr().out
-        time.sleep(0.01)
-    assert command.wait() == 0
-    assert seen == sorted(seen)
-    assert len(set(seen)) > 3, "read at different moments"
-    assert times == 1
-    assert run.main(commands.arguments(study, tmp_path / "undisturbed")) == 0
-    assert_same_bits(results, tmp_path / "undisturbed")
 
 
 def test_folders_that_vanish_while_they_are_read(place, monkeypatch):

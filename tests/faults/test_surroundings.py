@@ -114,23 +114,6 @@ def test_an_error_that_no_one_foresaw_is_kept_with_where_it_happened(study, undi
     assert_same_bits(tmp_path, undisturbed)
 
 
-def test_a_failure_is_recorded_while_the_run_is_still_held(study, tmp_path, monkeypatch):
-    """Else another process may have taken it up in between, and its record would be overwritten."""
-    held = []
-    write = RunFolder.write
-
-    def watched(self, record):
-        if record["status"] == "failed":
-            with RunFolder(tmp_path, self.run).claim() as free:
-                held.append(not free)
-        write(self, record)
-
-    monkeypatch.setattr(RunFolder, "write", watched)
-    monkeypatch.setattr(attempt, "train", lambda *arguments: 1 / 0)
-    assert main(commands.arguments(study, tmp_path)) == 1
-    assert held == [True, True]
-
-
 # The images
 
 

@@ -96,13 +96,6 @@ def test_told_to_stop_by_the_command_it_writes_a_checkpoint_and_ends(job, run, q
     assert folder.checkpoint_path.exists() and not queue.asked
 
 
-def test_preempted_before_it_trains_it_is_queued_again_at_once(queue):
-    with pytest.raises(SystemExit):
-        queue.handler.checkpoint_and_try_requeue(signal.SIGUSR2)
-    assert queue.asked == [3]
-    assert queue.pickle.exists()
-
-
 def test_images_that_are_missing_are_an_outcome(job, run, tmp_path):
     elsewhere = launcher.Training(Options(job.options.results, data_dir=tmp_path / "missing"))
     outcome = elsewhere(override(run, {"data": "cifar10"}))

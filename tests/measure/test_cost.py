@@ -21,9 +21,7 @@ def test_a_whole_run_is_its_iterations_evaluations_and_final_measurements():
     cost = Cost(iteration=0.25, image=0.001)
     # 8,000 iterations and 5 looks at the health; 16 evaluations of 10,000 images, and at the end 50,000 + 2 x 10,000.
     assert cost.of(run) == pytest.approx((8_000 + 10) * 0.25 + (16 * 10_000 + 70_000) * 0.001)
-
-
-def test_the_end_is_evaluated_also_where_no_evaluation_is_due():
+    # The end is evaluated also where no evaluation is due.
     (run,) = plan("resnet-20", **{"schedule.iterations": 120})
     # digits: 360 test images at 50, 100 and 120; 1,437 training images
     assert Cost(0.0, 1.0).of(run) == 3 * 360 + 1437 + 2 * 360
