@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="another number than the reference's: bits differ, results should not")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are, for presets on CIFAR-10")
     add("--results", type=Path, default=Path("results/local"), metavar="DIR", help="where the repeats go, or are")
+    add("--by", default="", metavar="NAME", help="who you are, for the attestation (nobody is named)")
     add("--out", type=Path, metavar="FILE.json", help=f"the attestation (a new file in {ATTESTATIONS})")
     return parser
 
@@ -67,7 +68,7 @@ def _attest(arguments: argparse.Namespace) -> int:
             return status
     repeats = compare(collect(sources), references)
     path = arguments.out or ATTESTATIONS / file_name()
-    write(path, repeats, references)
+    write(path, repeats, references, arguments.by)
     rows = [(repeat.network, repeat.seed, repeat.verdict, repeat.why) for repeat in repeats]
     print(f"\n{tabulate(rows, headers=('network', 'seed', 'verdict', 'because'))}")
     print(f"\nThe attestation is {path}; add it to {ATTESTATIONS} of the project, whatever it says.")

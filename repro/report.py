@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # it brings pandas, see below
 ROOT = Path(__file__).resolve().parent.parent
 #: The project's own runs; the names of the others come first in a report.
 OWN_SOURCES = ("reference", "local")
+#: What lies beside the sources and is none.
+ATTESTATIONS = "attestations"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +75,7 @@ def _report(options: argparse.Namespace) -> int:
     from repro.site.load import load
     from repro.site.output import replaced
 
-    gathered = load(sources, options.preset)
+    gathered = load(sources, options.preset, ROOT / "results" / ATTESTATIONS)
     with replaced(options.out) as folder:
         verdicts = build(gathered, folder, "committed" if options.committed else "pages")
     runs = gathered.records.runs
@@ -101,8 +103,8 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
     if not (options.import_curves and options.name):
         raise UserError("--import-curves FILE.csv and --as NAME go together")
     _check_name(options.name, f"--as {options.name}", "another name")
-    if options.name in OWN_SOURCES:
-        raise UserError(f"--as {options.name}: that is this program's own source, give another name")
+    if options.name in (*OWN_SOURCES, ATTESTATIONS):
+        raise UserError(f"--as {options.name}: that is this program's own, give another name")
     for preset in options.preset:
         if preset not in study.presets():
             raise unknown("preset", preset, study.presets())
@@ -132,7 +134,7 @@ def _sources(given: Sequence[str]) -> list[Source]:
         return [
             Source(name, ROOT / "results" / name)
             for name in sorted(found, key=lambda name: (name == "reference", name != "local", name))
-            if _is_name(name)
+            if _is_name(name) and name != ATTESTATIONS
         ]
     sources: list[Source] = []
     for text in given:

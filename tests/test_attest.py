@@ -58,14 +58,14 @@ def test_one_bit_of_a_curve_or_of_the_weights_is_another(reference, tmp_path):
     row = read_curve(folder / "curve.csv")[3]
     curve = (folder / "curve.csv").read_text()
     (folder / "curve.csv").write_text(curve.replace(repr(row.train_loss), repr(row.train_loss * (1 + 2**-52)), 1))
-    assert f"its curves from iteration {row.iteration} on" in attested("plain-20")[1]["why"]
+    assert f"curves from iteration {row.iteration} on" in attested("plain-20")[1]["why"]
     (folder / "curve.csv").write_text(curve)
     assert attested("plain-20")[1]["verdict"] == "same bits"
     for place, digit in ((reference, "0"), (own, "1")):
         path = place / folder.relative_to(own) / "run.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "weights_sha256": digit * 64}))
         read_record(path)
-    assert "its weights" in attested("plain-20")[1]["why"]
+    assert "the final weights" in attested("plain-20")[1]["why"]
 
 
 def test_what_decides_bits_and_differs_is_named(reference, tmp_path):

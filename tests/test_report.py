@@ -151,8 +151,17 @@ def test_own_results_come_before_the_references(tmp_path: Path, monkeypatch: pyt
     for source in ("local", "jsg"):
         plant(tmp_path / "results" / source, "plain-20", data="digits", preset="demo")
     plant(tmp_path / "results" / "reference", "plain-20", data="digits", preset="demo")
+    attestations = tmp_path / "results" / "attestations"
+    attestations.mkdir()
+    (attestations / "theirs.json").write_text(
+        '{"format": 1, "date": "2026-01-02", "data": "digits", "preset": "demo", "environment": {}, "repeats": ['
+        '{"network": "plain-44", "seed": 7, "verdict": "differs", "why": "so", "outputs": []}]}'
+    )
     assert report.main([]) == 0
     text = (tmp_path / "report" / "REPORT.md").read_text()
+    assert "plain-44, seed 7" in text and "differs" in text
+    own = Page(tmp_path / "report" / "runs" / "local--digits--demo--plain-20--seed-0.html")
+    assert "the same as the reference's" in own.text
     short = text[text.index("## In short") :]
     assert re.findall(r"^Source \*\*(.*)\*\*:", short, re.MULTILINE)[:4] == ["local", "jsg", "reference", "reference"]
     assert short.index("8×8 digits") < short.index("JPEG copy")

@@ -1,0 +1,77 @@
+"""Which runs should have the same bits, and where two of them first differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from repro.records.collect import Records
+from repro.records.record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The source and the folder of a run.
+Key = tuple[str, str]
+#: What of a session decides bits; a session has it where it is not as in the one before.
+MACHINE = ("device", "instructions", "torch", "torch_build", "cuda", "cudnn", "driver")
+_ENVIRONMENT = ("device", "processor", "torch", "torch_build", "instructions")
+#: Records of early versions lack these; what one of two runs does not know is taken to be equal.
+_NEWER = ("torch_build", "instructions")
+_NUMERICS = ("device", "precision", "threads", "ranks")
+#: The tables of a run, and the column in which each says where a row belongs.
+_TABLES = (("curves", "iteration"), ("responses", "layer"), ("health", "iteration"))
+
+
+def reasons(reference: Record, mine: Record) -> list[str]:
+    """What decides bits and is not the same in two records, in words; empty where the bits should be equal."""
+    pairs: list[tuple[str, Any, Any]] = [
+        (name, getattr(reference.numerics, name), getattr(mine.numerics, name)) for name in _NUMERICS
+    ]
+    pairs.append(("images", reference.data.fingerprint, mine.data.fingerprint))
+    pairs += [(name, _made_on(reference, name), _made_on(mine, name)) for name in _ENVIRONMENT]
+    found = [
+        f"{name} {own or 'unknown'}, the reference's {its or 'unknown'}"
+        for name, its, own in pairs
+        if its != own and not (name in _NEWER and None in (its, own))
+    ]
+    for whose, record in (("the reference's", reference), ("its own", mine)):
+        if moved(record):
+            found.append(f"{whose} training moved to another machine")
+    return found
+
+
+def moved(record: Record) -> bool:
+    """Whether a run was carried on with something else that decides its bits."""
+    return any(set(MACHINE) & set(session.model_extra or {}) for session in record.sessions[1:])
+
+
+def _made_on(record: Record, name: str) -> Any:
+    known = record.environment
+    return getattr(known, name) if name in type(known).model_fields else (known.model_extra or {}).get(name)
+
+
+def first_difference(records: Records, one: Key, other: Key) -> str | None:
+    """The first table, and the iteration or layer, in which two runs differ in a bit, or their final weights.
+
+    Where only one of the two is complete, they are compared as far as both have come.
+    """
+    known = [records.records[key] for key in (one, other)]
+    whole = all(record.status == "complete" for record in known)
+    for name, at in _TABLES:
+        mine, theirs = (_rows(getattr(records, name), key) for key in (one, other))
+        if not whole:
+            shared = set(mine[at]) & set(theirs[at])
+            mine, theirs = (table[table[at].isin(shared)].reset_index(drop=True) for table in (mine, theirs))
+        if len(mine) != len(theirs):
+            return f"the number of rows of {name}"
+        same = ((mine == theirs) | (mine.isna() & theirs.isna())).all(axis=1).astype(bool)
+        if not same.all():
+            return f"{name} from {at} {mine[at][~same].iloc[0]:,} on"
+    hashes = {record.weights_sha256 for record in known if record.weights_sha256}
+    return "the final weights" if len(hashes) > 1 else None
+
+
+def _rows(table: pd.DataFrame, key: Key) -> pd.DataFrame:
+    mine = table[(table["source"] == key[0]) & (table["folder"] == key[1])]
+    # How a run ended, and the name that it was asked for by, are not of its bits.
+    return mine.drop(columns=["source", "folder", "status", "network"]).reset_index(drop=True)
