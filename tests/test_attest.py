@@ -10,6 +10,7 @@ from planted import plant
 
 from repro import attest, repeat
 from repro.records import read_record
+from repro.records.seal import seal
 from repro.records.tables import read_curve
 
 REFERENCE = (10.0, 10.4, 9.6)
@@ -91,6 +92,16 @@ def test_what_cannot_be_repeated_is_told_in_a_line(words, status, said, referenc
     assert attest.main(words) == status
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_a_reference_that_was_tampered_with_is_told(reference, capsys):
+    folder = reference / "digits" / "demo" / "plain-20" / "seed-0"
+    seal(folder, (folder / "run.json").read_text())
+    with (folder / "curve.csv").open("a") as file:
+        file.write("\n")
+    assert attest.main(["plain-20"]) == 1
+    error = capsys.readouterr().err
+    assert str(folder / "curve.csv") in error and "was changed" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
