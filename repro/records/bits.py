@@ -15,7 +15,7 @@ Key = tuple[str, str]
 #: What of a session decides bits; a session has it where it is not as in the one before.
 MACHINE = ("device", "instructions", "torch", "torch_build", "cuda", "cudnn", "driver")
 #: Records of early versions lack these; what one of two runs does not know is taken to be equal.
-_NEWER = ("torch_build", "instructions")
+_NEWER = ("torch_build", "instructions", "cuda", "cudnn", "driver")
 #: The tables of a run, and the column in which each says where a row belongs.
 _TABLES = (("curves", "iteration"), ("responses", "layer"), ("health", "iteration"))
 
@@ -26,7 +26,7 @@ def reasons(reference: Record, mine: Record) -> list[str]:
     found = [
         f"{name} {own[name] or 'unknown'}, the reference's {its[name] or 'unknown'}"
         for name in its
-        if its[name] != own[name] and not (name in _NEWER and None in (its[name], own[name]))
+        if name in own and its[name] != own[name] and not (name in _NEWER and None in (its[name], own[name]))
     ]
     for whose, record in (("the reference's", reference), ("its own", mine)):
         if moved(record):
@@ -41,13 +41,13 @@ def moved(record: Record) -> bool:
 
 def _decide(record: Record) -> dict[str, Any]:
     numerics, made = record.numerics, record.environment
-    return {
-        **{name: getattr(numerics, name) for name in ("device", "precision", "threads", "ranks")},
-        "images": record.data.fingerprint,
-        "card": made.device if numerics.device != "cpu" else None,
-        **{name: getattr(made, name) for name in ("processor", "torch", "instructions")},
-        "torch_build": (made.model_extra or {}).get("torch_build"),
-    }
+    more = made.model_extra or {}
+    found = {name: getattr(numerics, name) for name in ("device", "precision", "ranks")}
+    found |= {"images": record.data.fingerprint, "torch": made.torch, "torch_build": more.get("torch_build")}
+    if numerics.device == "cpu":
+        by_cpu = {name: getattr(made, name) for name in ("processor", "instructions")}
+        return {**found, "threads": numerics.threads, **by_cpu}
+    return {**found, "card": made.device, **{name: more.get(name) for name in ("cuda", "cudnn", "driver")}}
 
 
 def first_difference(records: Records, one: Key, other: Key) -> str | None:

@@ -55,10 +55,10 @@ def test_computing_again_is_as_precise_as_the_first_time(monkeypatch):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("precision", "width"), [(None, 4), (torch.bfloat16, 2)])
-def test_what_the_backward_pass_keeps_is_two_maps_a_layer(precision, width):
+@pytest.mark.parametrize(("precision", "width", "shares"), [(None, 4, 1), (torch.bfloat16, 2, 1), (None, 4, 2)])
+def test_what_the_backward_pass_keeps_is_two_maps_a_layer(precision, width, shares):
     """Each convolution's input, and its output, which batch normalisation reads; a ReLU overwrites what it is given."""
-    net, images = models.build("plain-14").train(), torch.randn(12, 3, 16, 16)
+    net, images = models.build("plain-14", norm_shares=shares).train(), torch.randn(12, 3, 16, 16)
     with torch.autocast("cpu", precision, cache_enabled=False) if precision else nullcontext():
         found = activation_bytes(net, images)
     maps = {16: (5, 16), 8: (4, 32), 4: (4, 64)}
