@@ -53,7 +53,7 @@ setup: .venv/.installed
 ifneq ($(extras),$(sort $(installed)))
 .PHONY: .venv/.installed
 endif
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, e.g. make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[$(subst $(space),$(comma),$(extras))]'

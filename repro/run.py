@@ -23,10 +23,10 @@ from repro import study as studies
 from repro.errors import UserError
 from repro.launch import torchrun
 from repro.launch.options import Options
+from repro.places import LOCAL
 from repro.records.record import MOST_THREADS
 from repro.shell import Parser, command
 
-LOCAL = Path("results/local")
 #: More seeds than anyone trains; "0-1000000000" is a slip of the finger.
 MOST_SEEDS = 10_000
 

@@ -17,9 +17,9 @@ from repro import names as network_names
 from repro.checked import Text, Whole, checked, flattened
 from repro.data.table import DATA_SETS
 from repro.errors import UserError, unknown
+from repro.places import EXPERIMENTS
 from repro.spec import AtLeastOne, Run, fields_of, override
 
-EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 #: Larger than any study a person writes; a file beyond it is refused unread.
 LARGEST_FILE = 1_000_000
 

@@ -17,14 +17,12 @@ REFERENCE = (10.0, 10.4, 9.6)
 
 
 @pytest.fixture
-def reference(tmp_path, monkeypatch):
+def reference(elsewhere, monkeypatch):
     """Three seeds of plain-20 in the demo, which end at 10 ± 0.4 % training error and twice that test error."""
-    folder = tmp_path / "reference"
+    folder = elsewhere / "results" / "reference"
     for seed, error in enumerate(REFERENCE):
         plant(folder, "plain-20", preset="demo", data="digits", seed=seed, train_end=error, test_end=2 * error)
-    monkeypatch.setattr(attest, "REFERENCE", folder)
     monkeypatch.setattr(repeat, "instructions", lambda: "avx2")  # else oneDNN would be limited in all later tests too
-    monkeypatch.chdir(tmp_path)
     return folder
 
 
@@ -102,6 +100,13 @@ def test_a_reference_that_was_tampered_with_is_told(reference, capsys):
     assert attest.main(["plain-20"]) == 1
     error = capsys.readouterr().err
     assert str(folder / "curve.csv") in error and "was changed" in error and error.count("\n") == 1
+
+
+def test_an_installed_package_says_where_the_reference_is_to_be_had(elsewhere, capsys):
+    assert attest.main(["plain-20"]) == 1
+    error = capsys.readouterr().err
+    assert "results/reference/" in error and "repository" in error and error.count("\n") == 1
+    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -260,12 +260,11 @@ def test_the_command_line_overrides_where_a_study_stops(words, ends, place, tiny
     assert json.loads(record.read_text())["iteration"] == ends
 
 
-def test_the_command_that_draws_the_results_names_them_where_a_report_does_not_look(place, tiny, monkeypatch, capsys):
+def test_the_command_that_draws_the_results_names_them_where_a_report_does_not_look(place, tiny, capsys):
     arguments = [tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "1"]
     assert main([*arguments, "--results", "my results"]) == 0
     said = "Records are in my results; python -m repro.report --results 'my results' --out FOLDER draws them."
     assert said in capsys.readouterr().out
-    monkeypatch.setattr("repro.launch.start._REPORTED", place / "results" / "local")
     assert main(arguments) == 0
     assert f"Records are in {Path('results/local')}; python -m repro.report draws them." in capsys.readouterr().out
 

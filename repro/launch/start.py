@@ -27,15 +27,13 @@ from repro.launch.progress import is_complete
 from repro.launch.scheduler import Launcher, Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
 from repro.launch.summary import finding, results_table
+from repro.places import LOCAL
 from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run, override
-from repro.study import EXPERIMENTS, Study
+from repro.study import Study
 from repro.train.precision import DEVICES, PRECISIONS, Numerics, cores, fallback, resolve
 from repro.train.ranks import ALONE, Ranks, check_devices, join
-
-#: A report is of these results without being told.
-_REPORTED = EXPERIMENTS.parent / "results" / "local"
 
 
 def start(study: Study, plan: Sequence[Run], options: Options, console: Console) -> int:
@@ -231,7 +229,7 @@ def _close(study: Study, plan: Sequence[Run], options: Options, numerics: Numeri
     if sentence:
         console.print(f"\n{sentence}", markup=False, soft_wrap=True)
     results = str(options.results)
-    drawn = "" if options.results.absolute() == _REPORTED else f" --results {shlex.quote(results)} --out FOLDER"
+    drawn = "" if options.results.absolute() == LOCAL.absolute() else f" --results {shlex.quote(results)} --out FOLDER"
     console.print(
         f"\nRecords are in {printable(results)}; python -m repro.report{printable(drawn)} draws them.",
         markup=False,

@@ -10,7 +10,7 @@ import commands
 import pytest
 from commands import Command, assert_same_bits
 
-from repro import evaluate, report, run
+from repro import evaluate, places, report, run
 from repro.records import Source, collect
 
 LONG = "a" * 300
@@ -26,7 +26,7 @@ def place(tmp_path, undisturbed, monkeypatch):
     (tmp_path / "curves.csv").write_text("epoch,test_error\n1,50\n")
     (tmp_path / "wide.csv").write_text('epoch,test_error\n1,"' + "5" * 200_000 + '"\n')
     (tmp_path / "project" / "results").mkdir(parents=True)
-    monkeypatch.setattr(report, "ROOT", tmp_path / "project")
+    monkeypatch.setattr(places, "RESULTS", tmp_path / "project" / "results")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPRO_DATA", raising=False)
     # The command imports this when it needs it, and a user without rights may not be able to.

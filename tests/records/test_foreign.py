@@ -211,8 +211,7 @@ def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
             bring_in([gone], tmp_path / "r", Target("resnet-20"))
 
 
-def test_the_command_takes_several_files_and_what_their_columns_are(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(report, "ROOT", tmp_path)
+def test_the_command_takes_several_files_and_what_their_columns_are(tmp_path: Path, elsewhere, capsys) -> None:
     (tmp_path / "results" / "local").mkdir(parents=True)
     train = file(tmp_path, "iteration,train_error\n1000,40\n64000,30\n", "train.csv")
     test = file(tmp_path, TENSORBOARD.replace("390", "64000").replace("780", "63000"), "run-tag-acc.csv")
