@@ -36,6 +36,32 @@ def pip(*words: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(not shutil.which("make") or sys.platform != "linux", reason="needs make, and a choice of builds")
+@pytest.mark.parametrize("gpu", [False, True])
+def test_make_demo_brings_cuda_only_where_it_is_of_use_and_falls_back_where_it_cannot_choose(gpu, tmp_path):
+    """With a Python that only writes down what it is told, and cannot reach another index than the usual one."""
+    for file in ("Makefile", "pyproject.toml", "setup.py"):
+        shutil.copy(ROOT / file, tmp_path)
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name, text in {
+        "python": 'echo "$*" >>told; case "$*" in *index-url*) exit 1;; esac',
+        "nvidia-smi": f"exit {int(not gpu)}",
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    environ = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "MAKEFLAGS": ""}
+    words = ["make", "demo", "PYTHON=python", "TORCH_INDEX=https://example.org"]
+    done = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = (tmp_path / "told").read_text().splitlines()[1:]  # after the check of its version
+    if not gpu:
+        assert re.fullmatch("-m pip install .*--index-url https://example.org torch torchvision", told.pop(0))
+    assert told[0] == "-m pip install --editable ."
+    assert [words.split()[1] for words in told[1:]] == ["repro.run", "repro.report"]
+    assert ("1.5 GB" in done.stdout) is not gpu and "6" in done.stdout
+
+
 @pytest.mark.slow
 def test_a_wheel_trains_and_reports_in_an_empty_folder_without_git_or_a_checkout(tmp_path):
     source, site, here = tmp_path / "source", tmp_path / "site", tmp_path / "here"
