@@ -150,9 +150,31 @@ def test_an_experiment_file_that_is_wrong_is_named(line, said, place, tmp_path, 
     assert str(path) in err
 
 
-def test_images_that_are_not_there_are_told_with_what_to_do(place, capsys):
-    err = refused(capsys, place, "degradation", "--preset", "short", "--data-dir", "nowhere", status=1)
-    assert "nowhere" in err
+@pytest.mark.parametrize(("words", "folder"), [(["--data-dir", "nowhere"], "nowhere"), ([], "data")])
+def test_a_folder_of_images_that_is_not_there_is_bad_usage(words, folder, place, capsys):
+    err = refused(capsys, place, "degradation", "--preset", "short", *words)
+    assert f" {folder}: there is no such folder" in err and "--data-dir" in err and "--download" in err
+
+
+def test_images_that_are_not_there_are_told_with_what_to_do(place, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    err = refused(capsys, place, "degradation", "--preset", "short", "--data-dir", str(tmp_path / "empty"), status=1)
+    assert f"{tmp_path / 'empty'}: the folder is empty" in err
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("demo", "demo is a preset: give a study, as in python -m repro.run degradation --preset demo"),
+        ("paper", "--preset paper"),
+        ("resnet-56", "resnet-56 is a network, which a study trains: python -m repro.run degradation --only resnet-56"),
+        ("resnet-20-A", "python -m repro.run degradation --only resnet-20"),
+        ("resnet-1202", "python -m repro.run depth --only resnet-1202"),
+        ("resnet-8", "resnet-8 is a network, which a study trains: name it in an experiment file of your own"),
+    ],
+)
+def test_a_preset_or_a_network_in_place_of_a_study_is_told_with_what_to_type(word, said, place, capsys):
+    assert said in refused(capsys, place, word)
 
 
 def test_usage_errors_need_no_torch(place):

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from repro.data import data_folder
+from repro.data.table import DATA_SETS
 from repro.errors import UserError, unknown
 from repro.launch.torchrun import Place
 from repro.spec import Run
@@ -82,6 +84,12 @@ class Options:
         package, extra = LAUNCHERS[name] or ("", "")
         if package and find_spec(package) is None:
             raise UserError(f"--launcher {name} needs the package {package}: python -m pip install -e '.[{extra}]'")
+        data, folder = plan[0].data, data_folder(self.data_dir)
+        needed = data in DATA_SETS and DATA_SETS[data].in_folder and not (self.download or self.dry_run)
+        if needed and not folder.exists():
+            raise UserError(
+                f"{folder}: there is no such folder: --data-dir takes the one that holds {data}, --download fetches it"
+            )
 
     def _check_ranks(self, plan: Sequence[Run], ranks: int) -> None:
         name = self.launcher
