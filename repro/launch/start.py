@@ -26,7 +26,7 @@ from repro.launch.options import Options
 from repro.launch.progress import is_complete
 from repro.launch.scheduler import Launcher, Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
-from repro.launch.summary import finding, results_table
+from repro.launch.summary import finding, other_bits, results_table
 from repro.places import LOCAL
 from repro.records import RunFolder
 from repro.shell import OutputLostError
@@ -117,6 +117,8 @@ def _announce(study: Study, plan: Sequence[Run], numerics: Numerics, options: Op
         soft_wrap=True,
         markup=False,
     )
+    if note := other_bits(plan, numerics.device, threads):
+        console.print(note, soft_wrap=True, markup=False)
     if here and not options.precision and (reason := fallback(numerics.device)):
         console.print(f"It computes in {reason}.", soft_wrap=True, markup=False)
 

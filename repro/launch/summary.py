@@ -1,16 +1,32 @@
-"""What a study's command closes with: its results, and what they show."""
+"""What a study's command reads from records: whose bits to expect, and at its end the results and what they show."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tabulate import tabulate
 
-from repro.errors import RecordError
+from repro.errors import RecordError, counted
+from repro.places import reference
 from repro.records import RunFolder
 from repro.spec import Run
+
+
+def other_bits(plan: Sequence[Run], device: str, threads: int) -> str | None:
+    """That the reference ran this plan, on such a device, with other numbers of threads, by which bits differ."""
+    theirs = set()
+    for run in plan:
+        with suppress(RecordError):
+            record = RunFolder(reference(), run).read()
+            if record and record.numerics.device == device and record.numerics.threads:
+                theirs.add(record.numerics.threads)
+    if not (theirs := theirs - {threads}):
+        return None
+    others = " or ".join(map(str, sorted(theirs)))
+    return f"{counted(threads, 'thread')}: other bits than the reference's {others} (--threads {others})"
 
 
 def results_table(plan: Sequence[Run], results: Path) -> str:
