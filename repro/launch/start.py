@@ -26,7 +26,7 @@ from repro.launch.options import Options
 from repro.launch.progress import is_complete
 from repro.launch.scheduler import Launcher, Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
-from repro.launch.summary import finding, other_bits, results_table
+from repro.launch.summary import finding, other_bits, other_source, results_table
 from repro.places import LOCAL
 from repro.records import RunFolder
 from repro.shell import OutputLostError
@@ -59,6 +59,8 @@ def _start(study: Study, plan: Sequence[Run], options: Options, console: Console
     todo, done, damaged = ranks.broadcast(lambda: _sort(plan, options.results))
     if done:
         console.print(f"{len(done)} of {len(plan)} runs are complete already")
+        if note := other_source(done, options.results):
+            console.print(note, soft_wrap=True, markup=False)
     for error in damaged if ranks.rank == 0 else ():
         print(f"repro.run: {error}", file=sys.stderr)
     status, stopped = _train(todo, options, console, ranks) if todo else (0, False)
@@ -196,6 +198,8 @@ def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, conso
         rows.append((label(run), iteration, takes, run.path))
     headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
     console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
+    for said in dict.fromkeys(f"{run.network}: {cost.without}" for run, cost in costs.items() if cost.without):
+        console.print(said, soft_wrap=True, markup=False)
     waits = f" on {ranks} ranks, without what they wait for each other" if ranks > 1 else ""
     console.print(
         f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time{waits}; nothing was written",

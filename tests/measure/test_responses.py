@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import weakref
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from repro import models
 from repro.measure.health import signal_health
-from repro.measure.responses import responses
+from repro.measure.responses import NoResponsesError, responses
 
 NETS = ["plain-14", "resnet-14", "resnet-14-B", "resnet-14-C"]
 
@@ -203,18 +204,30 @@ class PreActivation(nn.Module):
 
 
 def test_of_a_net_that_normalises_first_nothing_is_measured_under_another_layers_name():
-    with pytest.raises(ValueError, match="conv1 is not followed by"):
+    with pytest.raises(NoResponsesError, match="right after conv1"):
         responses(PreActivation(), [images(2)])
-    with pytest.raises(ValueError, match="conv1 is not followed by"):
-        signal_health(PreActivation(), images(2), torch.tensor([0, 1]))
     net = made("plain-8")
-    net.bn1 = nn.BatchNorm2d(3)
-    with pytest.raises(ValueError, match="conv1 has no batch normalisation"):
+    net.layer2[0].bn2 = nn.Identity()
+    with pytest.raises(NoResponsesError, match=r"right after layer2\.0\.conv2"):
         responses(net, [images(2)])
 
 
-def test_a_layer_without_batch_normalisation_is_an_error():
-    net = made("plain-8")
-    net.bn1 = nn.Identity()
-    with pytest.raises(ValueError, match="conv1 has no batch normalisation"):
-        responses(net, [images()])
+def test_a_net_without_3x3_layers_has_neither_responses_nor_signals():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(NoResponsesError, match="no 3x3 convolution"):
+        responses(net, [images(2)])
+    assert signal_health(net, images(2), torch.tensor([0, 1])) == []
+
+
+def test_signals_of_a_net_that_normalises_first_are_those_that_need_no_response():
+    net, x, y = PreActivation(), images(2), torch.tensor([0, 1])
+    found = signal_health(net, x, y)
+    assert [signal.name for signal in found] == ["conv1", "conv2"]
+    assert all(math.isnan(signal.activation_variance) for signal in found)
+    net.train()
+    first = net.conv1(net.bn1(x))
+    second = net.conv2(net.bn2(first))
+    F.cross_entropy(second.mean((2, 3)), y).backward()
+    for signal, output, layer in zip(found, (first, second), (net.conv1, net.conv2), strict=True):
+        assert signal.conv_variance == pytest.approx(output.var((0, 2, 3), correction=0).mean().item(), rel=1e-4)
+        assert signal.gradient_norm == pytest.approx(layer.weight.grad.norm().item(), rel=1e-4)
