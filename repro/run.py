@@ -120,7 +120,13 @@ def _run(arguments: argparse.Namespace, place: torchrun.Place) -> int:
 
     from repro.launch.start import start
 
-    return start(study, plan, options, Console(highlight=False, quiet=place.rank > 0))
+    bars = None if _can_draw() else False
+    return start(study, plan, options, Console(highlight=False, quiet=place.rank > 0, force_terminal=bars))
+
+
+def _can_draw() -> bool:
+    """Whether bars can be drawn: on a terminal, and a notebook's is none that moves a cursor, nor FORCE_COLOR one."""
+    return bool(sys.stdout) and sys.stdout.isatty() and "backend_inline" not in os.environ.get("MPLBACKEND", "")
 
 
 def _listing() -> str:

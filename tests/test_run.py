@@ -291,6 +291,22 @@ def test_the_command_that_draws_the_results_names_them_where_a_report_does_not_l
     assert f"Records are in {Path('results/local')}; python -m repro.report draws them." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("terminal", "backend", "drawn"),
+    [(True, "agg", True), (True, "module://matplotlib_inline.backend_inline", False), (False, "agg", False)],
+    ids=["a terminal", "a notebook's", "a pipe"],
+)
+def test_bars_are_drawn_where_a_cursor_can_move(terminal, backend, drawn, place, tiny, capsys, monkeypatch):
+    """A notebook's kernel gives its commands a terminal that shows each picture of a bar below the last."""
+    for name, value in {"MPLBACKEND": backend, "FORCE_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert main([tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "2"]) == 0
+    said = capsys.readouterr().out
+    assert ("\x1b" in said) is drawn
+    assert drawn or ": 2/2 loss" in said
+
+
 def test_ctrl_c_before_or_after_the_training_is_no_traceback(place, capsys, monkeypatch):
     def interrupted(name):
         signal.raise_signal(signal.SIGINT)
