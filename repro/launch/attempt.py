@@ -24,12 +24,13 @@ from repro.launch.failure import is_foreseen, reason
 from repro.launch.options import Options
 from repro.launch.resume import changes, check_numerics, record_of_checkpoint, take_up
 from repro.launch.stop import Stop
+from repro.launch.tensorboard import scalars
 from repro.measure.health import signal_health
 from repro.measure.responses import NoResponsesError, responses
 from repro.models import build
 from repro.models.norm import given_whole_batches
 from repro.models.source import source_hash
-from repro.records import HealthRow, Record, RunFolder, read_curve, write_responses
+from repro.records import HealthRow, Record, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate, mistakes
@@ -104,6 +105,7 @@ class _Attempt:
         self.record: dict[str, Any] = {}
         self.notes: list[str] = []
         self.claimed = False
+        self.log: Callable[[Row], None] = lambda row: None
 
     def carry_out(self, claim: ExitStack, between: Callable[[], None]) -> Outcome:
         """Open, restore, record, train, close."""
@@ -116,6 +118,8 @@ class _Attempt:
             return restored
         if self.ranks.rank:
             checkpoint.unpack(restored, self.training)
+        elif self.options.log:
+            self.log = claim.enter_context(scalars(self.folder.path, self.training.state.iteration))
         try:
             self.train(between)
         except DivergedError as error:
@@ -223,6 +227,7 @@ class _Attempt:
             if row is not None:
                 if ranks.rank == 0:
                     self.folder.append(row)
+                    self.log(row)
                 continue
             if state.iteration in checkups:
                 self._check_up()

@@ -14,8 +14,9 @@ from repro.errors import UserError, unknown
 from repro.launch.torchrun import Place
 from repro.spec import Run
 
-#: What --launcher takes, with the package that each needs and the extra of this project that installs it.
-LAUNCHERS = {"local": None, "ray": ("ray", "cluster"), "slurm": ("submitit", "slurm")}
+#: What --launcher and --log take, with the package that each needs.
+LAUNCHERS = {"local": None, "ray": "ray", "slurm": "submitit"}
+LOGS = {None: None, "tensorboard": "tensorboard"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Options:
         stops: likewise for single networks, by name, where `stop_at` is None.
         checkpoint_every: seconds between checkpoints.
         dry_run: estimate, train nothing.
+        log: tensorboard, or None.
         launcher: local, ray or slurm.
         address: of a Ray cluster that exists.
         gpus_per_run: with ray or slurm.
@@ -52,6 +54,7 @@ class Options:
     stops: Mapping[str, int] = field(default_factory=dict)
     checkpoint_every: float = 60.0
     dry_run: bool = False
+    log: str | None = None
     launcher: str = "local"
     address: str | None = None
     gpus_per_run: float | None = None
@@ -81,9 +84,11 @@ class Options:
             raise UserError(f"--gpus-per-run {gpus:g}: a whole number is needed{' above 1' if name == 'ray' else ''}")
         if self.place.count > 1:
             self._check_ranks(plan, self.place.count)
-        package, extra = LAUNCHERS[name] or ("", "")
-        if package and find_spec(package) is None:
-            raise UserError(f"--launcher {name} needs the package {package}: python -m pip install -e '.[{extra}]'")
+        if self.log not in LOGS:
+            raise unknown("log", str(self.log), filter(None, LOGS))
+        for option, package in ((f"--launcher {name}", LAUNCHERS[name]), (f"--log {self.log}", LOGS[self.log])):
+            if package and find_spec(package) is None:
+                raise UserError(f"{option} needs the package {package}: python -m pip install {package}")
         data, folder = plan[0].data, data_folder(self.data_dir)
         needed = data in DATA_SETS and DATA_SETS[data].in_folder and not (self.download or self.dry_run)
         if needed and not folder.exists():

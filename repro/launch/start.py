@@ -24,9 +24,10 @@ from repro.launch.failure import out_of_memory
 from repro.launch.local import Here, Processes
 from repro.launch.options import Options
 from repro.launch.progress import is_complete
+from repro.launch.remarks import other_bits, other_source
 from repro.launch.scheduler import Launcher, Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
-from repro.launch.summary import finding, other_bits, other_source, results_table
+from repro.launch.summary import finding, results_table
 from repro.places import LOCAL
 from repro.records import RunFolder
 from repro.shell import OutputLostError

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from repro import names
-from repro.launch import summary
+from repro.launch import remarks
 from repro.models import registry
 from repro.models.cifar import CifarNet
 from repro.records import Source, collect, read_health
@@ -79,7 +79,7 @@ def test_a_pre_activation_block_is_trained_and_measured_as_far_as_it_can_be(bloc
     assert main(words) == 0
     assert "has changed" not in capsys.readouterr().out
     block.write_text(block.read_text().replace("self.relu(self.bn2(y))", "self.bn2(y)"))
-    summary._source_now.cache_clear()  # a command of its own would ask anew
+    remarks._source_now.cache_clear()  # a command of its own would ask anew
     assert main(words) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "has changed" in line]
     assert "digits/demo/preact-8+" in line and "resnet-8" not in line
