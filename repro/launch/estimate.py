@@ -97,7 +97,9 @@ def _measure(run: Run, numerics: Numerics) -> Cost:
     evaluations = 1 if device.type == "cpu" else 3  # the first on a GPU loads kernels and chooses among them
     image = min(timed(lambda: evaluate(training.net, data.batches("train"), numerics)) for _ in range(evaluations))
     # Not the mean: in so short a time one disturbance would pass for a slow machine.
-    return Cost(statistics.median(blocks), image / _IMAGES, _without(training.net, batch_of(data, run, 0), run, numerics))
+    return Cost(
+        statistics.median(blocks), image / _IMAGES, _without(training.net, batch_of(data, run, 0), run, numerics)
+    )
 
 
 def _without(net: nn.Module, batch: tuple[Tensor, Tensor], run: Run, numerics: Numerics) -> str:

@@ -50,6 +50,14 @@ def block(tmp_path, monkeypatch):
     return path
 
 
+def test_a_net_of_small_shares_is_measured_beforehand_as_well(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(STUDY.replace('"preact-8", ', ""))
+    shares = ["--set", "model.norm_shares=8", "--set", "optimiser.batch_size=16"]
+    assert main(["mine.toml", "--dry-run", "--threads", "1", *shares]) == 0
+    assert "not measured" not in capsys.readouterr().out
+
+
 def test_a_pre_activation_block_is_trained_and_measured_as_far_as_it_can_be(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("mine.toml").write_text(STUDY)
