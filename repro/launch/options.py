@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,12 +90,17 @@ class Options:
         for option, package in ((f"--launcher {name}", LAUNCHERS[name]), (f"--log {self.log}", LOGS[self.log])):
             if package and find_spec(package) is None:
                 raise UserError(f"{option} needs the package {package}: python -m pip install {package}")
-        data, folder = plan[0].data, data_folder(self.data_dir)
-        needed = data in DATA_SETS and DATA_SETS[data].in_folder and not (self.download or self.dry_run)
-        if needed and not folder.exists():
-            raise UserError(
-                f"{folder}: there is no such folder: --data-dir takes the one that holds {data}, --download fetches it"
-            )
+        data = plan[0].data
+        if data in DATA_SETS and DATA_SETS[data].in_folder and not (self.download or self.dry_run):
+            self._check_folder(data)
+
+    def _check_folder(self, data: str) -> None:
+        folder = data_folder(self.data_dir)
+        with suppress(OSError):  # reading it says why
+            if not folder.exists() and not folder.is_symlink():
+                raise UserError(
+                    f"{folder}: there is no such folder: give --data-dir the one with {data}, or --download to fetch it"
+                )
 
     def _check_ranks(self, plan: Sequence[Run], ranks: int) -> None:
         name = self.launcher

@@ -129,6 +129,7 @@ def test_evaluating(words, status, said, place, study, capsys):
     [
         (["--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is is not known"),
         (["--data", "cifar10", "--data-dir", "loop"], 1, "loop: "),
+        (["--data", "cifar10", "--data-dir", LONG], 1, f"{LONG}: "),
         (["--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
         (["--set", "schedule.lr=1979-05-27"], 2, "schedule.lr is datetime.date(1979, 5, 27): a number is needed"),
         (["--set", "schedule.milestones=[[0.5]]"], 2, "schedule.milestones is [0.5]: a number is needed"),
@@ -137,7 +138,7 @@ def test_evaluating(words, status, said, place, study, capsys):
         (["--results", "loop"], 1, "loop/digits/demo/"),
         (["--results", LONG], 1, "File name too long"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_training(words, status, said, place, study, capsys):
     words = commands.arguments(study, place / "new", "--only", "plain-8", *words)
