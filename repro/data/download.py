@@ -12,7 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from repro.data import forms, python_batches
+from repro.data import forms
+from repro.data.batches import PYTHON_ARCHIVE
 from repro.data.pixels import reason
 from repro.errors import DataError
 
@@ -32,17 +33,17 @@ def download(folder: Path) -> None:
     from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import download_url
 
-    part = folder / f"{python_batches.ARCHIVE}.part"
+    part = folder / f"{PYTHON_ARCHIVE}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{python_batches.ARCHIVE}.lock", timeout=0):
+        with FileLock(folder / f".{PYTHON_ARCHIVE}.lock", timeout=0):
             print(f"Fetching {CIFAR10.url} (170 MB) into {folder}; the server is often slow.", file=sys.stderr)
             try:
                 with _patience(PATIENCE):
                     download_url(CIFAR10.url, folder, part.name, CIFAR10.tgz_md5)
                 with part.open("rb+") as file:
                     os.fsync(file.fileno())
-                part.replace(folder / python_batches.ARCHIVE)
+                part.replace(folder / PYTHON_ARCHIVE)
             except RuntimeError as error:  # torchvision's word for a wrong MD5
                 why = f"what {CIFAR10.url} sent is not the published archive, or not all of it"
                 raise _failed(folder, why) from error
