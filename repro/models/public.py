@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,11 @@ def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> str:
         try:
             tensors, how = _matched(wanted, weights.tensors)
         except RecordError as error:
-            problem = problem or f"not the weights of a {network}: {_instead(weights, network) or error}"
+            known = known_as(weights)
+            others = f"these are the weights of a {' or '.join(known)}"
+            # Of the net that is asked for it is some name, or the size of the first layer or the last, that differs.
+            reason = others if known and str(names.parse(network, "cifar")) not in known else error
+            problem = problem or f"not the weights of a {network}: {reason}"
             continue
         if not any(all(torch.equal(tensors[key], others[key]) for key in wanted) for _, others, _ in fitting):
             fitting.append((weights, tensors, how))
@@ -79,53 +84,25 @@ def _name(key: str) -> str:
 
 
 def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem: str) -> tuple[dict[str, Tensor], str]:
-    """Weights of other names, matched as the layers come; those of 3x3 and of 1x1 each among themselves."""
-    # As safetensors has them. As defined they never are: a weight comes before its bias.
-    if list(given) == sorted(given):
-        raise RecordError(f"{problem}; nor does their order tell, which here is that of the alphabet")
-    ours, theirs = _layers(wanted), _layers(given)
-    pairs = [pair for kind in ours for pair in zip(ours[kind], theirs[kind], strict=False)]
-    matched = {
-        key: given[other]
-        for our, their in pairs
-        for key, other in ((key, their + key[len(our) :]) for key in wanted if key.rpartition(".")[0] == our)
-        if other in given and given[other].shape == wanted[key].shape
-    }
-    if not len(matched) == len(wanted) == len(given):
-        raise RecordError(problem)
-    our, their = next(pair for pair in pairs if pair[0] != pair[1])
-    return matched, f"read by the order of its layers, which have other names ({their} for {our}, ...)"
+    """Weights of other names, matched as they come, where all that can be seen is alike.
 
-
-def _layers(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """The names of the layers by their kind, in the order of the file.
-
-    Batch normalisation counts only right after a convolution, and beside it: a net that normalises before it convolves
-    has the same shapes in the same order, and is another.
+    A net that normalises before it convolves has the same shapes in the same order, and is another: there what comes
+    after a convolution belongs to the next block.
     """
-    order = list(dict.fromkeys(key.rpartition(".")[0] for key in tensors))
-    layers: dict[str, list[str]] = {"3x3": [], "1x1": [], "linear": []}
-    for layer, after in zip(order, [*order[1:], ""], strict=True):
-        weight = tensors.get(f"{layer}.weight")
-        if weight is not None and weight.dim() == 2:
-            layers["linear"].append(layer)
-        elif weight is not None and weight.dim() == 4 and layer.rpartition(".")[0] == after.rpartition(".")[0]:
-            layers["1x1" if weight.shape[-1] == 1 else "3x3"] += [layer, after]
-    return layers
-
-
-def _instead(weights: Weights, network: str) -> str:
-    """Of what network else the weights are, in a clause; empty where their shapes are those of this one."""
-    shapes = [tuple(tensor.shape) for tensor in weights.tensors.values() if tensor.dim() == 4]
-    widths = sorted({shape[0] for shape in shapes})
-    known = known_as(weights)
-    if not known:
-        return f"its {len(shapes)} convolutions, {widths[0]} to {widths[-1]} filters wide, are of no net of the paper"
-    classes = [len(tensor) for tensor in weights.tensors.values() if tensor.dim() == 2][-1]
-    channels = min(shape[1] for shape in shapes)
-    clause = f"these are the weights of a {' or '.join(known)}, from {channels} channels to {classes} classes"
-    # Of the net that is asked for it is some name, or the size of the first layer or the last, that differs.
-    return "" if str(names.parse(network, "cifar")) in known else clause
+    ours, theirs = (
+        [(key.rpartition(".")[2], value.shape) for key, value in weights.items()] for weights in (wanted, given)
+    )
+    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in given))
+    beside = all(
+        layer.rpartition(".")[0] == after.rpartition(".")[0]
+        for layer, after in pairwise(layers)
+        if f"{layer}.weight" in given and given[f"{layer}.weight"].dim() == 4
+    )
+    if ours != theirs or not beside:
+        raise RecordError(problem)
+    first = next(pair for pair in zip(given, wanted, strict=True) if pair[0] != pair[1])
+    how = f"read by the order of its layers, which have other names ({first[0]} for {first[1]}, ...)"
+    return dict(zip(wanted, given.values(), strict=True)), how
 
 
 def known_as(weights: Weights) -> list[str]:
