@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.data.pixels import CLASSES, Split, decode, label_of_each, reason
+from repro.data.pixels import CLASSES, Encoded, Split, decoded, label_of_each, reason
 from repro.errors import AbsentError, DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -32,15 +32,14 @@ def read(folder: Path) -> tuple[Split, Split]:
     Raises:
         DataError: the classes are not those of CIFAR-10, or a file cannot be read or is not an image of 32x32 RGB.
     """
-    paths: list[Path] = []
-    labels = []
-    for split in ("train", "test"):
-        of_class = [_images(path) for path in _folders(folder / split)]
-        paths += [path for group in of_class for path in group]
-        labels.append(np.repeat(np.arange(len(CLASSES), dtype=np.int64), [len(group) for group in of_class]))
-    pixels = decode([_read_bytes(path) for path in paths], [str(path) for path in paths])
-    cut = len(labels[0])
-    return Split(pixels[:cut], labels[0]), Split(pixels[cut:], labels[1])
+    return decoded(_encoded(folder / "train"), _encoded(folder / "test"))
+
+
+def _encoded(folder: Path) -> Encoded:
+    of_class = [_images(path) for path in _folders(folder)]
+    paths = [path for group in of_class for path in group]
+    labels = np.repeat(np.arange(len(CLASSES), dtype=np.int64), [len(group) for group in of_class])
+    return Encoded([_read_bytes(path) for path in paths], labels, [str(path) for path in paths])
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from repro.data.pixels import Split, decode, label_of_each, reason
+from repro.data.pixels import Encoded, Split, decoded, label_of_each, reason
 from repro.errors import AbsentError, DataError
 
 #: In rows; a file with more is refused unread.
@@ -52,36 +51,28 @@ def read(folder: Path) -> tuple[Split, Split]:
         DataError: a file is missing or cannot be read, has other columns, or holds a row without an image of 32x32
             RGB or without a label.
     """
-    images: list[bytes] = []
-    where: list[str] = []
-    labels = []
-    for split in ("train", "test"):
-        paths = shards(folder, split)
-        if not paths:
-            raise DataError(f"{folder}: {split}-*.parquet is missing beside the other set's files: put it there")
-        of_split = []
-        for path in paths:
-            blobs, values = _read_shard(path)
-            images += blobs
-            where += [f"{path}: row {row}" for row in range(len(blobs))]
-            of_split.append(values)
-        labels.append(np.concatenate(of_split))
-    pixels = decode(images, where)
-    cut = len(labels[0])
-    return Split(pixels[:cut], labels[0]), Split(pixels[cut:], labels[1])
+    return decoded(_encoded(folder, "train"), _encoded(folder, "test"))
 
 
-def _read_shard(path: Path) -> tuple[list[bytes], NDArray[np.int64]]:
-    with _opened(path) as (file, image, label):
-        if file.metadata.num_rows > LARGEST_FILE:
-            raise DataError(f"{path}: has {file.metadata.num_rows:,} rows, more than all of CIFAR-10: {_FETCH}")
-        table = file.read(columns=[f"{image}.bytes", label])
-        blobs = pc.struct_field(table[image], "bytes").to_pylist()
-        labels = table[label].cast(pa.int64()).to_pylist()
-    for what, values in (("image", blobs), ("label", labels)):
-        if None in values:
-            raise DataError(f"{path}: row {values.index(None)} has no {what}: {_FETCH}")
-    return blobs, np.asarray(labels, dtype=np.int64)
+def _encoded(folder: Path, split: str) -> Encoded:
+    found = Encoded([], np.empty(0, dtype=np.int64), [])
+    paths = shards(folder, split)
+    if not paths:
+        raise DataError(f"{folder}: {split}-*.parquet is missing beside the other set's files: put it there")
+    for path in paths:
+        with _opened(path) as (file, image, label):
+            if file.metadata.num_rows > LARGEST_FILE:
+                raise DataError(f"{path}: has {file.metadata.num_rows:,} rows, more than all of CIFAR-10: {_FETCH}")
+            table = file.read(columns=[f"{image}.bytes", label])
+            blobs = pc.struct_field(table[image], "bytes").to_pylist()
+            values = table[label].cast(pa.int64()).to_pylist()
+        for what, cells in (("image", blobs), ("label", values)):
+            if None in cells:
+                raise DataError(f"{path}: row {cells.index(None)} has no {what}: {_FETCH}")
+        where = [f"{path}: row {row}" for row in range(len(blobs))]
+        labels = np.append(found.labels, np.asarray(values, dtype=np.int64))
+        found = Encoded(found.images + blobs, labels, found.where + where)
+    return found
 
 
 @contextmanager

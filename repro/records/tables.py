@@ -72,20 +72,12 @@ def read_curve(path: Path) -> list[Row]:
 
 
 def read_responses(path: Path) -> list[Response]:
-    """Read responses.csv.
-
-    Raises:
-        RecordError: a malformed line, with its number.
-    """
+    """Read responses.csv; RecordError tells a malformed line, with its number."""
     return _read(path, read_text(path, "table of responses"), Response)
 
 
 def read_health(path: Path) -> list[HealthRow]:
-    """Read health.csv.
-
-    Raises:
-        RecordError: a malformed line, with its number.
-    """
+    """Read health.csv; RecordError tells a malformed line, with its number."""
     return _read(path, read_text(path, "table of signal health"), HealthRow)
 
 
