@@ -25,11 +25,7 @@ _FIRST_IMAGES = {"parquet files": parquet_files.first_image, "image folders": im
 CHOICES = (
     f"put one of these there: cifar-10-batches-py or {batches.PYTHON_ARCHIVE}; cifar-10-batches-bin or "
     f"{batches.BINARY_ARCHIVE}; the Hugging Face files train-*.parquet and test-*.parquet (of uoft-cs/cifar10); "
-    "or folders of images train/airplane/*.png … test/truck/*.png"
-)
-_JPEG_CHOICES = (
-    "put the JPEG images there: as parquet files train-*.parquet and test-*.parquet, "
-    "or as folders train/airplane/*.jpg … test/truck/*.jpg"
+    "or folders of images train/airplane/*.png … test/truck/*.png, or .jpg"
 )
 
 
@@ -81,7 +77,7 @@ def choose(name: str, folder: Path) -> tuple[Form, bool]:
         )
     if second:
         return second, True
-    remedy = _JPEG_CHOICES if wants_jpeg else f"fetch the archive with --download, or {CHOICES}"
+    remedy = f"{'' if wants_jpeg else 'fetch the archive with --download, or '}{CHOICES}"
     raise other or AbsentError(f"{folder}: {_contents(folder)}: {remedy}")
 
 

@@ -258,7 +258,7 @@ def test_where_nothing_is_what_lies_there_is_named_and_what_to_do(tmp_path: Path
             call("cifar10", tmp_path / "absent")
     assert f"{tmp_path}: no CIFAR-10 there, it holds nothing: fetch the archive with --download" in refused(tmp_path)
     message = refused(tmp_path, "cifar10-jpeg")
-    assert "JPEG images" in message and "--download" not in message, "that does not help"
+    assert "*.parquet" in message and "--download" not in message, "that does not help"
     write_parquet(tmp_path / ".cache")  # hidden folders are left alone
     for name in ("notes.txt", *(f"z{n}" for n in range(6))):
         (tmp_path / name).mkdir()

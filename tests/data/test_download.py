@@ -92,7 +92,7 @@ def test_nothing_is_fetched_where_any_form_lies_or_unasked(server: Server, tmp_p
     assert data.load("cifar10", tmp_path / "there", download=True).name == "cifar10-jpeg"
     with pytest.raises(DataError, match="fetch the archive with --download"):
         data.load("cifar10", tmp_path / "absent")
-    with pytest.raises(DataError, match="put the JPEG images there"):
+    with pytest.raises(DataError, match="put one of these there"):
         data.load("cifar10-jpeg", tmp_path / "absent", download=True)
     assert server.requests == 0 and not (tmp_path / "absent").exists()
 
