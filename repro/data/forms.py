@@ -93,7 +93,7 @@ def find(folder: Path) -> list[Form]:
         return []
     except OSError as error:
         remedy = "--data-dir and $REPRO_DATA take the folder that holds the data"
-        raise DataError(f"{folder}: cannot be read ({reason(error)}): {remedy}") from error
+        raise DataError(f"{folder}: is no folder that can be read ({reason(error)}): {remedy}") from error
     found: list[Form] = []
     level, seen = [folder], 0
     for _ in range(DEEPEST + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickletools
 import re
+import stat
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict, defaultdict
@@ -57,10 +58,13 @@ def read(path: Path) -> Any:
     Raises:
         RecordError: it is neither, or damaged, or the package safetensors is needed.
     """
-    if not path.is_file():  # but a folder, say, or a pipe that nobody may ever write to
-        raise RecordError(f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a folder, or a pipe that nobody may ever write to
+            raise RecordError(f"{path}: is no file")
         content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
         if path.suffix == ".safetensors" or content[8:10] == b'{"':
             from safetensors.torch import load
 

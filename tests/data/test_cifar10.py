@@ -268,7 +268,7 @@ def test_where_nothing_is_what_lies_there_is_named_and_what_to_do(tmp_path: Path
 def test_a_file_for_a_folder(tmp_path: Path) -> None:
     path = write_archive(tmp_path)
     message = refused(path)
-    assert message.startswith(f"{path}: cannot be read") and "take the folder" in message
+    assert message.startswith(f"{path}: is no folder") and "take the folder" in message
 
 
 def test_folders_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +287,7 @@ def test_folders_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
     write_parquet(tmp_path / "plain_text")
     assert data.load("cifar10", tmp_path).source == "parquet files"
     locked.append(tmp_path)
-    assert f"{tmp_path}: cannot be read ([Errno 13] Permission denied" in refused(tmp_path)
+    assert f"{tmp_path}: is no folder that can be read ([Errno 13] Permission denied" in refused(tmp_path)
 
 
 def test_numpys_warning_on_old_pickles_is_silenced_there_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

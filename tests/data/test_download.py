@@ -167,7 +167,7 @@ def test_what_a_killed_one_leaves_is_not_taken_for_the_archive(server: Server, t
 def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert f"{place}: cannot be read ([Errno 20] Not a directory" in refused(place, download=True)
+        assert f"{place}: is no folder that can be read ([Errno 20]" in refused(place, download=True)
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     message = refused(tmp_path / "link", download=True)
     assert f"{tmp_path / 'link'}: CIFAR-10 could not be fetched ([Errno 17] File exists" in message
