@@ -54,18 +54,6 @@ def test_split_is_stratified_to_within_one_image(digits: Dataset) -> None:
         assert test[label] in (math.floor(count / 5), math.ceil(count / 5)), label
 
 
-def test_test_images_are_drawn_from_all_over(digits: Dataset) -> None:
-    """The scans are sorted by writer; a test set of the last ones would be of other writers than the training set."""
-    bunch = original()
-    places = [
-        int((bunch.images == (image[0].double() * 16 / 255).round().numpy()).all(axis=(1, 2)).argmax())
-        for image in digits.test_images
-    ]
-    quarters = Counter(place * 4 // 1797 for place in places)
-    # Hypergeometric, 360 of 1,797 into quarters: mean 90, standard deviation 7.3.
-    assert all(abs(quarters[quarter] - 90) < 4 * 7.3 for quarter in range(4))
-
-
 def test_the_split_has_not_changed(digits: Dataset) -> None:
     """Records carry this fingerprint: with another split, runs of before and after could not be compared."""
     assert digits.fingerprint == "711e8b7c20dbe0702e9ce83a5ee35e0eec9a3d8d542ed327e05b1b1eb295805b"

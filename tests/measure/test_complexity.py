@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro import models
-from repro.errors import UserError
 from repro.measure.complexity import Complexity, complexity, figure_5, vgg
 from repro.names import BOTTLENECK_DEPTHS, CIFAR_DEPTHS, IMAGENET_DEPTHS
 
@@ -147,13 +146,6 @@ def test_the_blocks_of_figure_5():
         key: sum(layer.parameters for layer in block.layers if layer.macs) for key, block in found.items()
     }  # fmt: skip
     assert convolutions == weights
-
-
-def test_a_wrong_name_is_the_users_mistake():
-    with pytest.raises(UserError, match="did you mean 'resnet-20'"):
-        complexity("resnet-21")
-    with pytest.raises(UserError, match="did you mean 'resnet-18'"):
-        complexity("resnet-20", "imagenet")
 
 
 def test_whoever_wants_the_arithmetic_needs_no_torch():
