@@ -105,6 +105,11 @@ def test_without_a_commit_there_is_none(problem, environment, checkout, monkeypa
     assert {key: environment()[key] for key in ("commit", "changed")} == {"commit": None, "changed": None}
 
 
+def test_a_package_that_is_not_there_has_no_version(environment, monkeypatch):
+    monkeypatch.setattr(module, "PACKAGES", ("torch", "no-such-package"))
+    assert environment()["no-such-package"] is None
+
+
 @pytest.mark.parametrize(
     ("cpuinfo", "expected"),
     [

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor, nn
 
-from repro.models.recompute import in_segments
 from repro.models.shortcuts import Subsample, shortcut
 from repro.names import Option
 
@@ -107,29 +103,3 @@ class Bottleneck(nn.Module):
             y = y + self.downsample(x)
         out: Tensor = self.relu(y)
         return out
-
-
-#: A block from its input channels, width and stride.
-MakeBlock = Callable[[int, int, int], BasicBlock | OneLayerBlock | Bottleneck]
-
-
-class Stage(nn.Sequential):
-    """The blocks of one feature-map size; the first takes the stride and the change of width.
-
-    With `segment` set, training keeps only every segment-th block's input and computes the rest again, which a net of
-    1202 layers needs; results are the same.
-    """
-
-    def __init__(
-        self, block: MakeBlock, blocks: int, channels_in: int, width: int, stride: int, segment: int | None = None
-    ) -> None:
-        first = block(channels_in, width, stride)
-        super().__init__(first, *(block(width * first.expansion, width, 1) for _ in range(blocks - 1)))
-        self.segment = segment
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the blocks."""
-        if self.segment and self.training and torch.is_grad_enabled():
-            return in_segments(list(self), x, self.segment)
-        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
-        return y

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
-from repro.models.blocks import BasicBlock, MakeBlock, OneLayerBlock, Stage
+from repro.models.blocks import BasicBlock, OneLayerBlock
+from repro.models.recompute import in_segments
 from repro.models.shortcuts import Subsample
 from repro.names import Option
 
@@ -44,7 +47,7 @@ class CifarNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         segment = SEGMENT if 3 * n >= DEEP else None
         make, blocks = (BasicBlock, n) if layers == 2 else (OneLayerBlock, 2 * n)
-        block: MakeBlock = partial(make, option=option, subsample=subsample)
+        block = partial(make, option=option, subsample=subsample)
         self.layer1 = Stage(block, blocks, first, first, 1, segment)
         self.layer2 = Stage(block, blocks, first, second, 2, segment)
         self.layer3 = Stage(block, blocks, second, third, 2, segment)
@@ -57,3 +60,30 @@ class CifarNet(nn.Module):
         x = self.layer3(self.layer2(self.layer1(x)))
         logits: Tensor = self.fc(self.avgpool(x).flatten(1))
         return logits
+
+
+class Stage(nn.Sequential):
+    """The blocks of one feature-map size; the first takes the stride and the change of width.
+
+    With `segment` set, training keeps only every segment-th block's input and computes the rest again, which a net of
+    1202 layers needs; results are the same.
+    """
+
+    def __init__(
+        self,
+        block: Callable[[int, int, int], nn.Module],
+        blocks: int,
+        channels_in: int,
+        width: int,
+        stride: int,
+        segment: int | None,
+    ) -> None:
+        super().__init__(block(channels_in, width, stride), *(block(width, width, 1) for _ in range(blocks - 1)))
+        self.segment = segment
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the blocks."""
+        if self.segment and self.training and torch.is_grad_enabled():
+            return in_segments(list(self), x, self.segment)
+        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return y

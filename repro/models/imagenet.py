@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
 
-from repro.models.blocks import BasicBlock, Bottleneck, MakeBlock, Stage
+from repro.models.blocks import BasicBlock, Bottleneck
 from repro.models.shortcuts import Subsample
 from repro.names import NetworkName
 
 #: Filters of conv2_x to conv5_x, whose feature maps are 56, 28, 14 and 7 pixels wide for 224x224 images; bottleneck
 #: blocks give four times as many.
 WIDTHS = (64, 128, 256, 512)
+
+#: A block from its input channels, width and stride.
+MakeBlock = Callable[[int, int, int], BasicBlock | Bottleneck]
 
 
 class ImageNetNet(nn.Module):
@@ -46,10 +50,10 @@ class ImageNetNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(first)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.layer1 = Stage(block, name.stages[0], first, first, 1)
-        self.layer2 = Stage(block, name.stages[1], first * wider, second, 2)
-        self.layer3 = Stage(block, name.stages[2], second * wider, third, 2)
-        self.layer4 = Stage(block, name.stages[3], third * wider, fourth, 2)
+        self.layer1 = stage(block, name.stages[0], first, first, 1)
+        self.layer2 = stage(block, name.stages[1], first * wider, second, 2)
+        self.layer3 = stage(block, name.stages[2], second * wider, third, 2)
+        self.layer4 = stage(block, name.stages[3], third * wider, fourth, 2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(fourth * wider, classes)
 
@@ -59,3 +63,9 @@ class ImageNetNet(nn.Module):
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor = self.fc(self.avgpool(x).flatten(1))
         return logits
+
+
+def stage(block: MakeBlock, blocks: int, channels_in: int, width: int, stride: int) -> nn.Sequential:
+    """The blocks of one feature-map size; the first takes the stride and the change of width."""
+    first = block(channels_in, width, stride)
+    return nn.Sequential(first, *(block(width * first.expansion, width, 1) for _ in range(blocks - 1)))
