@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "--std",
         type=_numbers,
         metavar="R,G,B",
-        help="likewise (default: as run.json says, else this project's per-pixel mean, no division)",
+        help="likewise (default: as run.json or its file says, else this project's per-pixel mean, no division)",
     )
     add(
         "--statistics",
@@ -100,7 +100,7 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     from repro import data as images
     from repro.data.augment import prepare
     from repro.models import build
-    from repro.models.public import known_as, load_weights, set_option_a
+    from repro.models.public import known_as, load_weights, normalisation, set_option_a
     from repro.models.weights import networks, read
     from repro.train.evaluate import evaluate
     from repro.train.precision import best_device, resolve, settle
@@ -125,12 +125,13 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
         dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
         sizes = dataset.channels, len(dataset.classes)
         net = build(run.network, *sizes, family="cifar", subsample=subsample, block=run.model.block)
-        taken = load_weights(net, found, run.network)
+        weights, taken = load_weights(net, found, run.network)
+        kept = normalisation(weights)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
     has_option_a = set_option_a(net, arguments.zeros or "both")
     net.to(device, memory_format=numerics.memory_format())  # type: ignore[call-overload]
-    data, normalised = _normalise(prepare(dataset, run.images, device), arguments)
+    data, normalised = _normalise(prepare(dataset, run.images, device), arguments, kept)
     if arguments.statistics == "population":
         _normalise_by_population(net, data, run, numerics)
     loss, percent = evaluate(net, data.batches("test"), numerics)
@@ -170,17 +171,23 @@ def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:
     return f"option A: {pixels}, zero channels {where}{assumed}"
 
 
-def _normalise(data: Prepared, arguments: argparse.Namespace) -> tuple[Prepared, str]:
-    """The images as the network wants them, and how, in words: by --mean and --std, else as in its run."""
+def _normalise(
+    data: Prepared, arguments: argparse.Namespace, kept: tuple[list[float], list[float]] | None
+) -> tuple[Prepared, str]:
+    """The images as the network wants them, and how, in words: by --mean and --std, else as its file or run says."""
     from repro.models.public import in_unit_scale
 
-    if arguments.mean is None:
+    if arguments.mean is None and kept is None:
         divided = "not divided" if data.std is None else "divided by the standard deviation per channel"
         return data, f"minus the mean per pixel of the training images, {divided}"
-    mean, std, large = in_unit_scale(arguments.mean, arguments.std, data.images.shape[1])
+    how, given = "by the file's own mean and std", kept
+    if arguments.mean is not None:
+        how, given = "by --mean and --std", (arguments.mean, arguments.std)
+    assert given is not None
+    mean, std, large = in_unit_scale(*given, data.images.shape[1])
     scale = ", which are for pixels of 0 to 255 and were divided by 255" if large else ""
     device = data.images.device
-    return dataclasses.replace(data, mean=mean.to(device), std=std.to(device)), f"by --mean and --std{scale}"
+    return dataclasses.replace(data, mean=mean.to(device), std=std.to(device)), f"{how}{scale}"
 
 
 def _normalise_by_population(net: nn.Module, data: Prepared, run: Run, numerics: Numerics) -> None:

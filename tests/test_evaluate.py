@@ -193,6 +193,12 @@ def test_images_are_normalised_as_told_and_the_result_says_how(tmp_path, capsys)
     error, images = said(weights)
     assert error == expected(pixels - mean)
     assert "mean per pixel" in images
+    # As nn.Sequential(Normalise(), net) has them.
+    inside = {f"1.{key}": value for key, value in weights.items()}
+    inside |= {"0.mean": torch.tensor([0.2]).view(1, 1, 1), "0.std": torch.tensor([0.7]).view(1, 1, 1)}
+    error, images = said(inside)
+    assert error == expected((pixels - 0.2) / 0.7)
+    assert "the file's own" in images
 
 
 def test_an_error_of_guessing_brings_a_hint(tmp_path, capsys):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -18,10 +19,14 @@ from repro.models.weights import Weights
 _SYNONYMS = (("linear.", "fc."), ("classifier.", "fc."), (".shortcut.", ".downsample."))
 #: What tools count beside a layer's weights; evaluation does not use it.
 _COUNTS = ("num_batches_tracked", "total_ops", "total_params")
+#: What names of alike layers count by: numbers, and single letters.
+_COUNTING = re.compile(r"\d+|(?<![a-zA-Z])[a-z](?![a-zA-Z])")
+#: How images are normalised, where a file keeps that beside the layers.
+_MEAN, _STD = (re.compile(rf"(^|.*[._])(?<!running_)({words})$") for words in ("mean|mu", "std|sigma"))
 
 
-def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> str:
-    """Put into a network those weights among the ones found that are its own; gives how they were taken, in words.
+def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> tuple[Weights, str]:
+    """Put into a network those weights among the ones found that are its own; gives them, and how they were taken.
 
     Raises:
         RecordError: none are, and whose they are, or which names or shapes differ; or several are.
@@ -51,12 +56,12 @@ def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> str:
     where = f"at {weights.holder!r}" if weights.holder else "the whole file"
     prefix = f"prefix {weights.prefix!r} taken off" if weights.prefix else ""
     aside = f"left aside: {', '.join(weights.aside)}" if weights.aside else ""
-    return "; ".join(filter(None, (where, prefix, how, aside)))
+    return weights, "; ".join(filter(None, (where, prefix, how, aside)))
 
 
 def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """The weights under the names used here, and how they came to these where not by their own."""
-    given = {key: value for key, value in given.items() if not key.endswith(_COUNTS)}
+    given = {key: value for key, value in given.items() if not _is_aside(key)}
     named = {_name(key): value for key, value in given.items()}
     # What else a program keeps has names of other beginnings.
     used = {key.split(".")[0] for key in wanted}
@@ -75,6 +80,11 @@ def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple
     if not problems:
         return {key: named[key] for key in wanted}, ""
     return _by_order(wanted, given, "; ".join(problems))
+
+
+def _is_aside(key: str) -> bool:
+    """Whether this is a count, or normalises images."""
+    return bool(key.endswith(_COUNTS) or _MEAN.match(key) or _STD.match(key))
 
 
 def _name(key: str) -> str:
@@ -100,9 +110,24 @@ def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem
     )
     if ours != theirs or not beside:
         raise RecordError(problem)
+    if not _counts_up(layers):
+        # As that of the alphabet is, in which safetensors has them: block 10 comes before block 2.
+        raise RecordError(f"{problem}; nor does their order tell, which is not that of the numbers in their names")
     first = next(pair for pair in zip(given, wanted, strict=True) if pair[0] != pair[1])
     how = f"read by the order of its layers, which have other names ({first[0]} for {first[1]}, ...)"
     return dict(zip(wanted, given.values(), strict=True)), how
+
+
+def _counts_up(layers: Iterable[str]) -> bool:
+    """Whether names that differ in numbers, or in single letters, alone are in the order of these."""
+    last: dict[str, list[int]] = {}
+    for layer in layers:
+        found = [int(word) if word.isdigit() else ord(word) for word in _COUNTING.findall(layer)]
+        alike = _COUNTING.sub("#", layer)
+        if found < last.get(alike, []):
+            return False
+        last[alike] = found
+    return True
 
 
 def known_as(weights: Weights) -> list[str]:
@@ -124,6 +149,19 @@ def _has(shapes: Sequence[tuple[int, ...]], network: str, family: names.Family) 
     # The first layer, which alone sees the channels of an image, may be for other images.
     inner = [sorted(found, key=lambda shape: shape[1])[1:] for found in (ours, shapes)]
     return sorted(inner[0]) == sorted(inner[1])
+
+
+def normalisation(weights: Weights) -> tuple[list[float], list[float]] | None:
+    """The mean and standard deviation per channel of images that a file keeps beside the layers, if it does."""
+    channels = next(tensor.shape[1] for tensor in weights.tensors.values() if tensor.dim() == 4)
+    found = []
+    for pattern in (_MEAN, _STD):
+        kept = {**weights.tensors, **weights.beside}
+        values = {tuple(value.flatten().tolist()) for key, value in kept.items() if pattern.match(key)}
+        found.append([list(value) for value in values if len(value) == channels])
+    if max(map(len, found)) > 1:
+        raise RecordError("keeps several normalisations of images: --mean and --std say which")
+    return (found[0][0], found[1][0]) if all(found) else None
 
 
 def in_unit_scale(mean: Sequence[float], std: Sequence[float], channels: int) -> tuple[Tensor, Tensor, bool]:

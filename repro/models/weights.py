@@ -112,12 +112,14 @@ class Weights:
         holder: the keys that lead to the mapping that they are in, joined by dots; empty where that is the whole file.
         prefix: of their names there.
         tensors: by their names without it, in the order of the file.
+        beside: the mapping's other tensors, by their names.
         aside: what else the file holds, a few names.
     """
 
     holder: str
     prefix: str
     tensors: dict[str, Tensor]
+    beside: dict[str, Tensor]
     aside: tuple[str, ...]
 
     @property
@@ -168,9 +170,9 @@ def _below(content: Any, holder: tuple[str, ...], mapping: Mapping[Any, Any]) ->
         others = [str(key) for key in content if holder and str(key) != holder[0]]
         others += sorted({key.split(".")[0] for key in tensors if not key.startswith(prefix)})
         aside = (*others[:8], *(["..."] if len(others) > 8 else []))
-        yield Weights(
-            ".".join(holder), prefix, {key.removeprefix(prefix): tensors[key] for key in below[prefix]}, aside
-        )
+        inside = {key.removeprefix(prefix): tensors[key] for key in below[prefix]}
+        beside = {key: value for key, value in tensors.items() if key not in below[prefix]}
+        yield Weights(".".join(holder), prefix, inside, beside, aside)
 
 
 def _is_usable(value: Any) -> bool:
