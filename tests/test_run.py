@@ -159,7 +159,7 @@ def test_a_folder_of_images_that_is_not_there_is_bad_usage(words, folder, place,
 def test_images_that_are_not_there_are_told_with_what_to_do(place, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     err = refused(capsys, place, "degradation", "--preset", "short", "--data-dir", str(tmp_path / "empty"), status=1)
-    assert f"{tmp_path / 'empty'}: the folder is empty" in err
+    assert f"{tmp_path / 'empty'}: no CIFAR-10 there, it holds nothing" in err
 
 
 @pytest.mark.parametrize(
