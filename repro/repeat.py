@@ -8,15 +8,21 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
 from repro import study
+from repro.checked import Text, checked
 from repro.claims.evidence import REFERENCE, WORDS, Ended, Evidence, Measure, departures
-from repro.disk import write_json
+from repro.disk import read_text, write_json
 from repro.environment import environment, instructions
-from repro.errors import RecordError, unknown
-from repro.records import Record, Records
+from repro.errors import RecordError, UserError, unknown
+from repro.records import Record, Records, bits
+from repro.records.record import LARGEST_RECORD, Environment
 from repro.spec import Run
 from repro.statistics import half_width
 
@@ -32,8 +38,6 @@ FORMAT = 1
 MEASURES: tuple[Measure, ...] = ("train_error", "test_error", "response")
 #: The chance that of all outputs of an attestation any is told to differ although chance alone moves it.
 FALSE_ALARM = 0.05
-#: What of a record decides its bits, besides the run.
-_DECIDE = ("torch", "instructions", "processor")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,19 @@ class Repeat:
     verdict: Word
     why: str
     outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """What an attestation says; `by` is whoever made it, or nothing."""
+
+    format: Literal[1]
+    date: Text
+    data: Text
+    preset: Text
+    environment: Environment
+    repeats: tuple[Repeat, ...]
+    by: Text = ""
 
 
 @dataclass(frozen=True)
@@ -124,7 +141,9 @@ def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> R
             runs = records.runs.query("source == @REFERENCE and data == @data and preset == @preset and variant == ''")
             known = sorted(set(runs.loc[(runs["status"] == "complete") & (runs["seed"] == seed), "network"]))
             there = f": there is {', '.join(known)}" if known else ""
-            raise RecordError(f"{network}: the reference has no complete run of seed {seed}, preset {preset}{there}")
+            damaged = "".join(f"; passed over: {item.reason}" for item in records.damaged[:1])
+            none = f"{network}: the reference has no complete run of seed {seed}, preset {preset}"
+            raise RecordError(f"{none}{there}{damaged}")
         found[network] = records.record(REFERENCE, run.folder)
     return References(evidence, seed, found)
 
@@ -148,13 +167,14 @@ def _repeat(records: Records, theirs: Evidence, ours: Evidence, network: str, se
     if other := departures([mine, reference]):
         raise RecordError(f"{network} seed {seed}: was trained with another {', '.join(other)} than the reference")
     before, now = records.record(REFERENCE, reference.folder), records.record(REPEATED, mine.folder)
-    difference = _first_difference(records, reference, mine) or _other_weights(before, now)
+    difference = bits.first_difference(records, (REFERENCE, reference.folder), (REPEATED, mine.folder))
     if difference is None:
         return Repeat(network, seed, "same bits", "", ())
     measured = [measure for measure in MEASURES if theirs.runs(network, measure) and mine.has(measure)]
     found = tuple(_output(theirs, mine, measure, level) for measure in measured)
     outside = [WORDS[output.measure] for output in found if not output.low <= output.found <= output.high]
-    why = f"bits differ in {difference}{_reasons(before, now)}"
+    reasons = bits.reasons(before, now)
+    why = f"bits differ in {difference}" + (f" ({'; '.join(reasons)})" if reasons else "")
     if outside:
         return Repeat(network, seed, "differs", f"{', '.join(outside)} beyond what seeds do; {why}", found)
     return Repeat(network, seed, "consistent", why, found)
@@ -172,44 +192,31 @@ def _output(theirs: Evidence, mine: Ended, measure: Measure, level: float) -> Ou
     return Output(measure, mine.value(measure), side.mean, n, side.mean - half, side.mean + half)
 
 
-def _first_difference(records: Records, reference: Ended, mine: Ended) -> str | None:
-    """The first table, and iteration or layer, in which two runs differ in a bit."""
-    for name, at in (("curves", "iteration"), ("responses", "layer"), ("health", "iteration")):
-        table = getattr(records, name)
-        one, other = (
-            table[(table["source"] == source) & (table["folder"] == run.folder)]
-            .drop(columns=["source", "folder"])
-            .reset_index(drop=True)
-            for source, run in ((REFERENCE, reference), (REPEATED, mine))
-        )
-        if len(one) != len(other):
-            return f"the number of rows of its {name}"
-        same = ((one == other) | (one.isna() & other.isna())).all(axis=1).astype(bool)
-        if not same.all():
-            return f"its {name} from {at} {one[at][~same].iloc[0]:,} on"
-    return None
-
-
-def _other_weights(reference: Record, mine: Record) -> str | None:
-    known = [record.weights_sha256 for record in (reference, mine) if record.weights_sha256]
-    return "its weights" if len(set(known)) > 1 else None
-
-
-def _reasons(reference: Record, mine: Record) -> str:
-    """Why bits may differ: what decides them and is not the same."""
-    pairs: list[tuple[str, object, object]] = [("threads", reference.numerics.threads, mine.numerics.threads)]
-    pairs.append(("precision", reference.numerics.precision, mine.numerics.precision))
-    pairs += [(name, *(getattr(record.environment, name) for record in (reference, mine))) for name in _DECIDE]
-    others = [f"{name} {own}, the reference's {its}" for name, its, own in pairs if its and own and its != own]
-    return f" ({'; '.join(others)})" if others else ""
-
-
-def write(path: Path, repeats: Iterable[Repeat], references: References) -> None:
-    """Write an attestation: what was repeated, on what, and what came of it."""
+def write(path: Path, repeats: Iterable[Repeat], references: References, by: str = "") -> None:
+    """Write an attestation: what was repeated, by whom, on what, and what came of it."""
     about = {"data": references.evidence.data, "preset": references.evidence.preset, "environment": environment()}
     found = [asdict(repeat) for repeat in repeats]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": FORMAT, "date": _today(), **about, "repeats": found})
+    write_json(path, {"format": FORMAT, "date": _today(), "by": by, **about, "repeats": found})
+
+
+def read(path: Path) -> Attestation:
+    """Read an attestation, which anyone may have written.
+
+    Raises:
+        RecordError: unreadable, or no attestation of a format known here.
+    """
+    text = read_text(path, "record of repeated runs", LARGEST_RECORD)
+    try:
+        found: Attestation = checked(_attestations(), from_json(text, allow_inf_nan=False))
+        return found
+    except (UserError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read as an attestation: {error}") from error
+
+
+@cache
+def _attestations() -> TypeAdapter[Attestation]:
+    return TypeAdapter(Attestation)
 
 
 def file_name() -> str:

@@ -50,7 +50,7 @@ def refused(capsys, place, *arguments, status=2):
         (["nothing.toml"], "nothing.toml: cannot be read as an experiment file: [Errno 2] No such file"),
         ([STUDY, "--preset", "shrt"], "unknown preset 'shrt': did you mean 'short'?"),
         ([STUDY, "--data", "../../etc"], "unknown data set '../../etc'"),
-        ([STUDY, "--only", "plain-21"], "unknown network 'plain-21': a depth is 6n + 2, did you mean 'plain-20'?"),
+        ([STUDY, "--only", "plain-21"], "did you mean 'plain-20'?"),
         ([STUDY, "--only", "resnet-1202"], "study 'degradation' has no network 'resnet-1202': it has plain-20, "),
         ([STUDY, "--only", ","], "argument --only: at least one is needed"),
         ([STUDY, "--set", "schedule.iteration=5"], "did you mean 'schedule.iterations'?"),
@@ -84,10 +84,11 @@ def refused(capsys, place, *arguments, status=2):
         ([STUDY, "--launcher", "slurm", "--gpus-per-run", "0.5"], "a whole number is needed"),
         ([STUDY, "--launcher", "ray", "--device", "cud"], "unknown device 'cud': did you mean 'cuda'?"),
         ([STUDY, "--lanucher", "ray"], "unrecognized arguments: --lanucher ray (--help lists the options)"),
+        ([STUDY, "--log", "tensorbord"], "unknown log 'tensorbord': did you mean 'tensorboard'?"),
         ([STUDY, "--preset"], "argument --preset: expected one argument"),
         (["degra\x1b[2J\ndation"], r"unknown study 'degra\x1b[2J\ndation': did you mean 'degradation'?"),
     ],
-    ids=range(41),
+    ids=range(42),
 )
 def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(
     arguments, said, place, capsys, monkeypatch
@@ -96,13 +97,15 @@ def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(
     assert said in refused(capsys, place, *arguments)
 
 
-@pytest.mark.parametrize(("name", "package", "extra"), [("ray", "ray", "cluster"), ("slurm", "submitit", "slurm")])
+@pytest.mark.parametrize(
+    ("option", "name", "package"),
+    [("--launcher", "ray", "ray"), ("--launcher", "slurm", "submitit"), ("--log", "tensorboard", "tensorboard")],
+)
 def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it(
-    place, monkeypatch, capsys, name, package, extra
+    place, monkeypatch, capsys, option, name, package
 ):
     monkeypatch.setitem(sys.modules, package, None)
-    err = refused(capsys, place, STUDY, "--launcher", name)
-    assert f"{package}: python -m pip install -e '.[{extra}]'" in err
+    assert f"{package}: python -m pip install {package}" in refused(capsys, place, STUDY, option, name)
 
 
 @pytest.mark.parametrize(("line", "said"), [("seeds = 3", "seeds is 3"), ("x = " + "[" * 5000, "nested too deep")])
@@ -113,9 +116,31 @@ def test_an_experiment_file_that_is_wrong_is_named(line, said, place, tiny, caps
     assert said in err and tiny in err
 
 
-def test_images_that_are_not_there_are_told_with_what_to_do(place, capsys):
-    err = refused(capsys, place, "degradation", "--preset", "short", "--data-dir", "nowhere", status=1)
-    assert "nowhere" in err
+@pytest.mark.parametrize(("words", "folder"), [(["--data-dir", "nowhere"], "nowhere"), ([], "data")])
+def test_a_folder_of_images_that_is_not_there_is_bad_usage(words, folder, place, capsys):
+    err = refused(capsys, place, "degradation", "--preset", "short", *words)
+    assert f" {folder}: there is no such folder" in err and "--data-dir" in err and "--download" in err
+
+
+def test_images_that_are_not_there_are_told_with_what_to_do(place, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    err = refused(capsys, place, "degradation", "--preset", "short", "--data-dir", str(tmp_path / "empty"), status=1)
+    assert f"{tmp_path / 'empty'}: no CIFAR-10 there, it holds nothing" in err
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("demo", "demo is a preset: give a study, as in python -m repro.run degradation --preset demo"),
+        ("paper", "--preset paper"),
+        ("resnet-56", "resnet-56 is a network, which a study trains: python -m repro.run degradation --only resnet-56"),
+        ("resnet-20-A", "python -m repro.run degradation --only resnet-20"),
+        ("resnet-1202", "python -m repro.run depth --only resnet-1202"),
+        ("resnet-8", "resnet-8 is a network, which a study trains: name it in an experiment file of your own"),
+    ],
+)
+def test_a_preset_or_a_network_in_place_of_a_study_is_told_with_what_to_type(word, said, place, capsys):
+    assert said in refused(capsys, place, word)
 
 
 def test_a_study_that_cannot_be_read_hides_no_other(place, capsys, monkeypatch):
@@ -193,6 +218,24 @@ def test_the_command_that_draws_the_results_can_be_pasted(place, tiny, capsys):
     arguments = [tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "1"]
     assert main([*arguments, "--results", "my results"]) == 0
     assert "\npython -m repro.report --results 'my results' --out FOLDER draws" in capsys.readouterr().out
+    assert main(arguments) == 0
+    assert "\npython -m repro.report draws" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("terminal", "backend", "drawn"),
+    [(True, "agg", True), (True, "module://matplotlib_inline.backend_inline", False), (False, "agg", False)],
+    ids=["a terminal", "a notebook's", "a pipe"],
+)
+def test_bars_are_drawn_where_a_cursor_can_move(terminal, backend, drawn, place, tiny, capsys, monkeypatch):
+    """A notebook's kernel gives its commands a terminal that shows each picture of a bar below the last."""
+    for name, value in {"MPLBACKEND": backend, "FORCE_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert main([tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "2"]) == 0
+    said = capsys.readouterr().out
+    assert ("\x1b" in said) is drawn
+    assert drawn or ": 2/2 loss" in said
 
 
 def test_ctrl_c_before_or_after_the_training_is_no_traceback(place, capsys, monkeypatch):

@@ -17,8 +17,11 @@ from repro.errors import RecordError, UserError
 from repro.launch.failure import out_of_memory, reason
 from repro.launch.options import Options
 from repro.launch.stop import Stop
+from repro.launch.tensorboard import scalars
 from repro.measure import course
-from repro.records import Record, RunFolder, read_curve, write_responses
+from repro.measure.responses import NoResponsesError
+from repro.models.source import source_hash
+from repro.records import Record, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.begin import begin, capture_step
@@ -87,6 +90,7 @@ class _Attempt:
         self.claim, self.claimed = ExitStack(), False
         self.record: dict[str, Any] = {}
         self.notes: list[str] = []
+        self.log: Callable[[Row], None] = lambda row: None
 
     def carry_out(self, between: Callable[[], None]) -> Outcome:
         """Open the folder, train, close."""
@@ -97,6 +101,8 @@ class _Attempt:
             self.numerics, packed = opened
             self.training, self.prepared = begin(self.run, self.dataset, self.numerics)
             checkpoint.unpack(packed, self.training)
+        elif self.options.log:
+            self.log = self.claim.enter_context(scalars(self.folder.path, self.training.state.iteration))
         try:
             self.train(between)
         except DivergedError as error:
@@ -142,6 +148,9 @@ class _Attempt:
     def _begin_record(self, found: Record | None) -> None:
         at, device, data = self.training.state.iteration, self.prepared.images.device, self.prepared
         surroundings = {**environment(), "device": device_name(device), **build_of_torch(device)}
+        source = source_hash(self.training.net)
+        if found and found.network_sha256 not in (None, source):
+            self.notes.append("the code of its network has changed since the session before")
         session: dict[str, Any] = {"began": _now(), "from": at, **self._changes(found, surroundings)}
         if self.notes:  # the folder's own path is nobody else's concern
             session["notes"] = [note.replace(f"{self.folder.path}/", "") for note in self.notes]
@@ -188,6 +197,7 @@ class _Attempt:
             if row is not None:
                 if ranks.rank == 0:
                     self.folder.append(row)
+                    self.log(row)
                 continue
             if state.iteration in checkups:
                 self._check_up()
@@ -225,9 +235,15 @@ class _Attempt:
         self._save()
         net, folder, data, numerics = self.training.net, self.folder, self.prepared, self.numerics
         final = course.final(net, read_curve(folder.curve_path), data, self.run, numerics)
-        write_responses(folder.responses_path, course.final_responses(net, data, numerics))
+        without = ""
+        try:
+            write_responses(folder.responses_path, course.final_responses(net, data, numerics))
+        except NoResponsesError as error:
+            without = str(error)
+            self.record["sessions"][-1].setdefault("notes", []).append(without)
         outcome = self.close(
             "complete",
+            without,
             final=final,
             wrong_test_images=course.wrong_test_images(net, data, numerics),
             weights_sha256=checkpoint.weights_hash(net),

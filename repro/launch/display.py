@@ -26,8 +26,8 @@ from repro.records.record import Session
 from repro.shell import OutputLostError
 from repro.spec import Run
 
-#: Where the output is no terminal, a run prints a line at most this often (seconds).
-LINE_EVERY = 15.0
+#: Where the output is no terminal, a run prints a line at most this often (seconds), and so many in all.
+LINE_EVERY, LINES = 15.0, 50
 #: Seconds between two looks at the files of runs.
 LOOK_EVERY = 1.0
 
@@ -134,9 +134,11 @@ class Display:
         at, last, now = rows[-1].iteration, self.options.last(run), time.monotonic()
         state = f"loss {rows[-1].train_loss:.3f}, train {rows[-1].train_error:.2f} %{_tested(rows, 'test')}"
         self.bars.update(shown.task.id, completed=at, state=state)
-        if not self.console.is_terminal and at > shown.told and (now >= shown.printed + LINE_EVERY or at >= last):
+        remaining = shown.task.time_remaining or 0.0
+        pause = max(LINE_EVERY, ((shown.task.elapsed or 0.0) + remaining) / LINES)
+        if not self.console.is_terminal and at > shown.told and (now >= shown.printed + pause or at >= last):
             shown.printed, shown.told = now, at
-            left = f", {duration(shown.task.time_remaining)} left" if shown.task.time_remaining else ""
+            left = f", {duration(remaining)} left" if remaining else ""
             self._print(f"{label(run)}: {at:,}/{last:,} {state}{left}")
 
     def _print(self, text: str, style: str = "") -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from repro.data import data_folder
+from repro.data.table import DATA_SETS
 from repro.errors import UserError, unknown
 from repro.spec import Run
 
-#: What --launcher takes, with the package that each needs and the extra of this project that installs it.
-LAUNCHERS = {"local": None, "ray": ("ray", "cluster"), "slurm": ("submitit", "slurm")}
+#: What --launcher and --log take, with the package that each needs.
+LAUNCHERS = {"local": None, "ray": "ray", "slurm": "submitit"}
+LOGS = {None: None, "tensorboard": "tensorboard"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Options:
         address: of a Ray cluster that exists.
         gpus_per_run: with ray or slurm.
         slurm: settings of each job, by submitit's names.
+        log: tensorboard, or None.
     """
 
     results: Path
@@ -52,6 +57,7 @@ class Options:
     address: str | None = None
     gpus_per_run: float | None = None
     slurm: Mapping[str, Any] = field(default_factory=dict)
+    log: str | None = None
 
     def last(self, run: Run) -> int:
         """The iteration after which a run ends here."""
@@ -74,6 +80,19 @@ class Options:
             raise UserError(f"--gpus-per-run {gpus:g}: more than 0 is needed; without it a run takes no GPU")
         if gpus and gpus != int(gpus) and (gpus > 1 or name == "slurm"):
             raise UserError(f"--gpus-per-run {gpus:g}: a whole number is needed{' above 1' if name == 'ray' else ''}")
-        package, extra = LAUNCHERS[name] or ("", "")
-        if package and find_spec(package) is None:
-            raise UserError(f"--launcher {name} needs the package {package}: python -m pip install -e '.[{extra}]'")
+        if self.log not in LOGS:
+            raise unknown("log", str(self.log), filter(None, LOGS))
+        for option, package in ((f"--launcher {name}", LAUNCHERS[name]), (f"--log {self.log}", LOGS[self.log])):
+            if package and find_spec(package) is None:
+                raise UserError(f"{option} needs the package {package}: python -m pip install {package}")
+
+    def check_images(self, data: str) -> None:
+        """Raise UserError where the folder that a data set is to be read from is not there."""
+        folder = data_folder(self.data_dir)
+        if data not in DATA_SETS or not DATA_SETS[data].in_folder or self.download or self.dry_run:
+            return
+        with suppress(OSError):  # reading it says why
+            if not folder.exists() and not folder.is_symlink():
+                raise UserError(
+                    f"{folder}: there is no such folder: give --data-dir the one with {data}, or --download to fetch it"
+                )

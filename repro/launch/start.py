@@ -24,14 +24,16 @@ from repro.launch.display import Display, duration, label
 from repro.launch.failure import out_of_memory
 from repro.launch.local import Here
 from repro.launch.options import Options
+from repro.launch.remarks import other_bits, other_source
 from repro.launch.scheduler import Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
 from repro.measure.cost import makespan, measure
+from repro.places import LOCAL
 from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run, override
 from repro.study import Study
-from repro.train.precision import DEVICES, PRECISIONS, Numerics, cores, resolve
+from repro.train.precision import DEVICES, PRECISIONS, Numerics, cores, fallback, resolve
 from repro.train.ranks import Ranks, join
 
 
@@ -52,6 +54,8 @@ def start(study: Study, plan: Sequence[Run], options: Options, console: Console)
         todo, done, damaged = ranks.broadcast(lambda: _sort(plan, options.results))
         if done:
             console.print(f"{len(done)} of {len(plan)} runs are complete already")
+            if note := other_source(done, options.results):
+                console.print(note, soft_wrap=True, markup=False)
         for error in damaged if ranks.rank == 0 else ():
             print(f"repro.run: {error}", file=sys.stderr)
         outcomes = _train(todo, options, console, stop, ranks) if todo else []
@@ -111,6 +115,10 @@ def _announce(study: Study, plan: Sequence[Run], numerics: Numerics, options: Op
         soft_wrap=True,
         markup=False,
     )
+    if note := other_bits(plan, numerics.device, numerics.threads):
+        console.print(note, soft_wrap=True, markup=False)
+    if options.launcher == "local" and not options.precision and (reason := fallback(numerics.device)):
+        console.print(f"It computes in {reason}.", soft_wrap=True, markup=False)
 
 
 def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, console: Console) -> None:
@@ -133,6 +141,8 @@ def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, conso
         rows.append((label(run), iteration, takes, run.path))
     headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
     console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
+    for said in dict.fromkeys(f"{run.network}: {cost.without}" for run, cost in costs.items() if cost.without):
+        console.print(said, soft_wrap=True, markup=False)
     jobs = max(1, min(options.jobs or 1, len(todo)))
     whole = f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time; nothing was written"
     console.print(whole, markup=False, soft_wrap=True)
@@ -182,10 +192,10 @@ def _close(
         with suppress(OutputLostError):  # there may be no terminal any more
             console.print("stopped; the same command carries on")
         return 128 + stop.signal
-    results = shlex.quote(str(options.results))
+    where = f" --results {shlex.quote(str(options.results))} --out FOLDER"
+    drawn = "" if options.results.absolute() == LOCAL.absolute() else printable(where)
     console.print(
-        f"\n{_table(plan, options.results)}\n\n"
-        f"python -m repro.report --results {printable(results)} --out FOLDER draws these records.",
+        f"\n{_table(plan, options.results)}\n\npython -m repro.report{drawn} draws these records.",
         markup=False,
         soft_wrap=True,
     )

@@ -9,6 +9,7 @@ import pandas as pd
 
 from repro import claims
 from repro.claims import Verdict
+from repro.claims.evidence import REFERENCE
 from repro.errors import counted
 from repro.groups import ENDED, Group, name_of, sources
 from repro.site import exhibits, markdown, pages
@@ -19,8 +20,6 @@ from repro.tables.table import Links, PageLink
 
 #: The claims that the paper is about, for the summary.
 HEADLINES = ("H1", "H2", "H5", "H6", "H10")
-#: The project's own runs; whoever has others wants to see those first.
-REFERENCE = "reference"
 
 
 def build(gathered: Gathered, out: Path, kind: Kind = "pages") -> tuple[Verdict, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +32,7 @@ from repro.site.content import (
     slug,
 )
 from repro.site.load import Gathered
-from repro.tables import ends, paper_tables, responses, table1, table6, variants
+from repro.tables import ends, paper_tables, provenance, responses, table1, table6, variants
 from repro.tables import table as tables
 from repro.tables.table import Table
 
@@ -179,7 +179,23 @@ def parts(maker: Maker) -> tuple[Part, ...]:
             "move that the paper leaves open.",
             (_figure7(maker), _signals(maker), _shortcuts(maker), _settings(maker), _table1(maker)),
         ),
+        Part(
+            "provenance",
+            "What it took, and whether others get the same",
+            "The computing time of all runs, and repetitions of reference runs on other machines, those that disagree "
+            "included.",
+            tuple(_provenance(maker)),
+        ),
     )
+
+
+def _provenance(maker: Maker) -> Iterator[Exhibit]:
+    compute = provenance.compute(maker.gathered.records.runs, maker.gathered.discarded)
+    yield Exhibit("compute", "", compute.title, label="Compute", tables=(maker.table(compute),))
+    attested = provenance.attested(maker.gathered.attestations)
+    tables = (maker.table(attested),) if len(attested.frame) else ()
+    command = "" if tables else "python -m repro.attest"
+    yield Exhibit("attestations", "", attested.title, label="Attestations", tables=tables, command=command)
 
 
 def paper_alone(maker: Maker) -> Part:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
-from repro import study
+from repro import repeat, study
+from repro.claims.evidence import REFERENCE
 from repro.errors import RecordError, printable, unknown
 from repro.groups import Group, groups, narrow
-from repro.records import Records, Source, collect
+from repro.records import Damaged, Records, Source, bits, collect
+from repro.repeat import Attestation
 
 #: A run's identity within its source.
 IDENTITY = ["source", "data", "preset", "network", "variant", "seed"]
@@ -26,12 +29,16 @@ class Gathered:
         repeated: folders that hold a run that another folder of the source holds too; not counted.
         conflicts: runs of one specification and equal numerics whose curves differ, each in words.
         remarks: what was noticed while reading, such as torn lines.
+        discarded: runs of the sources whose records are no longer kept: source, data, preset, runs, core_hours, why.
+        attestations: of reference runs that were repeated.
     """
 
     records: Records
     repeated: tuple[str, ...]
     conflicts: tuple[str, ...]
     remarks: tuple[str, ...]
+    discarded: pd.DataFrame
+    attestations: tuple[Attestation, ...]
 
     @property
     def groups(self) -> list[Group]:
@@ -43,12 +50,13 @@ class Gathered:
         return narrow(self.records, group, source)
 
 
-def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Gathered:
+def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: Path | None = None) -> Gathered:
     """Read the runs of some sources.
 
     Args:
         folders: results folders; a missing one counts as empty.
         presets: only runs of these; all if empty.
+        attestations: the folder of these, which may be missing.
 
     Raises:
         UserError: a preset that is neither known here nor that of any run.
@@ -77,9 +85,39 @@ def load(folders: Sequence[Source], presets: Sequence[str] = ()) -> Gathered:
             f"no run{of} in {places}{unreadable}: train some first, for example python -m repro.run degradation"
         )
     records, repeated = _once(records)
+    attested, unread = _attestations(attestations)
     return Gathered(
-        records, repeated, _conflicts(records), tuple(dict.fromkeys(printable(str(w.message)) for w in caught))
+        replace(records, damaged=(*records.damaged, *unread)),
+        repeated,
+        _conflicts(records),
+        tuple(dict.fromkeys(printable(str(w.message)) for w in caught)),
+        _discarded(folders, presets),
+        attested,
     )
+
+
+def _attestations(folder: Path | None) -> tuple[tuple[Attestation, ...], tuple[Damaged, ...]]:
+    found, unread = [], []
+    for path in sorted(folder.glob("*.json")) if folder else []:
+        try:
+            found.append(repeat.read(path))
+        except RecordError as error:
+            unread.append(Damaged("attestations", path.name, str(error)))
+    return tuple(found), tuple(unread)
+
+
+def _discarded(folders: Sequence[Source], presets: Sequence[str]) -> pd.DataFrame:
+    """What each source's discarded.csv says; whoever deletes records adds to it."""
+    kinds = {"source": str, "data": str, "preset": str, "runs": int, "core_hours": float, "why": str}
+    found = []
+    for source in folders:
+        path = source.path / "discarded.csv"
+        try:
+            found += [pd.read_csv(path).assign(source=source.name)[list(kinds)].astype(kinds)] if path.exists() else []
+        except (OSError, ValueError, KeyError) as error:
+            raise RecordError(f"{path}: cannot be read as a table of discarded runs: {error}") from error
+    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(kinds))
+    return _where(rows, presets) if presets else rows
 
 
 def _where(table: pd.DataFrame, presets: Sequence[str]) -> pd.DataFrame:
@@ -110,35 +148,40 @@ def _once(records: Records) -> tuple[Records, tuple[str, ...]]:
 
 def _conflicts(records: Records) -> tuple[str, ...]:
     """Runs that should have the same bits as far as both have come, and have not."""
-    found = []
-    curves = dict(list(records.curves.groupby(["source", "folder"])))
-    seen: dict[str, tuple[str, str]] = {}
-    for _, run in records.runs.iterrows():
-        key = (str(run["source"]), str(run["folder"]))
-        if key not in curves or run["status"] == "foreign":
+    found: list[str] = []
+    earlier: dict[str, list[bits.Key]] = {}
+    for key in _keys(records):
+        record = records.records[key]
+        if record.status == "foreign":
             continue
-        first = seen.setdefault(_same_bits(run), key)
-        at = _first_difference(curves[first], curves[key]) if first != key else None
-        if at is not None:
-            found.append(
-                f"{first[0]}: {first[1]} and {key[0]}: {key[1]} are one specification on equal data at equal "
-                f"precision and threads on like processors, but their curves differ from iteration {at:,} on"
-            )
+        alike = earlier.setdefault(record.spec.hash, [])
+        for first in alike:
+            if bits.reasons(records.records[first], record):
+                continue
+            if at := bits.first_difference(records, first, key):
+                found.append(
+                    f"{first[0]}: {first[1]} and {key[0]}: {key[1]} are one specification on equal images at equal "
+                    f"precision and threads on like processors, but differ in {at}"
+                )
+                break
+        alike.append(key)
     return tuple(found)
 
 
-def _same_bits(run: pd.Series) -> str:
-    """What decides a run's bits, as one text: like runs on like processors with the same torch have the same."""
-    decide = ["device", "precision", "threads", "ranks", "fingerprint", "hardware", "processor", "torch"]
-    return " ".join([run["run"].hash, *(str(run[key]) for key in decide)])
+def against_reference(records: Records, source: str, folder: str) -> str:
+    """Whether a run has the bits of the reference's run of the same specification, in words; empty if there is none."""
+    mine = records.record(source, folder)
+    if source == REFERENCE or mine.status == "foreign":
+        return ""
+    theirs = [key for key in _keys(records) if key[0] == REFERENCE and records.records[key].spec == mine.spec]
+    if not theirs:
+        return ""
+    at = bits.first_difference(records, theirs[0], (source, folder))
+    if at is None:
+        return "the same as the reference's" + ("" if mine.status == "complete" else ", as far as it has come")
+    why = "; ".join(bits.reasons(records.records[theirs[0]], mine))
+    return f"other than the reference's, in {at} ({why or 'nothing that is recorded says why'})"
 
 
-def _first_difference(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
-    """The first iteration at which two curves differ, of those that both have."""
-    numbers = ["train_loss", "train_error", "test_loss", "test_error"]
-    both = one.merge(other, on="iteration")
-    differs = pd.Series(False, index=both.index)
-    for name in numbers:
-        mine, theirs = both[f"{name}_x"], both[f"{name}_y"]
-        differs |= (mine != theirs) & ~(mine.isna() & theirs.isna())
-    return int(both["iteration"][differs].iloc[0]) if differs.any() else None
+def _keys(records: Records) -> list[bits.Key]:
+    return [(str(run["source"]), str(run["folder"])) for _, run in records.runs.iterrows()]

@@ -12,6 +12,7 @@ from repro.figures.drawing import STYLE, Drawing
 from repro.groups import narrow
 from repro.site.content import Report, address, effect
 from repro.site.inline import inliner
+from repro.site.load import against_reference
 from repro.site.run_page import page
 from repro.tables import table as tables
 
@@ -34,6 +35,7 @@ def write(report: Report, out: Path) -> None:
             records.record(*key),
             curves.get(key, records.curves.iloc[:0]),
             responses.get(key, records.responses.iloc[:0]),
+            against_reference(report.gathered.records, *key),
         )
         (out / address(run)).write_text(template.render(run=shown), encoding="utf-8")
 

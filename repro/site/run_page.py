@@ -39,13 +39,14 @@ class RunPage:
     environment: tuple[tuple[str, str], ...]
 
 
-def page(run: pd.Series, record: Record, curve: pd.DataFrame, responses: pd.DataFrame) -> RunPage:
+def page(run: pd.Series, record: Record, curve: pd.DataFrame, responses: pd.DataFrame, bits: str) -> RunPage:
     """The page of a run.
 
     Args:
         run: a row of `Records.runs`.
         record: its record.
         curve, responses: the rows of its curve and of its responses.
+        bits: whether they are those of the reference's run, in words; may be empty.
     """
     spec = record.spec
     foreign, usual = run["status"] == "foreign", fields_of(protocol.PAPER)
@@ -55,7 +56,7 @@ def page(run: pd.Series, record: Record, curve: pd.DataFrame, responses: pd.Data
         source=str(run["source"]),
         lead=f"{_ended(run)} Source {run['source']}: {run['folder']}.",
         error="\n".join(text for text in (record.error, record.traceback) if text),
-        results=tuple(_results(run, record)),
+        results=(*_results(run, record), *([("bits", bits)] if bits else [])),
         drawing=one_run.draw(run, curve, responses),
         deviations=tuple(protocol.departures(run)),
         command=repeat or "",

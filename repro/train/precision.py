@@ -188,6 +188,19 @@ def best_precision(device: str) -> str:
     return "fp32"
 
 
+def fallback(device: str) -> str | None:
+    """Why the best precision of this device is not bf16; None where it is."""
+    if best_precision(device) == "bf16":
+        return None
+    if device == "cpu" and torch.backends.mps.is_available() and not mps_is_sound():
+        return "fp32 on the CPU, because with this torch MPS gives other gradients than the CPU"
+    return {
+        "cpu": "fp32, because this processor is not known to multiply bf16 natively, and emulated it would be slower",
+        "cuda": "fp32, because this GPU has no bf16; --precision fp16 is faster, but too narrow for deep plain nets",
+        "mps": "fp32, because lower precision has not been tried on MPS",
+    }[device]
+
+
 def cpu_has_bf16() -> bool:
     """Whether Linux says that this x86 CPU multiplies bf16 natively (AVX512-BF16 or AMX); of others it is not known.
 

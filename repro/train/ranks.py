@@ -28,8 +28,10 @@ from repro.spec import Run
 
 T = TypeVar("T")
 
-#: How long a collective waits for a rank: longer than rank 0 takes to measure a trained network, which others wait for.
-PATIENCE = timedelta(hours=3)
+#: How long a collective waits for a rank.
+PATIENCE = timedelta(minutes=15)
+#: How long ranks wait for what rank 0 does alone: longer than it takes to measure a trained network.
+LONG_PATIENCE = timedelta(hours=3)
 
 
 class RankError(UserError):
@@ -55,6 +57,7 @@ class Ranks:
     def __init__(self, rank: int = 0, count: int = 1, here: int = 1) -> None:
         self.rank, self.count, self.here = rank, count, here
         self._groups: dict[tuple[str, int], Any] = {}
+        self._waiting = dist.new_group(timeout=LONG_PATIENCE, backend="gloo") if count > 1 else None
 
     def check(self, run: Run, device: str) -> None:
         """Raise UserError where these ranks cannot share out a run, or cannot have such a device each."""
@@ -156,7 +159,7 @@ class Ranks:
                 word = [act()]
             except UserError as error:
                 word = [error]
-        self._collective(lambda: dist.broadcast_object_list(word, src=0))
+        self._collective(lambda: dist.broadcast_object_list(word, src=0, group=self._waiting))
         if isinstance(word[0], UserError):
             raise word[0]
         found: T = word[0]

@@ -73,7 +73,7 @@ CURVES = ["--as", "theirs", "--network", "resnet-20", "--import-curves"]
         ([*CURVES, "/dev/zero"], 1, "/dev/zero: is no file"),
         ([*CURVES, "loop"], 1, "loop: cannot be read as a file of curves: Too many levels of symbolic links"),
         ([*CURVES, "wide.csv"], 1, "wide.csv: cannot be read as a table: field larger"),
-        ([*CURVES, "curves.csv", "--seed", "-3"], 2, "--seed -3: a number from 0"),
+        ([*CURVES, "curves.csv", "--seed", "-3"], 2, "argument --seed: -3: a whole number from 0"),
     ],
     ids=range(16),
 )
@@ -88,7 +88,7 @@ def test_the_report(words, status, said, place, capsys):
         (["results"], 1, "results: is no file"),
         (["loop"], 1, "loop: cannot be read: Too many levels of symbolic links"),
         (["file/below"], 1, "file/below: cannot be read: Not a directory"),
-        (["file"], 1, "file: is no PyTorch checkpoint"),
+        (["file"], 1, "file: cannot be read as a checkpoint"),
         (["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
         (["file", "other\x1b[2J"], 2, r"unrecognized arguments: other\x1b[2J"),
         (["--data", "cifar10"], 2, "the following arguments are required: checkpoint"),

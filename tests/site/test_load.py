@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from planted import plant
 
 from repro.errors import RecordError
 from repro.records import Source
-from repro.site.load import load
+from repro.site.load import against_reference, load
 
 
 def test_a_copy_of_a_run_is_counted_once_and_told(tmp_path: Path) -> None:
@@ -70,3 +71,108 @@ def test_nothing_to_read_says_where_it_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "x" / "run.json").write_text("{")
     with pytest.raises(RecordError, match=r"no run in .*; 1 unreadable: .*run\.json"):
         load([Source("ours", tmp_path), Source("absent", tmp_path / "nowhere")])
+
+
+def changed(folder: Path, **parts: dict[str, object]) -> None:
+    """Other values in a planted record."""
+    record = json.loads((folder / "run.json").read_text())
+    for part, values in parts.items():
+        record[part] |= values
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("parts", "conflict", "why"),
+    [
+        ({}, True, "nothing that is recorded says why"),
+        ({"environment": {"instructions": "avx2"}}, True, "nothing that is recorded says why"),
+        ({"numerics": {"threads": 3}}, False, "threads 3, the reference's 2"),
+        ({"environment": {"processor": "another"}}, False, "processor another, the reference's planted"),
+        ({"data": {"fingerprint": "another"}}, False, "images another"),
+    ],
+)
+def test_other_bits_are_a_conflict_where_nothing_says_why(
+    parts: dict[str, dict[str, object]], conflict: bool, why: str, tmp_path: Path
+) -> None:
+    plant(tmp_path / "reference", "plain-20", test_end=9.0)
+    changed(plant(tmp_path / "mine", "plain-20", test_end=9.5), **parts)
+    gathered = load([Source(name, tmp_path / name) for name in ("reference", "mine")])
+    assert bool(gathered.conflicts) == conflict
+    (folder,) = gathered.of(source="mine").runs["folder"]
+    said = against_reference(gathered.records, "mine", folder)
+    assert said.startswith("other than the reference's, in curves from iteration ") and why in said
+
+
+def test_on_a_gpu_its_libraries_decide_and_not_the_processor(tmp_path: Path) -> None:
+    numerics = {"device": "cuda"}
+    made = {"device": "One", "cudnn": "91900", "driver": "580.1"}
+    for name, end, more in (("reference", 9.0, {"processor": "a"}), ("mine", 9.5, {"processor": "b"})):
+        changed(plant(tmp_path / name, "plain-20", test_end=end), numerics=numerics, environment=made | more)
+    sources = [Source(name, tmp_path / name) for name in ("reference", "mine")]
+    assert load(sources).conflicts
+    changed(tmp_path / "mine" / "cifar10/short/plain-20/seed-0", environment={"cudnn": "92000"})
+    gathered = load(sources)
+    assert gathered.conflicts == ()
+    said = against_reference(gathered.records, "mine", "cifar10/short/plain-20/seed-0")
+    assert "(cudnn 92000, the reference's 91900)" in said
+
+
+def test_a_run_that_moved_to_other_instructions_is_no_conflict(tmp_path: Path) -> None:
+    for name, end in (("reference", 9.0), ("mine", 9.5)):
+        folder = plant(tmp_path / name, "plain-20", test_end=end)
+    record = json.loads((folder / "run.json").read_text())
+    record["sessions"].append({"from": 100, "instructions": "avx2 amx_bf16"})
+    (folder / "run.json").write_text(json.dumps(record))
+    gathered = load([Source(name, tmp_path / name) for name in ("reference", "mine")])
+    assert gathered.conflicts == ()
+    said = against_reference(gathered.records, "mine", "cifar10/short/plain-20/seed-0")
+    assert "its own training moved to another machine" in said
+
+
+def test_a_run_so_far_is_compared_as_far_as_it_has_come(tmp_path: Path) -> None:
+    whole = plant(tmp_path / "reference", "plain-20", test_end=9.0)
+    part = plant(tmp_path / "mine", "plain-20", status="stopped", iteration=4000)
+    lines = (whole / "curve.csv").read_text().splitlines()
+    (part / "curve.csv").write_text("\n".join(lines[: 1 + 4000 // 100]) + "\n")
+    records = load([Source(name, tmp_path / name) for name in ("reference", "mine")]).records
+    assert against_reference(records, "mine", "cifar10/short/plain-20/seed-0") == (
+        "the same as the reference's, as far as it has come"
+    )
+    assert against_reference(records, "reference", "cifar10/short/plain-20/seed-0") == ""
+
+
+ATTESTATION = {
+    "format": 1, "date": "2026-01-02", "by": "A. Nother", "data": "digits", "preset": "demo",
+    "environment": {"processor": "One", "torch": "2.6.0"},
+    "repeats": [{"network": "plain-20", "seed": 0, "verdict": "differs", "why": "test error", "outputs": []}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"format": 2}, "format"),
+        ({"repeats": [{"network": "plain-20"}]}, "missing"),
+        ({"date": 3}, "date is 3: a text is needed"),
+    ],
+)
+def test_attestations_are_read_and_damaged_ones_told(change: dict[str, object], said: str, tmp_path: Path) -> None:
+    plant(tmp_path / "mine", "plain-20")
+    folder = tmp_path / "attestations"
+    folder.mkdir()
+    (folder / "one.json").write_text(json.dumps(ATTESTATION | change))
+    gathered = load([Source("mine", tmp_path / "mine")], attestations=folder)
+    assert len(gathered.attestations) == (not said)
+    assert [said in item.reason for item in gathered.records.damaged] == ([True] if said else [])
+
+
+def test_discarded_runs_are_read_by_source(tmp_path: Path) -> None:
+    plant(tmp_path / "mine", "plain-20")
+    path = tmp_path / "mine" / "discarded.csv"
+    path.write_text("data,preset,runs,core_hours,why\ndigits,demo,3,1.5,a fault\n")
+    (row,) = load([Source("mine", tmp_path / "mine")]).discarded.to_dict("records")
+    assert (row["source"], row["runs"], row["core_hours"]) == ("mine", 3, 1.5)
+    path.write_text("data,preset\ndigits,demo\n")
+    with pytest.raises(RecordError, match=r"discarded\.csv: cannot be read as a table of discarded runs"):
+        load([Source("mine", tmp_path / "mine")])

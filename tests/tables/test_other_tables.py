@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from planted import plant
 
-from repro import paper
+from repro import paper, repeat
 from repro.ends import reading
 from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
-from repro.tables import ends, paper_tables, responses, table1, variants
+from repro.tables import ends, paper_tables, provenance, responses, table1, variants
 from repro.tables import runs as runs_table
 from repro.tables.table import Links, PageLink, Table
 
@@ -217,3 +217,33 @@ def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
     curve.to_csv(path, index=False)
     (row,) = (row for row in rows(ends.table(found(tmp_path), SHORT)) if row[0] == "plain-20")
     assert row[4] == "18.00"
+
+
+def test_computing_time_is_time_by_threads_and_ranks_or_by_cards(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", extra={"seconds": 3600.0, "numerics": {"device": "cpu", "threads": 2}})
+    plant(
+        tmp_path, "plain-32", status="stopped", extra={"seconds": 1800.0, "numerics": {"device": "cpu", "threads": 4}}
+    )
+    cards = {"device": "cuda", "threads": 8, "ranks": 4}
+    plant(tmp_path, "plain-20", preset="paper", extra={"seconds": 900.0, "numerics": cards})
+    plant(tmp_path, "plain-56", status="foreign", extra={"seconds": 9000.0})
+    gone = pd.DataFrame([["ours", "digits", "demo", 3, 1.5, "a fault"]])
+    gone.columns = pd.Index(["source", "data", "preset", "runs", "core_hours", "why"])
+    table = provenance.compute(found(tmp_path).runs, gone)
+    assert {row[1:3]: row[3:] for row in rows(table)} == {
+        ("CIFAR-10 · preset short", "2 runs, 1 of them not complete"): ("4.00", "0.00"),
+        ("CIFAR-10 · preset paper", "1 run"): ("0.00", "1.00"),
+        ("8×8 digits · preset demo", "3 discarded runs: a fault"): ("1.50", "0.00"),
+        ("", ""): ("5.50", "1.00"),
+    }
+
+
+def test_attestations_are_shown_with_those_that_disagree(tmp_path: Path) -> None:
+    made = {"environment": {"processor": "One", "torch": "2.6.0"}, "data": "digits", "preset": "demo", "format": 1}
+    for date, word in (("2026-01-02", "same bits"), ("2026-01-03", "differs")):
+        item = {"network": "plain-20", "seed": 1, "verdict": word, "why": "a\nb", "outputs": []}
+        (tmp_path / date).write_text(json.dumps({**made, "date": date, "repeats": [item]}))
+    table = provenance.attested([repeat.read(path) for path in sorted(tmp_path.iterdir())])
+    assert [row[5] for row in rows(table)] == ["differs", "same bits"]
+    assert rows(table)[0][1:5] == ("not named", "One, torch 2.6.0", "8×8 digits · preset demo", "plain-20, seed 1")
+    assert "\n" not in rows(table)[0][6]

@@ -14,7 +14,9 @@ from repro.train import precision
 from repro.train.mps import agrees_with_cpu
 from repro.train.precision import (
     Numerics,
+    best_precision,
     cores,
+    fallback,
     gpu_problem,
     quota,
     resolve,
@@ -265,3 +267,27 @@ def test_on_cuda_no_channels_last_batch_is_normalised_by_cudnn(name, precision):
         net(images.contiguous(memory_format=memory_format(images.device)))
     # Without a GPU torch does not tell in what form cuDNN gives bf16; tests/gpu/ looks.
     assert {backend for _, backend in seen} == {"Native"} if precision == "bf16" else set(seen) == {("first", "Cudnn")}
+
+
+def test_a_device_on_which_a_step_fails_is_not_taken(monkeypatch):
+    def to(net, *args, **kwargs):
+        raise RuntimeError("an operator is missing")
+
+    monkeypatch.setattr(nn.Module, "to", to)
+    assert not agrees_with_cpu(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("device", "pretended", "words"),
+    [
+        ("cpu", {"flags": "avx512f"}, "processor is not known to multiply bf16"),
+        ("cpu", {"flags": "avx512_bf16"}, None),
+        ("cuda", {"cuda": True, "bf16": False}, "fp32, because this GPU has no bf16"),
+        ("cuda", {"cuda": True, "bf16": True}, None),
+        ("mps", {"mps": True}, "not been tried on MPS"),
+    ],
+)
+def test_what_falls_back_says_why(machine, device, pretended, words):
+    machine(**pretended)
+    reason = fallback(device)
+    assert (reason is None) if words is None else (words in reason and reason.startswith(best_precision(device)))
