@@ -79,26 +79,25 @@ def parse(name: str, family: Family | None = None) -> NetworkName:
     Raises:
         UserError: another form, or a depth that the family does not have; the nearest valid name is given.
     """
-    match = re.fullmatch(r"(plain|resnet)-([1-9][0-9]{0,5})(?:-([ABC]))?", name)
+    match = re.fullmatch(rf"({'|'.join(get_args(Kind))})-([1-9][0-9]{{0,5}})(?:-([ABC]))?", name)
     depth = int(match[2]) if match else 0
     if family is None:
         family = "imagenet" if depth in IMAGENET_DEPTHS and not _is_cifar_depth(depth) else "cifar"
     fits = _is_cifar_depth(depth) if family == "cifar" else depth in IMAGENET_DEPTHS
-    if match and fits and match[1] == "plain" and not match[3]:
-        return NetworkName("plain", depth, None, family)
-    if match and fits and match[1] == "resnet":
-        return NetworkName("resnet", depth, match[3] or default_option(depth, family), family)  # type: ignore[arg-type]
-    raise _unknown(name, family)
+    if not match or not fits or (match[1] == "plain" and match[3]):
+        raise _unknown(name, family)
+    option = None if match[1] == "plain" else match[3] or default_option(depth, family)
+    return NetworkName(match[1], depth, option, family)  # type: ignore[arg-type]
 
 
 def _unknown(name: str, family: Family) -> UserError:
     """Say that this is no network, what names there are, and the one nearest to it."""
     # Also as torchvision and others write it: resnet18, ResNet-56.
-    like = re.match(r"(plain|resnet)[-_]?([0-9]{1,6})(?:-([abc])$)?", name.lower())
+    like = re.match(rf"({'|'.join(get_args(Kind))})[-_]?([0-9]{{1,6}})(?:-([abc])$)?", name.lower())
     depths = CIFAR_DEPTHS if family == "cifar" else IMAGENET_DEPTHS
     if not like:
         return unknown("network", name, [f"{kind}-{depth}" for kind in get_args(Kind) for depth in depths])
-    kind, depth, option = like[1], int(like[2]), like[3] if like[1] == "resnet" else None
+    kind, depth, option = like[1], int(like[2]), like[3] if like[1] != "plain" else None
     if family == "cifar":
         near, rule = max(8, 6 * round((depth - 2) / 6) + 2), "L = 6n + 2"
     else:

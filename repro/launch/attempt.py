@@ -170,6 +170,7 @@ class _Attempt:
                 "flip": data.flip,
             },
             "environment": surroundings,
+            "network_sha256": source,
             "sessions": [*(past.to_dict() for past in (found.sessions if found else ())), session],
         }
         self.folder.write(self.record)
@@ -217,7 +218,9 @@ class _Attempt:
 
     def _check_up(self) -> None:
         if self.ranks.rank == 0:
-            self.folder.add_health(course.health(self.training, self.prepared, self.run, self.numerics))
+            rows = course.health(self.training, self.prepared, self.run, self.numerics)
+            if rows:  # a network of no 3x3 layers has none
+                self.folder.add_health(rows)
 
     def _save(self) -> None:
         if self.ranks.rank == 0:

@@ -134,11 +134,10 @@ class Display:
         at, last, now = rows[-1].iteration, self.options.last(run), time.monotonic()
         state = f"loss {rows[-1].train_loss:.3f}, train {rows[-1].train_error:.2f} %{_tested(rows, 'test')}"
         self.bars.update(shown.task.id, completed=at, state=state)
-        remaining = shown.task.time_remaining or 0.0
-        pause = max(LINE_EVERY, ((shown.task.elapsed or 0.0) + remaining) / LINES)
-        if not self.console.is_terminal and at > shown.told and (now >= shown.printed + pause or at >= last):
+        far = now >= shown.printed + LINE_EVERY and at >= shown.told + (last - sessions[-1].start) / LINES
+        if not self.console.is_terminal and at > shown.told and (far or at >= last):
             shown.printed, shown.told = now, at
-            left = f", {duration(remaining)} left" if remaining else ""
+            left = f", {duration(shown.task.time_remaining)} left" if shown.task.time_remaining else ""
             self._print(f"{label(run)}: {at:,}/{last:,} {state}{left}")
 
     def _print(self, text: str, style: str = "") -> None:
@@ -164,7 +163,7 @@ class _Shown:
     sessions: int
     training: bool = False
     printed: float = -math.inf
-    told: int = 0
+    told: float = -math.inf
 
 
 def _tested(rows: list[Row], word: str) -> str:

@@ -57,7 +57,7 @@ class Ranks:
     def __init__(self, rank: int = 0, count: int = 1, here: int = 1) -> None:
         self.rank, self.count, self.here = rank, count, here
         self._groups: dict[tuple[str, int], Any] = {}
-        self._waiting = dist.new_group(timeout=LONG_PATIENCE, backend="gloo") if count > 1 else None
+        self._waiting: Any = None  # all ranks, as a group of longer patience
 
     def check(self, run: Run, device: str) -> None:
         """Raise UserError where these ranks cannot share out a run, or cannot have such a device each."""
@@ -159,6 +159,8 @@ class Ranks:
                 word = [act()]
             except UserError as error:
                 word = [error]
+        if self._waiting is None:
+            self._waiting = dist.new_group(timeout=LONG_PATIENCE, backend="gloo")
         self._collective(lambda: dist.broadcast_object_list(word, src=0, group=self._waiting))
         if isinstance(word[0], UserError):
             raise word[0]

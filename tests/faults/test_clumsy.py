@@ -8,7 +8,7 @@ import commands
 import pytest
 from runs import folder_of
 
-from repro import evaluate, report, run
+from repro import evaluate, places, report, run
 from repro.records import Source, collect
 
 LONG = "a" * 300
@@ -24,7 +24,7 @@ def place(tmp_path, undisturbed, monkeypatch):
     (tmp_path / "curves.csv").write_text("epoch,test_error\n1,50\n")
     (tmp_path / "wide.csv").write_text('epoch,test_error\n1,"' + "5" * 200_000 + '"\n')
     (tmp_path / "project" / "results").mkdir(parents=True)
-    monkeypatch.setattr(report, "ROOT", tmp_path / "project")
+    monkeypatch.setattr(places, "RESULTS", tmp_path / "project" / "results")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPRO_DATA", raising=False)
     # The command imports this when it needs it, and a user without rights may not be able to.
@@ -68,7 +68,7 @@ CURVES = ["--as", "theirs", "--network", "resnet-20", "--import-curves"]
         (["--results", "pipe"], 1, "there is no folder pipe"),
         (["--no\x1b[2Jpe\n"], 2, r"unrecognized arguments: --no\x1b[2Jpe\n (--help lists the options)"),
         (["--preset", "\x1b[2J\n"], 2, r"unknown preset '\x1b[2J\n'"),
-        (["--seed", "1e3"], 2, "argument --seed: invalid int value: '1e3'"),
+        (["--seed", "1e3"], 2, "argument --seed: 1e3: a whole number"),
         ([*CURVES, "pipe"], 1, "pipe: is no file"),
         ([*CURVES, "/dev/zero"], 1, "/dev/zero: is no file"),
         ([*CURVES, "loop"], 1, "loop: cannot be read as a file of curves: Too many levels of symbolic links"),
