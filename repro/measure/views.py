@@ -1,8 +1,7 @@
 """Top-1 and top-5 errors as the paper tests: on one view of each image, on ten, or densely at five sizes.
 
-A protocol gives the views of an image. A network gives class probabilities of each, and these are averaged. (Whether
-the paper averages probabilities or what comes before the softmax, it does not say: A28, A29. The authors' release says
-"averaging softmax scores".)
+A protocol gives the views of an image. A network gives class probabilities of each, and these are averaged. The paper
+does not say whether it averages them or what comes before the softmax; the authors' release says "softmax scores".
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def center(photograph: NDArray[np.uint8], crop: int = CROP) -> list[Tensor]:
 def ten(photograph: NDArray[np.uint8], crop: int = CROP) -> list[Tensor]:
     """Corners and middle of the image at a shorter side of 256, and their mirror images: "standard 10-crop testing".
 
-    The corners are those of the whole image, which need not be square (A28).
+    The corners are those of the whole image, which need not be square; the paper does not say.
     """
     return [transforms.pil_to_tensor(view) for view in transforms.ten_crop(_resized(photograph, SIDE, crop), crop)]
 
@@ -52,7 +51,7 @@ def ten(photograph: NDArray[np.uint8], crop: int = CROP) -> list[Tensor]:
 def dense(photograph: NDArray[np.uint8], crop: int = CROP) -> list[Tensor]:
     """The whole image at each of five sizes, and its mirror images: "fully-convolutional", "at multiple scales".
 
-    The paper does not say whether it uses mirror images here (A29).
+    The paper does not say whether it uses mirror images here.
     """
     images = [_resized(photograph, side, crop) for side in DENSE_SIDES]
     return [transforms.pil_to_tensor(view) for image in images for view in (image, transforms.hflip(image))]
@@ -101,21 +100,21 @@ def probabilities(
     for net in nets:
         net.eval()
     device = nets[0].fc.weight.device
-    views = [view for image in images for view in image]
-    alike: dict[torch.Size, list[int]] = defaultdict(list)
-    for index, view in enumerate(views):
-        alike[view.shape].append(index)
-    found: dict[int, Tensor] = {}
-    for (_, height, width), indices in alike.items():
+    alike: dict[torch.Size, list[tuple[int, int]]] = defaultdict(list)
+    for number, views in enumerate(images):
+        for index, view in enumerate(views):
+            alike[view.shape].append((number, index))
+    found: dict[tuple[int, int], Tensor] = {}
+    for (_, height, width), those in alike.items():
         at_once = max(1, _PIXELS_AT_ONCE // (height * width))
-        for start in range(0, len(indices), at_once):
-            part = indices[start : start + at_once]
-            x = form.prepare(torch.stack([views[index] for index in part]).to(device))
+        for start in range(0, len(those), at_once):
+            part = those[start : start + at_once]
+            x = form.prepare(torch.stack([images[number][index] for number, index in part]).to(device))
             with numerics.autocast():
                 of_nets = torch.stack([over_windows(net, x, crop // 32) for net in nets])
             found.update(zip(part, of_nets.mean(0), strict=True))
-    rows = torch.stack([found[index] for index in range(len(views))])
-    return torch.stack([of_views.mean(0) for of_views in rows.split([len(image) for image in images])])
+    of_views = [[found[number, index] for index in range(len(views))] for number, views in enumerate(images)]
+    return torch.stack([torch.stack(rows).mean(0) for rows in of_views])
 
 
 def places(found: Tensor, labels: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class Form:
         mean: what is subtracted from each channel, in this order and scale.
         std: by what each channel is then divided.
         stride_on_3x3: whether the stride of a bottleneck block is on its 3x3 layer; else it is on the first 1x1.
-        ceil_pooling: whether max pooling pads nothing and rounds sizes up; else it pads by one pixel (A30).
+        ceil_pooling: whether max pooling pads nothing and rounds sizes up; else it pads by one pixel.
     """
 
     source: str

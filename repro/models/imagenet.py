@@ -26,8 +26,8 @@ class ImageNetNet(nn.Module):
     conv5_1"). Nets of 18 and 34 layers are of basic blocks, deeper ones of bottlenecks. Parameters have the names that
     torchvision gives them.
 
-    The paper does not say how pooling ends at the border (A30): it pads by one pixel, or with `ceil_pooling` it pads
-    nothing and rounds sizes up, as Caffe does (pooling_layer.cpp of BVLC/caffe), which the authors used.
+    The paper does not say what max pooling does at the border. Here it pads by one pixel; with `ceil_pooling` it pads
+    nothing and rounds sizes up, as in the authors' release (pooling_layer.cpp of BVLC/caffe).
 
     Takes (N, channels, H, W), 224x224 in the paper; gives (N, classes) logits.
     """

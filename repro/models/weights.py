@@ -28,6 +28,10 @@ _OTHERS = {
     b"\x89HDF": "is an HDF5 file, as Keras writes: a state_dict of PyTorch is needed",
     b"version https://git-lfs": "is a pointer of Git LFS: `git lfs pull` fetches the file itself",
     b"<": "is a page of a website: download the file itself",
+    # That an object follows, its number, and the length and text of its version.
+    b"\4\0\0\0\1\0\0\0\3\0\0\0V 1": "is a file of Lua's Torch, which is not read: the networks that "
+    "fb.resnet.torch published are not the paper's, without batch normalisation in their projections (its issue 49): "
+    "take torchvision's weights",
 }
 _SAVE = "where it can be loaded, save its weights by torch.save(net.state_dict(), FILE)"
 
