@@ -26,6 +26,9 @@ class ImageNetNet(nn.Module):
     conv5_1"). Nets of 18 and 34 layers are of basic blocks, deeper ones of bottlenecks. Parameters have the names that
     torchvision gives them.
 
+    The paper does not say what max pooling does at the border. Here it pads by one pixel; with `ceil_pooling` it pads
+    nothing and rounds sizes up, as in the authors' release (pooling_layer.cpp of BVLC/caffe).
+
     Takes (N, channels, H, W), 224x224 in the paper; gives (N, classes) logits.
     """
 
@@ -36,6 +39,7 @@ class ImageNetNet(nn.Module):
         classes: int = 1000,
         subsample: Subsample = "stride",
         stride_on_3x3: bool = False,
+        ceil_pooling: bool = False,
     ) -> None:
         super().__init__()
         block: MakeBlock
@@ -49,7 +53,7 @@ class ImageNetNet(nn.Module):
         self.conv1 = nn.Conv2d(channels, first, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(first)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=int(not ceil_pooling), ceil_mode=ceil_pooling)
         self.layer1 = stage(block, name.stages[0], first, first, 1)
         self.layer2 = stage(block, name.stages[1], first * wider, second, 2)
         self.layer3 = stage(block, name.stages[2], second * wider, third, 2)
@@ -59,10 +63,14 @@ class ImageNetNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch of images."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        logits: Tensor = self.fc(self.avgpool(x).flatten(1))
+        logits: Tensor = self.fc(self.avgpool(self.features(x)).flatten(1))
         return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """The last feature maps, a 32nd of the image wide: 7x7 for 224x224."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        maps: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return maps
 
 
 def stage(block: MakeBlock, blocks: int, channels_in: int, width: int, stride: int) -> nn.Sequential:

@@ -23,6 +23,16 @@ from repro.errors import RecordError, shown
 _DEEPEST = 4
 #: How torch.save began its files before they were zip archives: with a pickled number. Four pickles follow.
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19."
+#: Beginnings of what is often taken for a checkpoint.
+_OTHERS = {
+    b"\x89HDF": "is an HDF5 file, as Keras writes: a state_dict of PyTorch is needed",
+    b"version https://git-lfs": "is a pointer of Git LFS: `git lfs pull` fetches the file itself",
+    b"<": "is a page of a website: download the file itself",
+    # That an object follows, its number, and the length and text of its version.
+    b"\4\0\0\0\1\0\0\0\3\0\0\0V 1": "is a file of Lua's Torch, which is not read: the networks that "
+    "fb.resnet.torch published are not the paper's, without batch normalisation in their projections (its issue 49): "
+    "take torchvision's weights",
+}
 _SAVE = "where it can be loaded, save its weights by torch.save(net.state_dict(), FILE)"
 
 
@@ -96,7 +106,8 @@ def _names(content: bytes) -> set[str]:
     elif _LEGACY in content[:32]:
         pickles = [io.BytesIO(content)] * 5
     else:
-        raise ValueError(f"it begins with {shown(content[:20])}")
+        begins = f"it begins with {shown(content[:20])}"
+        raise ValueError(next((said for start, said in _OTHERS.items() if content.startswith(start)), begins))
     steps = (step for stream in pickles for step in pickletools.genops(stream))
     found = {str(name).partition(" ")[::2] for step, name, _ in steps if step.name == "GLOBAL"}
     # torch.save writes the names that Python 2 had for them.

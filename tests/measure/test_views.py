@@ -1,0 +1,231 @@
+"""Views and errors, against torchvision's transforms and networks, and loops in float64."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights
+from torchvision.transforms import CenterCrop, Resize, TenCrop
+from torchvision.transforms._presets import ImageClassification
+
+from repro.errors import RecordError
+from repro.measure import views
+from repro.measure.views import center, dense, error, over_windows, places, places_of, probabilities, ten
+from repro.models.form import FORMS
+from repro.train.precision import Numerics
+
+FP32 = Numerics("cpu", "fp32", 1)
+THEIRS, AUTHORS = FORMS["torchvision"], FORMS["caffe"]
+#: Height and width: wide, high, square, smaller than a view, of odd sizes, and already at the shorter side of 256.
+SIZES = [(375, 500), (500, 333), (300, 300), (100, 141), (257, 301), (256, 400)]
+
+
+def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def randomised(net: nn.Module, seed: int = 0) -> nn.Module:
+    """Weights and statistics that leave signals at about size 1, and probabilities of all sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for key, value in net.state_dict().items():
+            if value.ndim > 1:
+                value.normal_(0, (2 / value[0].numel()) ** 0.5, generator=generator)
+            elif key.endswith("running_var") or (key.endswith("weight") and value.ndim == 1):
+                value.uniform_(0.5, 1.5, generator=generator)
+            elif value.ndim:
+                value.normal_(0, 0.3, generator=generator)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A resnet-18 of seven classes."""
+    return randomised(THEIRS.build("resnet-18-B", classes=7))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_center_is_that_of_torchvisions_preset_pixel_by_pixel(size):
+    image = photograph(*size)
+    (view,) = center(image)
+    expected = ResNet50_Weights.IMAGENET1K_V1.transforms()(Image.fromarray(image))
+    assert torch.equal(THEIRS.prepare(view[None])[0], expected)
+
+
+def test_center_of_another_crop_scales_the_side_with_it():
+    image = photograph(90, 120)
+    expected = ImageClassification(crop_size=64, resize_size=73)(Image.fromarray(image))
+    assert torch.equal(THEIRS.prepare(center(image, 64)[0][None])[0], expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_ten_is_torchvisions_ten_crop(size):
+    image = Image.fromarray(photograph(*size))
+    expected = [np.asarray(view) for view in TenCrop(224)(Resize(256)(image))]
+    found = [view.permute(1, 2, 0).numpy() for view in ten(np.asarray(image))]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_ten_has_the_corners_of_the_whole_image():
+    image = photograph(256, 400)
+    corners = [image[:224, :224], image[:224, -224:], image[-224:, :224], image[-224:, -224:], image[16:240, 88:312]]
+    expected = {part.tobytes() for corner in corners for part in (corner, corner[:, ::-1])}
+    found = {view.permute(1, 2, 0).numpy().tobytes() for view in ten(image)}
+    assert found == expected and len(found) == 10
+
+
+def test_dense_is_the_whole_image_at_each_size_and_its_mirror_image():
+    image = photograph(120, 90)
+    found = [view.permute(1, 2, 0).numpy() for view in dense(image)]
+    expected = []
+    # torchvision drops what is left of a pixel: 224 x 120 / 90 is 298.67.
+    for height, width in ((298, 224), (341, 256), (512, 384), (640, 480), (853, 640)):
+        resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        expected += [resized, resized[:, ::-1]]
+    assert [view.shape for view in found] == [view.shape for view in expected]
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_dense_averages_the_softmax_of_every_window_of_every_view(small):
+    image = photograph(70, 100)
+    exact = copy.deepcopy(small).double()
+    weight, bias = exact.fc.weight.detach().numpy(), exact.fc.bias.detach().numpy()
+    before_pooling = nn.Sequential(*list(exact.children())[:-2])
+    of_views = []
+    for view in dense(image, 64):
+        with torch.no_grad():
+            maps = before_pooling(THEIRS.prepare(view[None]).double())[0].numpy()
+        windows = []
+        for top in range(maps.shape[1] - 1):
+            for left in range(maps.shape[2] - 1):
+                logits = weight @ maps[:, top : top + 2, left : left + 2].mean((1, 2)) + bias
+                windows.append(np.exp(logits) / np.exp(logits).sum())
+        of_views.append(np.mean(windows, axis=0))
+    found = probabilities([small], [dense(image, 64)], THEIRS, FP32, crop=64)
+    assert np.std(of_views, axis=0).max() > 1e-3, "the views differ"
+    np.testing.assert_allclose(found[0].numpy(), np.mean(of_views, axis=0), atol=1e-5)
+
+
+def test_a_crop_has_one_window_and_the_networks_own_probabilities(small):
+    x = THEIRS.prepare(torch.stack(ten(photograph(90, 120), 64)))
+    with torch.no_grad():
+        torch.testing.assert_close(over_windows(small, x, 2), small(x).softmax(1), rtol=1e-4, atol=1e-6)
+
+
+def test_an_images_probabilities_do_not_depend_on_those_beside_it(small, monkeypatch):
+    images = [dense(photograph(*size, seed), 64) for seed, size in enumerate(((64, 80), (80, 64), (64, 80)))]
+    images.append(center(photograph(64, 64, 3), 64))
+    alone = torch.cat([probabilities([small], [image], THEIRS, FP32, crop=64) for image in images])
+    together = probabilities([small], images, THEIRS, FP32, crop=64)
+    monkeypatch.setattr(views, "_PIXELS_AT_ONCE", 64 * 80)
+    apart = probabilities([small], images, THEIRS, FP32, crop=64)
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(apart, alone, rtol=1e-4, atol=1e-6)
+    assert (alone[0] - alone[2]).abs().max() > 1e-3
+
+
+def test_an_ensemble_averages_its_networks_probabilities(small):
+    other = randomised(THEIRS.build("resnet-18-A", classes=7), seed=1)
+    images = [ten(photograph(80, 70, seed), 64) for seed in range(2)]
+    alone = [probabilities([net], images, THEIRS, FP32, crop=64) for net in (small, other)]
+    found = probabilities([small, other], images, THEIRS, FP32, crop=64)
+    assert (alone[0] - alone[1]).abs().max() > 1e-2
+    torch.testing.assert_close(found, (alone[0] + alone[1]) / 2)
+
+
+def test_networks_are_set_to_evaluation_mode(small):
+    images = [center(photograph(80, 70), 64)]
+    expected = probabilities([small], images, THEIRS, FP32, crop=64)
+    assert torch.equal(probabilities([copy.deepcopy(small).train()], images, THEIRS, FP32, crop=64), expected)
+
+
+class CaffePool(nn.Module):
+    """No padding but at the far borders, where windows are cut off."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = ((length - 3) % 2 for length in x.shape[2:])
+        return F.max_pool2d(F.pad(x, (0, width, 0, height), value=-torch.inf), 3, 2)
+
+
+def torchvisions(form: str, x: Tensor) -> nn.Module:
+    """The resnet50 of torchvision, changed by hand to the form; by its statistics of x, outputs tell images apart."""
+    net = torchvision.models.resnet50(num_classes=12)
+    if form == "caffe":
+        for stage in (net.layer2, net.layer3, net.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+        net.maxpool = CaffePool()
+    randomised(net, seed=2)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        net.train()(x)
+    return net.eval()
+
+
+def by_hand(theirs: nn.Module, image: np.ndarray, form: str, protocol: str) -> Tensor:
+    """Mean probabilities over the views of a photograph."""
+    resized = Resize(73)(Image.fromarray(image))
+    crops = TenCrop(64)(resized) if protocol == "ten" else [CenterCrop(64)(resized)]
+    pixels = np.stack([np.asarray(view) for view in crops]).astype(np.float64)
+    if form == "caffe":
+        pixels = pixels[..., ::-1] - np.array([103.0626, 115.9029, 123.1516])
+    else:
+        pixels = (pixels / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        return theirs(torch.from_numpy(pixels).permute(0, 3, 1, 2).float()).softmax(1).mean(0)
+
+
+@pytest.mark.parametrize("form", ["torchvision", "caffe"])
+def test_the_whole_computation_is_torchvisions(form):
+    """Shared random weights, from photographs to top-1 and top-5 errors."""
+    images = []
+    for seed, (height, width) in enumerate(SIZES):
+        blots = Image.fromarray(photograph(3, 4, seed)).resize((width, height), Image.Resampling.NEAREST)
+        images.append(np.asarray(blots))
+    theirs = torchvisions(form, FORMS[form].prepare(torch.cat([torch.stack(center(image, 64)) for image in images])))
+    ours = FORMS[form].build("resnet-50", classes=12)
+    ours.load_state_dict(theirs.state_dict())
+    for protocol in ("center", "ten"):
+        expected = torch.stack([by_hand(theirs, image, form, protocol) for image in images])
+        assert expected.std(0).max() > 1e-2, "the images differ"
+        # Right; among the first five; not.
+        order = [sorted(range(12), key=lambda label: -row[label].item()) for row in expected]
+        labels = torch.tensor([best[place] for best, place in zip(order, (0, 1, 4, 5, 0, 11), strict=True)])
+        seen = [views.PROTOCOLS[protocol](image, 64) for image in images]
+        found = probabilities([ours], seen, FORMS[form], FP32, crop=64)
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+        # The last batch is smaller.
+        batches = [(seen[:4], labels[:4]), (seen[4:], labels[4:])]
+        found = places_of([ours], batches, FORMS[form], FP32, crop=64)
+        assert (len(found), error(found, 1), error(found, 5)) == (6, pytest.approx(400 / 6), pytest.approx(200 / 6))
+
+
+def test_of_equal_probabilities_the_lower_class_comes_first():
+    found = torch.tensor([[0.1, 0.3, 0.3, 0.3], [0.25, 0.25, 0.25, 0.25], [0.4, 0.1, 0.4, 0.1]])
+    assert places(found, torch.tensor([2, 3, 1])).tolist() == [1, 3, 2]
+    assert places(found, torch.tensor([0, 0, 2])).tolist() == [3, 0, 1]
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=6), st.data())
+def test_top_1_and_top_5_errors_are_those_of_a_stable_sort(rows, data):
+    labels = data.draw(st.lists(st.integers(0, 7), min_size=len(rows), max_size=len(rows)))
+    found = places(torch.tensor(rows) / 4, torch.tensor(labels))
+    for top in (1, 5):
+        best = [sorted(range(8), key=lambda label: (-row[label], label))[:top] for row in rows]
+        wrong = sum(label not in those for label, those in zip(labels, best, strict=True))
+        assert error(found, top) == pytest.approx(100 * wrong / len(rows))
+
+
+def test_outputs_that_are_not_finite_are_no_errors_of_a_network():
+    with pytest.raises(RecordError, match="fp32"):
+        places(torch.tensor([[0.5, torch.nan]]), torch.tensor([0]))
