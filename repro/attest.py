@@ -60,11 +60,11 @@ def _attest(arguments: argparse.Namespace) -> int:
         # oneDNN reads it once, when torch first computes.
         os.environ["ONEDNN_MAX_CPU_ISA"] = limit
         print(f"Training with ONEDNN_MAX_CPU_ISA={limit}: as the reference, without AMX.")
-    where = ["--results", str(arguments.results)]
-    if arguments.data_dir:
-        where += ["--data-dir", str(arguments.data_dir)]
     for words in references.commands(arguments.threads):
-        if status := run.main([*words, *where]):
+        if "DIR" in words:
+            at = words.index("DIR")
+            words[at - 1 : at + 1] = ["--data-dir", str(arguments.data_dir)] if arguments.data_dir else []
+        if status := run.main([*words, "--results", str(arguments.results)]):
             return status
     repeats = compare(collect(sources), references)
     path = arguments.out or ATTESTATIONS / file_name()

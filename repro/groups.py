@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from repro import names
 from repro.data.table import DATA_SETS
 from repro.records import Records
 
 #: Runs that came to the end of what they were to do; a foreign curve is as long as its author made it.
 ENDED = ("complete", "foreign")
+#: The tables of `Records`.
+TABLES = ("runs", "curves", "responses", "health")
 #: Data sets and presets from the nearest to the paper to the farthest; others follow in alphabetical order.
 _DATA = tuple(DATA_SETS)
 _PRESETS = ("paper", "short", "demo")
@@ -34,6 +38,11 @@ class Group:
         """The group in a few words."""
         return f"{DATA_SETS[self.data].title if self.data in DATA_SETS else self.data} · preset {self.preset}"
 
+    @property
+    def key(self) -> str:
+        """The group as a word, the same all over a report."""
+        return slug(self.data, self.preset)
+
 
 def groups(records: Records) -> list[Group]:
     """The groups that have runs, nearest to the paper's own first."""
@@ -51,25 +60,17 @@ def sources(records: Records) -> list[str]:
     return list(dict.fromkeys(records.runs["source"].astype(str)))
 
 
+def kept(records: Records, keep: Callable[[pd.DataFrame], pd.Series[bool]]) -> Records:
+    """The records of some runs: in each table the rows that `keep` marks."""
+    tables = {name: getattr(records, name) for name in TABLES}
+    return replace(records, **{name: table[keep(table)].reset_index(drop=True) for name, table in tables.items()})
+
+
 def narrow(records: Records, group: Group | None = None, source: str | None = None) -> Records:
-    """The records of a group, of a source, or of both. Networks take the shortest of their names."""
-
-    def keep(table: pd.DataFrame) -> pd.DataFrame:
-        if group is not None:
-            table = table[(table["data"] == group.data) & (table["preset"] == group.preset)]
-        if source is not None:
-            table = table[table["source"] == source]
-        shortest = {name: str(names.parse(name)) for name in table["network"].unique()}
-        return table.assign(network=table["network"].map(shortest)).reset_index(drop=True)
-
-    return replace(
-        records,
-        runs=keep(records.runs),
-        curves=keep(records.curves),
-        responses=keep(records.responses),
-        health=keep(records.health),
-        damaged=tuple(item for item in records.damaged if source in (None, item.source)),
-    )
+    """The records of a group, of a source, or of both."""
+    if group is not None:
+        records = kept(records, lambda table: (table["data"] == group.data) & (table["preset"] == group.preset))
+    return records if source is None else kept(records, lambda table: table["source"] == source)
 
 
 def require_one(table: pd.DataFrame, *columns: str) -> None:
@@ -82,6 +83,16 @@ def require_one(table: pd.DataFrame, *columns: str) -> None:
         values = table[column].unique()
         if len(values) > 1:
             raise ValueError(f"runs of several {column} values must not be mixed: {', '.join(map(str, values))}")
+
+
+def group_of(runs: pd.DataFrame) -> Group:
+    """The group of runs that are of one.
+
+    Raises:
+        ValueError: they are of several.
+    """
+    require_one(runs, "data", "preset")
+    return Group(str(runs["data"].iloc[0]), str(runs["preset"].iloc[0])) if len(runs) else Group("", "")
 
 
 def usual(runs: pd.DataFrame, networks: tuple[str, ...]) -> pd.DataFrame:
@@ -98,3 +109,15 @@ def name_of(run: pd.Series) -> str:
     """A run in a few words: network, what departs from its preset, seed."""
     variant = f" ({run['variant']})" if run["variant"] else ""
     return f"{run['network']}{variant}, seed {run['seed']}"
+
+
+def slug(*parts: str) -> str:
+    """A harmless file name, different for different parts."""
+    text = "--".join(str(part).replace("/", "--") for part in parts)
+    safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "_", text).lstrip(".")[:120]
+    return safe if safe == text else f"{safe}~{hashlib.sha256(repr(parts).encode()).hexdigest()[:8]}"
+
+
+def address(run: pd.Series) -> str:
+    """The page of a run, relative to the report."""
+    return f"runs/{slug(run['source'], run['folder'])}.html"

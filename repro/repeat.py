@@ -1,4 +1,4 @@
-"""Reference runs repeated on this machine: which have the same bits, which agree within what seeds do, which differ."""
+"""Runs repeated: the command that does it, and of the reference's which have the same bits, agree or differ."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -22,7 +23,7 @@ from repro.disk import read_text, write_json
 from repro.environment import environment, instructions
 from repro.errors import RecordError, UserError, unknown
 from repro.records import Record, Records, bits
-from repro.records.record import LARGEST_RECORD, Environment
+from repro.records.record import LARGEST_RECORD, Environment, Numerics
 from repro.spec import Run
 from repro.statistics import half_width
 
@@ -38,6 +39,56 @@ FORMAT = 1
 MEASURES: tuple[Measure, ...] = ("train_error", "test_error", "response")
 #: The chance that of all outputs of an attestation any is told to differ although chance alone moves it.
 FALSE_ALARM = 0.05
+
+
+def words(run: Run, numerics: Numerics) -> list[str] | None:
+    """What `repro.run` is to be told to train a run again, its network last; None where no study plans that.
+
+    On like machines it has the same bits. CIFAR-10 is found by --data-dir, for which the words have DIR.
+
+    Args:
+        numerics: device, precision and threads, as recorded.
+    """
+    name = _study_of(replace(run, seed=0))
+    if name is None:
+        return None
+    said = [name, "--preset", run.preset, *study.data_words(run.preset, run.data), "--seeds", str(run.seed)]
+    for key, value in study.settings_of(run).items():
+        said += ["--set", f"{key}={_toml(value)}"]
+    for key in ("device", "precision", "threads"):
+        if (value := getattr(numerics, key)) is not None:
+            said += [f"--{key}", str(value)]
+    return [*said, "--only", run.network]
+
+
+@cache
+def _study_of(run: Run) -> str | None:
+    """The study that plans a run and the fewest others, if it is asked for this network and these settings.
+
+    One that stops the network early comes last.
+    """
+    found = {}
+    for name in study.names():
+        with suppress(UserError):  # it has no such network, or no numbers for the preset
+            planned = _study(name, run.preset)
+            if run.network in planned.networks:
+                plan = planned.runs(
+                    run.preset, seeds=[0], only=[run.network], settings=study.settings_of(run), data=run.data
+                )
+                if run in plan:
+                    found[name] = (run.network in planned.stop_at, len(plan))
+    return min(found, key=lambda name: found[name], default=None)
+
+
+@cache
+def _study(name: str, preset: str) -> study.Study:
+    return study.load(name).for_preset(preset)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)
@@ -93,15 +144,14 @@ class References:
     records: dict[str, Record]
 
     def commands(self, threads: int | None) -> list[list[str]]:
-        """What repeats them, as arguments of repro.run; equally computed runs of a study go together."""
+        """What repeats them, as `words`; those that differ in their network alone go together."""
         groups: dict[tuple[str, ...], list[str]] = {}
         for network, record in self.records.items():
-            numerics = record.numerics
-            how = ["--precision", str(numerics.precision), "--threads", str(threads or numerics.threads)]
-            key = (self._study(network, record.spec), *how, "--device", str(numerics.device))
-            groups.setdefault(key, []).append(network)
-        about = ["--preset", self.evidence.preset, "--seeds", str(self.seed), "--data", self.evidence.data]
-        return [[name, *about, *how, "--only", ",".join(networks)] for (name, *how), networks in groups.items()]
+            said = words(record.spec, record.numerics.model_copy(update={"threads": threads} if threads else {}))
+            if said is None:
+                raise RecordError(f"{network}: no study trains it as the reference's run was: give another network")
+            groups.setdefault(tuple(said[:-1]), []).append(network)
+        return [[*said, ",".join(networks)] for said, networks in groups.items()]
 
     def limit(self) -> str | None:
         """The limit on oneDNN's instructions with which this machine may have the reference's bits, if it needs one.
@@ -112,15 +162,6 @@ class References:
         used = [(record.environment.instructions or "").split() for record in self.records.values()]
         by_amx = any("amx_bf16" in words and not any("=" in word for word in words) for words in used)
         return None if by_amx or "amx_bf16" not in here or any("=" in word for word in here) else WITHOUT_AMX
-
-    def _study(self, network: str, run: Run) -> str:
-        for name in study.names():
-            found = study.load(name)
-            if found.fits(run.preset) and network in found.for_preset(run.preset).networks:
-                planned = found.runs(run.preset, seeds=[run.seed], only=[network], data=run.data)
-                if run in planned and not found.for_preset(run.preset).stop_at.get(network):
-                    return name
-        raise RecordError(f"{network}: no study trains it as the reference's run was: give another network")
 
 
 def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> References:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro import repeat, study
+from repro import names, repeat, study
 from repro.claims.evidence import REFERENCE
 from repro.errors import RecordError, printable, unknown
-from repro.groups import Group, groups, narrow
+from repro.groups import TABLES, Group, kept, narrow
 from repro.records import Damaged, Records, Source, bits, collect
 from repro.repeat import Attestation
 
@@ -25,7 +25,7 @@ class Gathered:
     """What a report is made from.
 
     Attributes:
-        records: each run once per source.
+        records: each run once per source; networks have the shortest of their names.
         repeated: folders that hold a run that another folder of the source holds too; not counted.
         conflicts: runs of one specification and equal numerics whose curves differ, each in words.
         remarks: what was noticed while reading, such as torn lines.
@@ -39,11 +39,6 @@ class Gathered:
     remarks: tuple[str, ...]
     discarded: pd.DataFrame
     attestations: tuple[Attestation, ...]
-
-    @property
-    def groups(self) -> list[Group]:
-        """The data sets and presets, nearest to the paper's own first."""
-        return groups(self.records)
 
     def of(self, group: Group | None = None, source: str | None = None) -> Records:
         """The records of a group, of a source, or of both."""
@@ -70,13 +65,7 @@ def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: P
         if preset not in known:
             raise unknown("preset", preset, sorted(known))
     if presets:
-        records = replace(
-            records,
-            runs=_where(records.runs, presets),
-            curves=_where(records.curves, presets),
-            responses=_where(records.responses, presets),
-            health=_where(records.health, presets),
-        )
+        records = kept(records, lambda table: table["preset"].isin(presets))
     if not len(records.runs):
         places = ", ".join(str(source.path) for source in folders)
         of = f" of preset {' or '.join(presets)}" if presets else ""
@@ -87,7 +76,7 @@ def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: P
     records, repeated = _once(records)
     attested, unread = _attestations(attestations)
     return Gathered(
-        replace(records, damaged=(*records.damaged, *unread)),
+        replace(_named(records), damaged=(*records.damaged, *unread)),
         repeated,
         _conflicts(records),
         tuple(dict.fromkeys(printable(str(w.message)) for w in caught)),
@@ -109,19 +98,24 @@ def _attestations(folder: Path | None) -> tuple[tuple[Attestation, ...], tuple[D
 def _discarded(folders: Sequence[Source], presets: Sequence[str]) -> pd.DataFrame:
     """What each source's discarded.csv says; whoever deletes records adds to it."""
     kinds = {"source": str, "data": str, "preset": str, "runs": int, "core_hours": float, "why": str}
-    found = []
+    found = [pd.DataFrame(columns=list(kinds))]
     for source in folders:
         path = source.path / "discarded.csv"
         try:
             found += [pd.read_csv(path).assign(source=source.name)[list(kinds)].astype(kinds)] if path.exists() else []
         except (OSError, ValueError, KeyError) as error:
             raise RecordError(f"{path}: cannot be read as a table of discarded runs: {error}") from error
-    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(kinds))
-    return _where(rows, presets) if presets else rows
+    rows = pd.concat(found[1:] or found, ignore_index=True)
+    return rows[rows["preset"].isin(presets)] if presets else rows
 
 
-def _where(table: pd.DataFrame, presets: Sequence[str]) -> pd.DataFrame:
-    return table[table["preset"].isin(presets)].reset_index(drop=True)
+def _named(records: Records) -> Records:
+    """The records with the shortest name of each network."""
+    shortest = {name: str(names.parse(name)) for name in records.runs["network"].unique()}
+    tables = {name: getattr(records, name) for name in TABLES}
+    return replace(
+        records, **{name: table.assign(network=table["network"].map(shortest)) for name, table in tables.items()}
+    )
 
 
 def _once(records: Records) -> tuple[Records, tuple[str, ...]]:
@@ -132,18 +126,11 @@ def _once(records: Records) -> tuple[Records, tuple[str, ...]]:
     copies = runs.loc[order.index[order.duplicated(IDENTITY)]]
     dropped = set(zip(copies["source"], copies["folder"], strict=True))
 
-    def keep(table: pd.DataFrame) -> pd.DataFrame:
-        mask = [key not in dropped for key in zip(table["source"], table["folder"], strict=True)]
-        return table[pd.Series(mask, index=table.index, dtype=bool)].reset_index(drop=True)
+    def keep(table: pd.DataFrame) -> pd.Series[bool]:
+        keys = zip(table["source"], table["folder"], strict=True)
+        return pd.Series([key not in dropped for key in keys], index=table.index, dtype=bool)
 
-    kept = replace(
-        records,
-        runs=keep(runs),
-        curves=keep(records.curves),
-        responses=keep(records.responses),
-        health=keep(records.health),
-    )
-    return kept, tuple(f"{source}: {folder}" for source, folder in sorted(dropped))
+    return kept(records, keep), tuple(f"{source}: {folder}" for source, folder in sorted(dropped))
 
 
 def _conflicts(records: Records) -> tuple[str, ...]:
@@ -184,4 +171,4 @@ def against_reference(records: Records, source: str, folder: str) -> str:
 
 
 def _keys(records: Records) -> list[bits.Key]:
-    return [(str(run["source"]), str(run["folder"])) for _, run in records.runs.iterrows()]
+    return list(zip(records.runs["source"], records.runs["folder"], strict=True))
