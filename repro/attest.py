@@ -1,4 +1,4 @@
-"""python -m repro.attest [NETWORK…]: repeat reference runs on this machine, and tell how far they are the same.
+"""Repeat reference runs on this machine, and tell of each: same bits, consistent with what seeds do, or differs.
 
 Exit status: 0 none differs, 1 one differs, or could not be trained or read, 2 bad usage; stopped: as repro.run.
 """
@@ -29,9 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m repro.attest",
-        description="Repeat reference runs on this machine, as many threads and as precise as they were, and tell of "
-        "each: same bits, consistent with what seeds do, or differs. Exit status: 0 none differs, 1 one differs, or "
-        "could not be trained or read, 2 bad usage; stopped: as repro.run.",
+        description=__doc__,
     )
     add = parser.add_argument
     add("networks", nargs="*", default=["plain-20", "resnet-20"], metavar="NETWORK", help="(plain-20 resnet-20)")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,12 +43,14 @@ def ends(records: Records, networks: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _end(runs: pd.DataFrame, curves: dict[tuple[str, str], pd.DataFrame]) -> dict[str, object]:
+def _end(runs: pd.DataFrame, curves: Mapping[Any, pd.DataFrame]) -> dict[Any, Any]:
     counted = runs[runs["status"].isin(ENDED)]
     note = ""
     if not len(counted):
         counted = runs[runs["iteration"] == runs["iteration"].max()]
-        note = _why_short(counted.iloc[0])
+        first = counted.iloc[0]
+        how = {"diverged": "diverged", "failed": "failed", "running": "so far"}.get(first["status"], "stopped")
+        note = f"incomplete: {how} at iteration {first['iteration']:,} of {first['iterations']:,}"
     errors = pd.DataFrame([_errors(run, curves[run["source"], run["folder"]]) for _, run in counted.iterrows()])
     return {
         **counted.iloc[0][["source", "network", "depth"]].to_dict(),
@@ -69,11 +72,6 @@ def _errors(run: pd.Series, curve: pd.DataFrame) -> dict[str, float]:
         "train_error": float(curve["train_error"][last & np.isfinite(curve["train_error"])].mean()),
         "test_error": float(test.iloc[-1]) if len(test) else math.nan,
     }
-
-
-def _why_short(run: pd.Series) -> str:
-    said = {"diverged": "diverged", "failed": "failed", "running": "so far"}.get(run["status"], "stopped")
-    return f"incomplete: {said} at iteration {run['iteration']:,} of {run['iterations']:,}"
 
 
 def reading(network: str, column: str) -> tuple[str, float]:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -14,14 +15,11 @@ from repro.records import Records
 
 #: Runs that came to the end of what they were to do; a foreign curve is as long as its author made it.
 ENDED = ("complete", "foreign")
-#: The tables of `Records`.
-TABLES = ("runs", "curves", "responses", "health")
-#: Data sets and presets from the nearest to the paper to the farthest; others follow in alphabetical order.
-_DATA = tuple(DATA_SETS)
-_PRESETS = ("paper", "short", "demo")
+#: Presets and data sets from the nearest to the paper to the farthest.
+_NEAREST = {"preset": ("paper", "short", "demo"), "data": tuple(DATA_SETS)}
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Group:
     """A data set and a preset. Runs of two groups are never compared."""
 
@@ -46,13 +44,10 @@ class Group:
 
 def groups(records: Records) -> list[Group]:
     """The groups that have runs, nearest to the paper's own first."""
-    pairs = records.runs[["data", "preset"]].drop_duplicates().itertuples(index=False)
-    found = [Group(str(data), str(preset)) for data, preset in pairs]
-    return sorted(found, key=lambda group: (_rank(_PRESETS, group.preset), _rank(_DATA, group.data), group))
-
-
-def _rank(order: tuple[str, ...], name: str) -> int:
-    return order.index(name) if name in order else len(order)
+    found = {Group(data, preset) for data, preset in zip(records.runs["data"], records.runs["preset"], strict=True)}
+    # Others follow in alphabetical order.
+    presets, data = ([*known, *sorted({getattr(group, name) for group in found})] for name, known in _NEAREST.items())
+    return sorted(found, key=lambda group: (presets.index(group.preset), data.index(group.data)))
 
 
 def sources(records: Records) -> list[str]:
@@ -60,10 +55,15 @@ def sources(records: Records) -> list[str]:
     return list(dict.fromkeys(records.runs["source"].astype(str)))
 
 
-def kept(records: Records, keep: Callable[[pd.DataFrame], pd.Series[bool]]) -> Records:
+def each(records: Records, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Records:
+    """The records with a change in each of their tables."""
+    tables: Any = {name: change(getattr(records, name)) for name in ("runs", "curves", "responses", "health")}
+    return replace(records, **tables)
+
+
+def kept(records: Records, keep: Callable[[pd.DataFrame], Any]) -> Records:
     """The records of some runs: in each table the rows that `keep` marks."""
-    tables = {name: getattr(records, name) for name in TABLES}
-    return replace(records, **{name: table[keep(table)].reset_index(drop=True) for name, table in tables.items()})
+    return each(records, lambda table: table[keep(table)].reset_index(drop=True))
 
 
 def narrow(records: Records, group: Group | None = None, source: str | None = None) -> Records:
@@ -73,26 +73,16 @@ def narrow(records: Records, group: Group | None = None, source: str | None = No
     return records if source is None else kept(records, lambda table: table["source"] == source)
 
 
-def require_one(table: pd.DataFrame, *columns: str) -> None:
-    """Refuse a table in which runs are mixed that must not be compared.
-
-    Raises:
-        ValueError: a column holds more than one value.
-    """
-    for column in columns:
-        values = table[column].unique()
-        if len(values) > 1:
-            raise ValueError(f"runs of several {column} values must not be mixed: {', '.join(map(str, values))}")
-
-
 def group_of(runs: pd.DataFrame) -> Group:
     """The group of runs that are of one.
 
     Raises:
-        ValueError: they are of several.
+        ValueError: they are of several, which must not be compared.
     """
-    require_one(runs, "data", "preset")
-    return Group(str(runs["data"].iloc[0]), str(runs["preset"].iloc[0])) if len(runs) else Group("", "")
+    found = sorted(set(zip(runs["data"], runs["preset"], strict=True)))
+    if len(found) > 1:
+        raise ValueError(f"runs of several data sets or presets must not be mixed: {found}")
+    return Group(*found[0]) if found else Group("", "")
 
 
 def usual(runs: pd.DataFrame, networks: tuple[str, ...]) -> pd.DataFrame:

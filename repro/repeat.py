@@ -33,12 +33,49 @@ WITHOUT_AMX = "AVX512_CORE_BF16"
 REPEATED = "repeated"
 
 Word = Literal["same bits", "consistent", "differs"]
-#: Version of an attestation's file.
-FORMAT = 1
 #: The results that are compared where bits differ.
 MEASURES: tuple[Measure, ...] = ("train_error", "test_error", "response")
 #: The chance that of all outputs of an attestation any is told to differ although chance alone moves it.
 FALSE_ALARM = 0.05
+
+
+@dataclass(frozen=True)
+class Output:
+    """One result of a repeated run, errors in percent, beside the mean of so many runs of the reference's network.
+
+    Another run of the same protocol is expected between `low` and `high`.
+    """
+
+    measure: Measure
+    found: float
+    mean: float
+    runs: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What came of one reference run that was repeated; `why` says by what it differs."""
+
+    network: str
+    seed: int
+    verdict: Word
+    why: str
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """What an attestation says; `by` is whoever made it, or nothing."""
+
+    format: Literal[1]
+    date: Text
+    data: Text
+    preset: Text
+    environment: Environment
+    repeats: tuple[Repeat, ...]
+    by: Text = ""
 
 
 def words(run: Run, numerics: Numerics) -> list[str] | None:
@@ -92,52 +129,8 @@ def _toml(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Output:
-    """One result of a repeated run, and where the reference's seeds lead to expect it.
-
-    Attributes:
-        measure: which result; errors in percent.
-        found: of the repeated run.
-        mean: of the reference's runs of this network.
-        runs: how many these are.
-        low, high: another run of the same protocol is expected between these.
-    """
-
-    measure: Measure
-    found: float
-    mean: float
-    runs: int
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """What came of one reference run that was repeated; `why` says by what it differs."""
-
-    network: str
-    seed: int
-    verdict: Word
-    why: str
-    outputs: tuple[Output, ...]
-
-
-@dataclass(frozen=True)
-class Attestation:
-    """What an attestation says; `by` is whoever made it, or nothing."""
-
-    format: Literal[1]
-    date: Text
-    data: Text
-    preset: Text
-    environment: Environment
-    repeats: tuple[Repeat, ...]
-    by: Text = ""
-
-
-@dataclass(frozen=True)
 class References:
-    """Complete runs of the reference that are to be repeated: of one data set, preset and seed."""
+    """Complete runs of the reference that are to be repeated, by network: of one data set, preset and seed."""
 
     evidence: Evidence
     seed: int
@@ -160,7 +153,7 @@ class References:
         """
         here = (instructions() or "").split()
         used = [(record.environment.instructions or "").split() for record in self.records.values()]
-        by_amx = any("amx_bf16" in words and not any("=" in word for word in words) for words in used)
+        by_amx = any("amx_bf16" in said and not any("=" in word for word in said) for said in used)
         return None if by_amx or "amx_bf16" not in here or any("=" in word for word in here) else WITHOUT_AMX
 
 
@@ -179,8 +172,7 @@ def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> R
     for network in networks:
         run = _run(evidence, network, seed)
         if run is None:
-            runs = records.runs.query("source == @REFERENCE and data == @data and preset == @preset and variant == ''")
-            known = sorted(set(runs.loc[(runs["status"] == "complete") & (runs["seed"] == seed), "network"]))
+            known = [name for name in dict.fromkeys(records.runs["network"]) if _run(evidence, name, seed)]
             there = f": there is {', '.join(known)}" if known else ""
             raise RecordError(f"{network}: the reference has no complete run of seed {seed}, preset {preset}{there}")
         found[network] = records.record(REFERENCE, run.folder)
@@ -205,14 +197,14 @@ def _repeat(records: Records, theirs: Evidence, ours: Evidence, network: str, se
         raise RecordError(f"{network} seed {seed}: is not complete: the same command carries on")
     if other := departures([mine, reference]):
         raise RecordError(f"{network} seed {seed}: was trained with another {', '.join(other)} than the reference")
-    before, now = records.record(REFERENCE, reference.folder), records.record(REPEATED, mine.folder)
-    difference = bits.first_difference(records, (REFERENCE, reference.folder), (REPEATED, mine.folder))
+    keys = (REFERENCE, reference.folder), (REPEATED, mine.folder)
+    difference = bits.first_difference(records, *keys)
     if difference is None:
         return Repeat(network, seed, "same bits", "", ())
     measured = [measure for measure in MEASURES if theirs.runs(network, measure) and mine.has(measure)]
     found = tuple(_output(theirs, mine, measure, level) for measure in measured)
     outside = [WORDS[output.measure] for output in found if not output.low <= output.found <= output.high]
-    reasons = bits.reasons(before, now)
+    reasons = bits.reasons(*(records.records[key] for key in keys))
     why = f"bits differ in {difference}" + (f" ({'; '.join(reasons)})" if reasons else "")
     if outside:
         return Repeat(network, seed, "differs", f"{', '.join(outside)} beyond what seeds do; {why}", found)
@@ -234,9 +226,8 @@ def _output(theirs: Evidence, mine: Ended, measure: Measure, level: float) -> Ou
 def write(path: Path, repeats: Iterable[Repeat], references: References, by: str = "") -> None:
     """Write an attestation: what was repeated, by whom, on what, and what came of it."""
     about = {"data": references.evidence.data, "preset": references.evidence.preset, "environment": environment()}
-    found = [asdict(repeat) for repeat in repeats]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": FORMAT, "date": _today(), "by": by, **about, "repeats": found})
+    write_json(path, {"format": 1, "date": _today(), "by": by, **about, "repeats": [asdict(one) for one in repeats]})
 
 
 def read(path: Path) -> Attestation:
@@ -247,15 +238,10 @@ def read(path: Path) -> Attestation:
     """
     text = read_text(path, "record of repeated runs", LARGEST_RECORD)
     try:
-        found: Attestation = checked(_attestations(), from_json(text, allow_inf_nan=False))
+        found: Attestation = checked(TypeAdapter(Attestation), from_json(text, allow_inf_nan=False))
         return found
     except (UserError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read as an attestation: {error}") from error
-
-
-@cache
-def _attestations() -> TypeAdapter[Attestation]:
-    return TypeAdapter(Attestation)
 
 
 def file_name() -> str:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from repro import paper
 from repro.ends import ERRORS
-from repro.figures.drawing import Drawing, colour_of, lines
-from repro.groups import group_of, require_one, shown, usual
+from repro.figures.drawing import Drawing, colour_of, line, lines
+from repro.groups import group_of, shown, usual
 from repro.records import Records
 
 #: Points on a curve, about: the paper's are 1,000 of 64,000 iterations apart.
@@ -30,11 +30,7 @@ def points(records: Records, networks: tuple[str, ...], found: pd.DataFrame) -> 
     Returns:
         network, label, quantity (train_error, test_error), unit (the run's folder), counts (whether it is in the mean),
         x, y. Training errors are means over each so many iterations, test errors the last within them.
-
-    Raises:
-        ValueError: the records are of several sources, data sets or presets.
     """
-    require_one(records.curves, "source", "data", "preset")
     runs = {str(run["folder"]): run for _, run in usual(records.runs, networks).iterrows()}
     pieces = []
     for end in found.to_dict("records"):
@@ -64,10 +60,11 @@ def _binned(rows: pd.DataFrame, width: int) -> pd.DataFrame:
 
 def draw(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
     """Draw such rows: each network's mean, and where it has several seeds each of them thinly."""
-    several = rows.groupby("network")["unit"].transform("nunique") > 1
     # Each is in the key, and can be switched, in the order of the rows.
     drawing.palette |= {label: colour_of(name) for label, name in zip(rows["label"], rows["network"], strict=True)}
-    lines(drawing, panel, rows[several], singles=True)
+    several = rows.groupby("network")["unit"].transform("nunique") > 1
+    for _, mine in rows[several].groupby(["label", "quantity", "unit"], sort=False):
+        line(drawing, panel, mine.iloc[0], mine[["x", "y"]].to_numpy(dtype=float), single=True)
     lines(drawing, panel, rows[rows["counts"].astype(bool)])
 
 

@@ -45,6 +45,7 @@ STYLE: Any = {
     "axes.spines.right": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "repro",
+    "text.parse_math": False,  # what a record says is no formula
 }
 #: What matplotlib adds to a file of its own accord, such as the time: left out, so that one figure gives one file.
 _UNSAID: dict[str, dict[str, Any]] = {
@@ -52,8 +53,6 @@ _UNSAID: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-#: More ticks than this on an axis of iterations are thinned out.
-_MOST_TICKS = 40
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,10 @@ LOOKS = {
 
 @dataclass(frozen=True)
 class Part:
-    """A line or a mark of a figure, by the id that it has in the SVG.
+    """A line or a mark of a figure.
 
     Attributes:
-        gid: its id, unique within the figure.
-        panel: index of its axes.
+        gid: the id that it has in the SVG.
         label: as in the key; parts with one label are switched on and off together.
         said: what its values are, such as "test error"; empty where they are not to be read, as of single seeds.
         points: x and y of each, as drawn.
@@ -106,7 +104,6 @@ class Drawing:
 
     Attributes:
         name: of its files, such as "figure-1".
-        title: what the paper's figure is about.
         finding: what this one shows, in a sentence with numbers: its text alternative.
         notes: how it was drawn, each a sentence.
         source: whose runs it shows, in a report; empty for one of the paper's numbers alone.
@@ -149,47 +146,45 @@ def colour_of(network: str) -> str:
     return COLOURS[_OF_DEPTH.get(names.parse(network).depth, "blue")]
 
 
-def lines(drawing: Drawing, panel: int, rows: pd.DataFrame, *, singles: bool = False) -> None:
-    """Draw tidy rows as a line per label and quantity: their mean over units, or with `singles` each unit thinly.
+def lines(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
+    """Draw tidy rows as a line per label and quantity, each the mean where there are several values of one x.
 
     Args:
-        rows: label, network (for its colour), quantity (a key of `LOOKS`), unit, x, y.
+        rows: label, network (for its colour), quantity (a key of `LOOKS`), x, y.
     """
     if not len(rows):
         return
     axis = drawing.axes[panel]
     palette = {label: colour_of(network) for label, network in zip(rows["label"], rows["network"], strict=True)}
     drawing.palette |= palette
+    there = set(zip(rows["label"], rows["quantity"], strict=True))
     quantities = [name for name in LOOKS if name in set(rows["quantity"])]
-    units = rows.groupby(["label", "quantity"])["unit"].nunique()
-    each = singles or units.max() == 1
     before = len(axis.lines)
     sns.lineplot(
         data=rows, x="x", y="y", ax=axis, legend=False, errorbar=None,
         hue="label", hue_order=list(palette), palette=palette,
         style="quantity", style_order=quantities, dashes={name: LOOKS[name].dashes for name in quantities},
-        size="quantity", size_order=quantities,
-        sizes={name: 0.5 if singles else LOOKS[name].width for name in quantities},
-        units="unit" if each else None, estimator=None if each else "mean", alpha=0.5 if singles else 1.0,
+        size="quantity", size_order=quantities, sizes={name: LOOKS[name].width for name in quantities},
     )  # fmt: skip
     # In the order in which seaborn draws: by hue, then by style.
-    drawn = [
-        (label, quantity)
-        for label in palette
-        for quantity in quantities
-        if (label, quantity) in units.index
-        for _ in range(units[label, quantity] if each else 1)
-    ]
-    for line, (label, quantity) in zip(axis.lines[before:], drawn, strict=True):
-        _named(drawing, panel, line, label, "" if singles else LOOKS[quantity].said)
+    drawn = [(label, quantity) for label in palette for quantity in quantities if (label, quantity) in there]
+    for found, (label, quantity) in zip(axis.lines[before:], drawn, strict=True):
+        _named(drawing, panel, found, label, LOOKS[quantity].said)
 
 
-def line(drawing: Drawing, panel: int, network: str, quantity: str, points: np.ndarray) -> None:
-    """Draw a single line: in a tenth of the time that seaborn takes for many."""
-    label = shown(network)
-    colour = drawing.palette[label] = colour_of(network)
-    (drawn,) = drawing.axes[panel].plot(points[:, 0], points[:, 1], color=colour, **LOOKS[quantity].style)
-    _named(drawing, panel, drawn, label, LOOKS[quantity].said)
+def line(drawing: Drawing, panel: int, row: pd.Series, points: np.ndarray, single: bool = False) -> None:
+    """Draw a line of which nothing is a mean, in a tenth of the time that seaborn takes.
+
+    Args:
+        row: label, network and quantity.
+        points: x and y of each.
+        single: whether it is one of several of which the mean is drawn too: it is thin, and not read.
+    """
+    colour, look = colour_of(row["network"]), LOOKS[row["quantity"]]
+    drawing.palette[row["label"]] = colour
+    thin = {"linewidth": 0.5, "alpha": 0.5} if single else {}
+    (drawn,) = drawing.axes[panel].plot(points[:, 0], points[:, 1], color=colour, **{**look.style, **thin})
+    _named(drawing, panel, drawn, row["label"], "" if single else look.said)
 
 
 def marks(drawing: Drawing, panel: int, read: pd.DataFrame) -> None:
@@ -219,11 +214,9 @@ def _named(drawing: Drawing, panel: int, line: Line2D, label: str, said: str) ->
 
 def axes_of(axis: Axes, title: Iterable[str], x_label: str, y_label: str) -> None:
     """Title and labels of a panel, and its grid."""
-    with mpl.rc_context(STYLE):
-        axis.set_title("\n".join(map(plain, title)), fontsize=9)
-        axis.set(xlabel=x_label, ylabel=y_label)
-        axis.grid(axis="y", linestyle=(0, (1, 3)), linewidth=0.6, color=GRID)
-        axis.set_axisbelow(True)
+    axis.set_title("\n".join(title), fontsize=9)
+    axis.set(xlabel=x_label, ylabel=y_label, axisbelow=True)
+    axis.grid(axis="y", linestyle=(0, (1, 3)), linewidth=0.6, color=GRID)
 
 
 def log_axis(axis: Axes, values: Iterable[float]) -> None:
@@ -232,8 +225,7 @@ def log_axis(axis: Axes, values: Iterable[float]) -> None:
     low, high = float(known.min()), float(known.max())
     axis.set_ylim(0.8 * low, 1.25 * high)
     axis.set_yscale("log")
-    if high < 1e4 and low >= 1e-3:
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if high < 100 * low:
         axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.yaxis.set_minor_locator(NullLocator())
@@ -244,7 +236,7 @@ def iterations_on(axis: Axes, first: float, last: float) -> None:
     unit, said = (1e4, " (1e4)") if last >= 20_000 else (1e3, " (1e3)") if last >= 4_000 else (1.0, "")
     axis.set(xlim=(first, last), xlabel=f"iterations{said}")
     if unit > 1:
-        if last - first <= _MOST_TICKS * unit:
+        if last - first <= 40 * unit:  # more ticks are thinned out
             axis.xaxis.set_major_locator(MultipleLocator(unit))
         axis.xaxis.set_major_formatter(lambda value, _: f"{value / unit:g}")
 
@@ -258,7 +250,7 @@ def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping
         diamonds: what marks of the paper are in words, and whether they are hollow.
     """
     with mpl.rc_context(STYLE):
-        drawing.figure.suptitle(f"{plain(drawing.title)}\n{plain(about)}", x=0.01, ha="left", fontsize=9.5)
+        drawing.figure.suptitle(f"{drawing.title}\n{about}", x=0.01, ha="left", fontsize=9.5)
         key = {label: Line2D([], [], color=colour, linewidth=2.2) for label, colour in drawing.palette.items()}
         grey = COLOURS["grey"]
         for look in (LOOKS[name] for name in looks):
@@ -268,7 +260,7 @@ def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping
         place: Any = "outside lower center" if drawing.figure.get_layout_engine() else "lower center"
         columns = max(2, round(drawing.figure.get_figwidth() / 1.35))
         drawing.figure.legend(
-            list(key.values()), [plain(label) for label in key], loc=place, ncols=columns,
+            list(key.values()), list(key), loc=place, ncols=columns,
             frameon=False, fontsize=8.5, handlelength=2.6,
         )  # fmt: skip
         # The layout is the same in every format and takes as long as drawing: it is found once.
@@ -294,8 +286,3 @@ def save(drawing: Drawing, folder: Path, forms: Iterable[str] = tuple(_UNSAID)) 
             else:
                 drawing.figure.savefig(files[-1], format=form, dpi=130, metadata=_UNSAID[form])
     return files
-
-
-def plain(text: str) -> str:
-    """A text with nothing in it that matplotlib would take for mathematics."""
-    return text.replace("$", r"\$")

@@ -1,85 +1,52 @@
-"""Errors during training: Figures 1 and 6 of the paper, the panels of Figure 6, and what a report opens with."""
+"""Errors during training: Figures 1, 4 and 6 of the paper, and what a report opens with."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from repro import paper
 from repro.ends import ERRORS, ends
+from repro.errors import counted
 from repro.figures import curves
 from repro.figures.drawing import Drawing, about, axes_of, begin, finish, iterations_on, marks
 from repro.groups import group_of, shown, usual
 from repro.records import Records
 
 Panels = Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class View:
-    """A figure of error curves.
-
-    Attributes:
-        panels: the networks of each, by its title.
-        size: of a panel, inches.
-        number: of the paper's figure that it is of.
-        apart: whether the two panels are of training and of test error; otherwise each has both.
-        scale: networks for which the axes have to have room; by default its own.
-    """
-
-    title: str
-    panels: Panels
-    size: tuple[float, float]
-    number: str = ""
-    apart: bool = False
-    scale: tuple[str, ...] = ()
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """All that it draws."""
-        return tuple(dict.fromkeys(network for networks in self.panels.values() for network in networks))
-
-
 _TWO = ("plain-20", "plain-56")
-_FIGURE_1 = View(
-    "Training error and test error of plain nets of 20 and 56 layers",
-    dict.fromkeys(ERRORS.values(), _TWO), (4.2, 3.2), "Figure 1", apart=True,
-)  # fmt: skip
-_FIGURE_6 = View(
-    "Errors during training of plain nets, ResNets, and ResNets of 110 and 1202 layers",
-    {
+#: What can be drawn, by the name of its files: the networks of each panel, by its title.
+VIEWS: dict[str, Panels] = {
+    "figure-1": dict.fromkeys(ERRORS.values(), _TWO),
+    "figure-6": {
         "plain nets": ("plain-20", "plain-32", "plain-44", "plain-56", "plain-110"),
         "ResNets": ("resnet-20", "resnet-32", "resnet-44", "resnet-56", "resnet-110"),
         "110 and 1202 layers": ("resnet-110", "resnet-1202"),
     },
-    (3.7, 3.4), "Figure 6",
-)  # fmt: skip
-#: What can be drawn, by the name of its files.
-VIEWS = {
-    "figure-1": _FIGURE_1,
-    "figure-6": _FIGURE_6,
-    **{
-        f"figure-6-{title.replace(' ', '-').lower()}": View(
-            f"Errors during training: {title}", {title: networks}, (5.6, 4.0), "Figure 6", scale=_FIGURE_6.networks
-        )
-        for title, networks in _FIGURE_6.panels.items()
-    },
-    "in-short": View(
-        "Errors during training, without and with shortcuts",
-        {"plain nets": _TWO, "ResNets": ("resnet-20", "resnet-56")}, (4.2, 3.3),
-    ),
-}  # fmt: skip
+    "in-short": {"plain nets": _TWO, "ResNets": ("resnet-20", "resnet-56")},
+}
+TITLES = {
+    "figure-1": "Figure 1. Training error and test error of plain nets of 20 and 56 layers",
+    "figure-6": "Figure 6. Errors during training of plain nets, ResNets, and ResNets of 110 and 1202 layers",
+    "in-short": "Errors during training, without and with shortcuts",
+}
+#: Inches of a panel, by how many there are.
+_SIZES = {2: (4.2, 3.3), 3: (3.7, 3.4)}
+IMAGENET_TITLE = "Training on ImageNet: plain nets and ResNets of 18 and 34 layers"
 DEEPEST = "110 and 1202 layers"
 PAPER_TOP: float = paper.constants()["cifar"]["plot_limit"]
 #: The right panel of the paper begins at 3.5 of 6.4 units.
 ZOOM = 3.5 / 6.4
 ZOOM_TICKS = (0, 1, 5, 10, 20)
 _TICKS = {5: (0, 1, 2, 3, 4, 5), 10: (0, 2, 4, 6, 8, 10), 20: (0, 5, 10, 20), 30: (0, 5, 10, 20, 30)}
+
+
+def networks_of(name: str) -> tuple[str, ...]:
+    """All networks of a view."""
+    return tuple(dict.fromkeys(network for networks in VIEWS[name].values() for network in networks))
 
 
 def draw(records: Records, scale: Records | None = None, name: str = "figure-6") -> Drawing | None:
@@ -93,36 +60,35 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6")
     Raises:
         ValueError: the records are of several.
     """
-    view = VIEWS[name]
-    found = ends(records, view.networks)
-    rows = curves.points(records, view.networks, found)
+    panels, nets = VIEWS[name], networks_of(name)
+    found = ends(records, nets)
+    rows = curves.points(records, nets, found)
     if not len(rows):
         return None
-    of_scale = view.scale or view.networks
-    top = own = curves.error_limit(ends(scale or records, of_scale))
-    runs = usual(records.runs, of_scale)
-    drawing = begin(name, ". ".join(filter(None, (view.number, view.title))), 1, len(view.panels), view.size)
-    for panel, (said, networks) in enumerate(view.panels.items()):
+    top = own = curves.error_limit(ends(scale or records, nets))
+    runs = usual(records.runs, nets)
+    last, apart = curves.last_iteration(runs), name == "figure-1"
+    drawing = begin(name, TITLES[name], 1, len(panels), _SIZES[len(panels)])
+    for panel, (said, networks) in enumerate(panels.items()):
         mine = found[found["network"].isin(networks)]
         own = _top_of_deepest(mine, rows, top) if said == DEEPEST else top
-        quantities = (list(ERRORS)[panel],) if view.apart else tuple(ERRORS)
+        quantities = (list(ERRORS)[panel],) if apart else tuple(ERRORS)
         drawn = rows[rows["network"].isin(networks) & rows["quantity"].isin(quantities)]
         curves.draw(drawing, panel, drawn)
         marks(drawing, panel, _read(records, networks, quantities, own))
         remarks = _not_displayed(drawn, networks, own) if len(drawn) else ["not run"]
         zoomed = bool(said == DEEPEST and len(mine) and not mine["note"].any())
-        axis, last = drawing.axes[panel], curves.last_iteration(runs)
-        axes_of(axis, [said, *remarks], "", f"{said if view.apart else 'error'} (%)")
-        errors_on(axis, own, ZOOM_TICKS if zoomed and own == PAPER_TOP else ())
-        iterations_on(axis, ZOOM * last if zoomed else 0, last)
-    drawing.finding = _deeper_is_worse(found) if view.apart else _finding(found, view.panels)
+        axes_of(drawing.axes[panel], [said, *remarks], "", f"{said if apart else 'error'} (%)")
+        errors_on(drawing.axes[panel], own, ZOOM_TICKS if zoomed and own == PAPER_TOP else ())
+        iterations_on(drawing.axes[panel], ZOOM * last if zoomed else 0, last)
+    drawing.finding = _finding(found, {"plain nets": nets} if apart else panels)
     drawing.notes = (
-        *curves.notes(records, found, view.networks, top),
+        *curves.notes(records, found, nets, top),
         *([f"The axis of errors of {DEEPEST} ends at {own:.0f} %."] if own != top else []),
-        *_never_warm(usual(records.runs, view.networks)),
+        *_never_warm(runs),
     )
     marked = {"the paper's end of training": True, "the paper's end, test": False}
-    said = about(group_of(runs), ", ".join(dict.fromkeys(runs["source"])), curves.last_iteration(runs))
+    said = about(group_of(runs), ", ".join(dict.fromkeys(runs["source"])), last)
     return finish(drawing, said, ERRORS, marked if any("paper" in part.said for part in drawing.parts) else None)
 
 
@@ -163,52 +129,47 @@ def _read(records: Records, networks: Iterable[str], quantities: Iterable[str], 
 def _never_warm(runs: pd.DataFrame) -> list[str]:
     """The nets whose warm-up never ended, which were never trained at the schedule's own learning rate."""
     said = []
-    for network, mine in runs[runs["status"] == "complete"].groupby("network", sort=False):
-        # A run without warm-up has 0 there.
-        cold = mine[mine["warm_up_ended"].isna()]
-        if len(cold):
-            schedule = cold["run"].iloc[0].schedule
-            of = "" if len(cold) == len(mine) else f" in {len(cold)} of {len(mine)} runs"
-            said.append(
-                f"{shown(str(network))}: its training error never fell below {schedule.warm_up_until:g} %{of}, so "
-                f"that the warm-up at a learning rate of {schedule.warm_up_lr:g} never ended."
-            )
+    # A run without warm-up has 0 there.
+    for network, mine in runs[runs["warm_up_ended"].isna()].query("status == 'complete'").groupby("network"):
+        schedule = mine["run"].iloc[0].schedule
+        said.append(
+            f"{shown(str(network))}: in {counted(len(mine), 'run')} its training error never fell below "
+            f"{schedule.warm_up_until:g} %, so that the warm-up at a learning rate of {schedule.warm_up_lr:g} never "
+            "ended."
+        )
     return said
 
 
 def _finding(found: pd.DataFrame, panels: Panels) -> str:
-    nets: dict[Any, dict[Any, Any]] = {end["network"]: end for end in found.to_dict("records")}
-    said = []
-    for title, networks in panels.items():
-        mine = [_end(nets[name]) for name in networks if name in nets]
+    said = {}
+    for end in found.to_dict("records"):
+        errors = " / ".join("none yet" if math.isnan(end[name]) else f"{end[name]:.1f}" for name in ERRORS)
+        said[end["network"]] = f"{shown(end['network'])} {errors}" + (f" ({end['note']})" if end["note"] else "")
+    told = [
+        f"{title}: {', '.join(said[name] for name in networks if name in said)}"
+        for title, networks in panels.items()
         # ResNet-110 alone was told with the ResNets already.
-        if mine and (title != DEEPEST or "resnet-1202" in nets or len(panels) == 1):
-            said.append(f"{title}: {', '.join(mine)}")
-    return f"Training / test error at the end of the curves, in percent. {'; '.join(said)}."
+        if said.keys() & set(networks) and (title != DEEPEST or "resnet-1202" in said)
+    ]
+    return f"Training / test error at the end of the curves, in percent. {'; '.join(told)}."
 
 
-def _end(end: dict[Any, Any]) -> str:
-    errors = [end[column] for column in ERRORS]
-    said = " / ".join("none yet" if math.isnan(error) else f"{error:.1f}" for error in errors)
-    note = f" ({end['note']})" if end["note"] else ""
-    return f"{shown(end['network'])} {said}{note}"
-
-
-def _deeper_is_worse(found: pd.DataFrame) -> str:
-    """What Figure 1 is about."""
-    nets = {end["network"]: end for end in found.to_dict("records")}
-    if set(nets) != set(_TWO):
-        return f"No curve of {' and '.join(name for name in _TWO if name not in nets)} yet."
-    shallow, deep = (nets[name] for name in _TWO)
-    said = "; ".join(
-        f"{words}: plain-20 {shallow[column]:.1f} %, plain-56 {deep[column]:.1f} %" for column, words in ERRORS.items()
+def draw_imagenet() -> Drawing:
+    """Figure 4, validation error on ImageNet of plain nets (left) and ResNets (right): the paper's readings alone."""
+    read = paper.readings(4)
+    drawing = begin("figure-4", f"Figure 4. {IMAGENET_TITLE}", 1, 2, (4.2, 3.0))
+    found = read.assign(x=read["iteration"], said="the paper's validation error", hollow=False)
+    for panel, (title, kind) in enumerate({"plain nets": "plain", "ResNets": "resnet"}.items()):
+        marks(drawing, panel, found[found["network"].str.startswith(kind)])
+        axes_of(drawing.axes[panel], [title], "", "validation error (%)")
+        drawing.axes[panel].set_ylim(20, 60)
+        iterations_on(drawing.axes[panel], 0, 600_000)
+    last = read[read["iteration"] == read["iteration"].max()]
+    said = ", ".join(f"{shown(net)} {value:.1f} %" for net, value in zip(last["network"], last["value"], strict=True))
+    drawing.finding = (
+        f"In the paper, near the end of training: {said}. The deeper plain net is the worse of its two, the deeper "
+        "ResNet the better."
     )
-    if shallow["note"] or deep["note"]:
-        return f"Where the curves end so far, {said}. Not all runs are complete."
-    worse = [words for column, words in ERRORS.items() if deep[column] > shallow[column]]
-    verdict = {
-        2: "the deeper plain net ends with higher training and test error, as in the paper",
-        1: f"the deeper plain net ends with higher {' '.join(worse)}, but not with the other one higher",
-        0: "the deeper plain net does not end with higher errors, unlike in the paper",
-    }[len(worse)]
-    return f"At the end, {said}: {verdict}."
+    drawing.notes = ("Diamonds: errors on center crops, read from the paper's figure to 0.1.",)
+    of = "ImageNet, validation set, center crops · source: read from Figure 4 of arXiv:1512.03385"
+    return finish(drawing, of, (), {"read from the paper": False})

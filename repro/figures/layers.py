@@ -8,7 +8,7 @@ import pandas as pd
 from repro import paper
 from repro.figures import curves
 from repro.figures.drawing import Drawing, about, axes_of, begin, finish, lines, log_axis, marks
-from repro.groups import Group, group_of, require_one, shown, usual
+from repro.groups import Group, group_of, shown, usual
 from repro.records import Records
 
 #: Of Figure 7; the paper has no figure of signals, and ours leaves out the last.
@@ -18,11 +18,6 @@ SIGNALS_TITLE = "Whether signals vanish, layer by layer"
 DASHES = "Plain nets are dashed, ResNets solid."
 #: What the paper does not say: how batch normalisation worked when it measured.
 MODES = {"std": "evaluation mode", "std_training": "training mode"}
-ABOUT_MODES = (
-    "The paper does not say in which mode it measured. In evaluation mode batch normalisation uses its running "
-    "statistics, and few images far from the others can carry most of a standard deviation; in training mode it uses "
-    "each batch's own, which bounds them."
-)
 #: The paper's axis is linear. Beyond this a linear one would press all lines but one onto its floor.
 LINEAR_TO = 5.0
 MOMENTS = ("before the first iteration", "after the last iteration")
@@ -32,22 +27,15 @@ _SIGNALS = {"gradient_norm": "gradient norm", "conv_variance": "signal variance"
 def draw_responses(records: Records, scale: Records | None = None) -> Drawing | None:
     """Figure 7 of one source, data set and preset, in each mode measured; a line is the mean over a net's seeds.
 
-    The paper has its panels below one another; side by side they fit a slide.
-
-    Args:
-        records: of that source, data set and preset.
-        scale: what the axes have to have room for: by default these records.
-
-    Raises:
-        ValueError: the records are of several.
+    The paper has its panels below one another; side by side they fit a slide. Arguments as of `errors.draw`.
     """
-    require_one(records.responses, "source", "data", "preset")
-    table = _means(records.responses)
+    group, table = group_of(records.runs), _means(records)
     modes = [mode for mode in MODES if np.isfinite(table[mode]).any()]
     if not modes:
         return None
-    values = _measured(scale or records)
-    read = _read(group_of(records.runs))
+    values = usual((scale or records).responses, NETWORKS)[list(MODES)].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    read = _read(group)
     highest = max([*values, *read["value"], 0.0]) or 3.5
     log = highest > LINEAR_TO
     drawing = begin("figure-7", f"Figure 7. {RESPONSES_TITLE}", len(modes), 2, (5.0, 2.7))
@@ -70,7 +58,9 @@ def draw_responses(records: Records, scale: Records | None = None) -> Drawing | 
         "A response is the output of a 3×3 layer after batch normalisation and before the ReLU or the addition; "
         "the first layer is included.",
         DASHES,
-        *([ABOUT_MODES] if len(modes) > 1 else []),
+        "The paper does not say in which mode it measured. In evaluation mode batch normalisation uses its running "
+        "statistics, and few images far from the others can carry most of a standard deviation; in training mode it "
+        "uses each batch's own, which bounds them.",
         *(["Where a net has several seeds, a line is their mean."] if several else []),
         *(["The axis is logarithmic; the paper's is linear."] if log else []),
         *(["Diamonds: read from the paper's figure."] if len(read) else []),
@@ -84,16 +74,9 @@ def _finish(drawing: Drawing, records: Records, diamonds: dict[str, bool] | None
     return finish(drawing, said, ("plain", "resnet"), diamonds)
 
 
-def _measured(records: Records) -> np.ndarray:
-    """All means that are drawn of these records, of whatever source."""
-    means = [_means(mine)[list(MODES)].to_numpy(dtype=float).ravel() for _, mine in records.responses.groupby("source")]
-    values = np.concatenate([*means, np.array([])])
-    return np.asarray(values[np.isfinite(values)])
-
-
-def _means(table: pd.DataFrame) -> pd.DataFrame:
+def _means(records: Records) -> pd.DataFrame:
     """Network, kind, layer, and in each mode mean over seeds (std) and their number (n_std), in the figure's order."""
-    table = table[table["network"].isin(NETWORKS) & (table["variant"] == "") & np.isfinite(table["std"].astype(float))]
+    table = usual(records.responses, NETWORKS)
     order = pd.Categorical(table["network"], NETWORKS, ordered=True)
     grouped = table.assign(network=order, **{mode: table[mode].astype(float) for mode in MODES}).groupby(
         ["network", "kind", "layer"], observed=True, sort=True
@@ -131,18 +114,11 @@ def _mean_responses(table: pd.DataFrame) -> str:
 def draw_signals(records: Records, scale: Records | None = None) -> Drawing | None:
     """Gradient and signal, before the first iteration and after the last; None where they were not measured.
 
-    The paper says that in its plain nets neither vanishes, and shows no figure of it. This is ours.
-
-    Args:
-        records: of one source, data set and preset.
-        scale: as of the other figures; but each panel here has the scale that its lines want.
-
-    Raises:
-        ValueError: the records are of several sources, data sets or presets.
+    The paper says that in its plain nets neither vanishes, and shows no figure of it. This is ours. Arguments as of
+    `errors.draw`; but each panel here has the scale that its lines want.
     """
-    require_one(records.health, "source", "data", "preset")
-    mine = records.health["network"].isin(NETWORKS[:-1]) & (records.health["variant"] == "")
-    health = records.health[mine & (records.health["status"] == "complete")]
+    group_of(records.runs)
+    health = usual(records.health, NETWORKS[:-1]).query("status == 'complete'")
     table = _strengths(health, records.runs)
     if not len(table):
         return None
@@ -186,14 +162,11 @@ def _weakest_and_strongest(health: pd.DataFrame) -> str:
     said = []
     for quantity, name in _SIGNALS.items():
         values = health[quantity].astype(float).groupby(health["network"]).agg(["min", "max"])
-        ranges = [
-            f"{shown(net)} {_round(values.loc[net, 'min'])} to {_round(values.loc[net, 'max'])}"
-            for net in NETWORKS
-            if net in values.index
-        ]
+        of = values.reindex(NETWORKS).dropna(how="all").map(_round)
+        ranges = ", ".join(f"{shown(str(net))} {low} to {high}" for net, low, high in of.itertuples())
         said.append(
-            f"{name[:1].upper()}{name[1:]} of layers, from the least to the greatest in any run and look, "
-            f"also in those not drawn: {', '.join(ranges)}."
+            f"{name.capitalize()} of layers, from the least to the greatest in any run and look, "
+            f"also in those not drawn: {ranges}."
         )
     return " ".join(said)
 

@@ -9,7 +9,7 @@ from repro.ends import ERRORS
 from repro.figures.curves import error_limit_of
 from repro.figures.drawing import LOOKS, Drawing, about, axes_of, begin, finish, iterations_on, line
 from repro.figures.errors import errors_on
-from repro.groups import Group, name_of
+from repro.groups import Group, name_of, shown
 
 _RESPONSES = ("std", "std_training")
 
@@ -29,9 +29,10 @@ def draw(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> Drawin
         return None
     drawing = begin("run", name_of(run), 1, len(panels), (4.2, 2.8), laid_out=True)
     drawing.figure.subplots_adjust(0.16 / len(panels), 0.24, 0.98, 0.78, wspace=0.25)
+    said = {"label": shown(run["network"]), "network": run["network"]}
     for panel, (axis, names) in enumerate(zip(drawing.axes, panels, strict=True)):
         for name in names:
-            line(drawing, panel, run["network"], name, found[name])
+            line(drawing, panel, pd.Series({**said, "quantity": name}), found[name])
         if names[0] in ERRORS:
             axes_of(axis, ["errors"], "", "error (%)")
             errors_on(axis, error_limit_of(found[name][-1, 1] for name in names))
@@ -42,9 +43,8 @@ def draw(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> Drawin
     drawing.finding = (
         f"The last points: {', '.join(f'{part.said} {part.points[-1, 1]:.3g}' for part in drawing.parts)}."
     )
-    group = Group(str(run["data"]), str(run["preset"]))
-    said = about(group, str(run["source"]), int(run["iterations"]))
-    return finish(drawing, said, [name for name in LOOKS if len(found.get(name, ()))])
+    about_it = about(Group(run["data"], run["preset"]), run["source"], run["iterations"])
+    return finish(drawing, about_it, [name for name in LOOKS if len(found.get(name, ()))])
 
 
 def _points(table: pd.DataFrame, x: str, y: str) -> np.ndarray:

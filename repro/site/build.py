@@ -16,13 +16,13 @@ from repro.claims.verdict import deciding, in_words, lacking
 from repro.ends import ends, reading
 from repro.errors import counted
 from repro.figures import errors
-from repro.groups import ENDED, Group, address, groups, name_of, narrow, shown, slug, sources
+from repro.groups import Group, address, groups, name_of, narrow, shown, slug, sources
 from repro.site import protocol, render, run_page
-from repro.site.exhibits import Kind, Maker, parts
+from repro.site.exhibits import TEXTS, Kind, Maker, parts
 from repro.site.inline import inliner
 from repro.site.load import Gathered, against_reference
 from repro.tables.runs import all_runs
-from repro.tables.table import Links, PageLink
+from repro.tables.table import PageLink
 
 #: The claims that the paper is about, for the summary.
 HEADLINES = ("H1", "H2", "H5", "H6", "H10")
@@ -30,41 +30,37 @@ HEADLINES = ("H1", "H2", "H5", "H6", "H10")
 
 def build(gathered: Gathered, out: Path, kind: Kind = "pages") -> list[Verdict]:
     """Write the report into an empty folder; give all verdicts."""
+    of = {group: narrow(gathered.records, group) for group in groups(gathered.records)}
     verdicts = [
         verdict
-        for group in groups(gathered.records)
-        for source in sources(gathered.of(group))
-        for verdict in claims.judge(gathered.of(group), source=source, data=group.data, preset=group.preset)
+        for group, records in of.items()
+        for source in sources(records)
+        for verdict in claims.judge(records, source=source, data=group.data, preset=group.preset)
     ]
-    first = opens_with(gathered, verdicts)
+    first = opens_with(list(of), verdicts)
     # It comes first wherever groups follow each other.
-    ordered = sorted(groups(gathered.records), key=lambda group: group != first)
+    ordered = sorted(of, key=lambda group: group != first)
     maker = Maker(gathered, ordered, out, kind)
     order = ["data", "preset", "kind", "depth", "network", "variant", "seed", "source"]
     runs = gathered.records.runs.sort_values(order, kind="stable").reset_index(drop=True)
-    of = {(str(run["source"]), str(run["folder"])): run for _, run in runs.iterrows()}
-
-    def links(verdict: Verdict) -> Links:
-        behind = [of[verdict.source, folder] for folder in verdict.runs if (verdict.source, folder) in of]
-        return Links(PageLink(name_of(run), address(run)) for run in behind)
-
+    pages = {(run["source"], run["folder"]): PageLink(name_of(run), address(run)) for _, run in runs.iterrows()}
     values = {
         "pages": kind == "pages",
-        "said_runs": _counted(runs),
+        "said_runs": counted(len(runs), "training run"),
         "opening": _opening(maker, first),
-        "groups": [_summary(gathered, group, verdicts) for group in ordered],
+        "groups": [_summary(of[group].runs, group, verdicts) for group in ordered],
         "parts": parts(maker),
         "claims": _by_claim(sorted(verdicts, key=lambda verdict: group_of(verdict) != first)),
         "choices": protocol.CHOICES,
         "all_runs": maker.table(all_runs(runs)),
-        "troubles": _troubles(gathered, runs),
+        "troubles": {kind: lines for kind, lines in gathered.troubles.items() if lines},
         # What templates ask of a verdict.
         "effect": effect,
         "group_of": group_of,
         "mixed": lambda verdict: len({link.verdict for link in verdict.links}) > 1,
         "findings": lambda verdict: claims.findings(verdict.links),
         "how": lambda verdict: in_words(how for link in verdict.links for how in link.how),
-        "links": links,
+        "links": lambda verdict: [pages[key] for folder in verdict.runs if (key := (verdict.source, folder)) in pages],
     }
     (out / "REPORT.md").write_text(render.report_md(**values), encoding="utf-8")
     claims.write(out / "claims.json", verdicts)
@@ -95,24 +91,15 @@ def group_of(verdict: Verdict) -> Group:
     return Group(verdict.data, verdict.preset)
 
 
-def opens_with(gathered: Gathered, verdicts: Sequence[Verdict]) -> Group:
-    """The group to open with: of those with runs of the user's own, the nearest to the paper in which most headlines
-    are judged.
-
-    Where there is none, the one with the most complete networks, and of those the nearest to the paper.
-    """
+def opens_with(groups: Sequence[Group], verdicts: Sequence[Verdict]) -> Group:
+    """The group to open with: of those with runs of the user's own, the first in which most headlines are judged."""
     own = {group_of(verdict) for verdict in verdicts if verdict.source != REFERENCE}
-    found = [group for group in groups(gathered.records) if group in own or not own]
 
-    def tells(group: Group) -> bool:
-        judged = [[v.verdict != "not run" for v in those] for those in _headlines(verdicts, group).values()]
-        return any(2 * sum(words) > len(words) for words in judged)
+    def judged(group: Group) -> int:
+        of = _headlines(verdicts, group).values()
+        return max(sum(verdict.verdict != "not run" for verdict in mine) for mine in of)
 
-    def complete(group: Group) -> int:
-        runs = gathered.of(group).runs
-        return int(runs[(runs["variant"] == "") & runs["status"].isin(ENDED)]["network"].nunique())
-
-    return next(filter(tells, found), max(found, key=complete))
+    return max((group for group in groups if group in own or not own), key=judged)
 
 
 def _headlines(verdicts: Sequence[Verdict], group: Group) -> dict[str, list[Verdict]]:
@@ -126,34 +113,26 @@ def _headlines(verdicts: Sequence[Verdict], group: Group) -> dict[str, list[Verd
 
 def _opening(maker: Maker, group: Group) -> dict[str, Any]:
     """Lines, numbers and a figure on what the paper is about, by a group's first source that has something to show."""
-    records = maker.gathered.of(group)
-    of = {source: narrow(records, source=source) for source in sources(records)}
-    drawn = {source: errors.draw(mine, None, "in-short") for source, mine in of.items()}
-    source = next((source for source, figure in drawn.items() if figure), next(iter(of)))
-    nets = ends(of[source], ("plain-20", "plain-56", "resnet-20", "resnet-56")).to_dict("records")
+    records = narrow(maker.gathered.records, group)
+    for source in sources(records):
+        mine = narrow(records, source=source)
+        if figure := errors.draw(mine, None, "in-short"):
+            break
+    nets = ends(mine, errors.networks_of("in-short")).to_dict("records")
     complete = {str(end["network"]): end for end in nets if not end["note"]}
     numbers = {
         f"training error of {shown(name)}, {said}": f"{complete[name]['train_error']:.1f} %"
         for name, said in (("plain-56", "without shortcuts"), ("resnet-56", "with them, and no weight more"))
         if name in complete
     }
-    figure = drawn[source]
     return {
-        "lines": render.sentences("opening.txt.j2", ends=complete, group=group, reading=reading),
+        "lines": render.text(TEXTS["opening"], ends=complete, group=group, reading=reading).strip().split("\n"),
         "numbers": numbers,
         "picture": maker.picture(replace(figure, source=source), group.key, slug(source)) if figure else None,
     }
 
 
-def _counted(runs: pd.DataFrame) -> str:
-    """How many runs there are, and whose."""
-    foreign = int((runs["status"] == "foreign").sum())
-    own = f"{counted(len(runs) - foreign, 'training run')} of this project"
-    return f"{own} and {foreign} of other programs" if foreign else own
-
-
-def _summary(gathered: Gathered, group: Group, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    runs = gathered.of(group).runs
+def _summary(runs: pd.DataFrame, group: Group, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     said = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts(sort=False).items())
     summary = f"{counted(len(runs), 'run')} of {counted(runs['network'].nunique(), 'network')} ({said})."
     if not group.comparable:
@@ -190,35 +169,3 @@ def effect(verdict: Verdict) -> str:
     where = f"Of {turns.statement} alone: " if alone and partly else "" if alone else f"It turns on {turns.statement}: "
     spread = ", with an assumed spread over seeds" if turns.assumed else ""
     return f"{where}{numbers}, {counted(len(turns.runs), 'run')}{spread}"
-
-
-def _troubles(gathered: Gathered, runs: pd.DataFrame) -> list[tuple[str, str, Sequence[str]]]:
-    """What is not well: in a word or two, what it means, and a line for each."""
-    failed = [
-        f"{run['source']}: {name_of(run)} ({run['data']}, {run['preset']}): {run['status']} at iteration "
-        f"{run['iteration']:,}" + (f": {run['error']}" if isinstance(run["error"], str) and run["error"] else "")
-        for _, run in runs[runs["status"].isin(["failed", "diverged"])].iterrows()
-    ]
-    return [
-        (
-            "Unreadable",
-            "Passed over, as damaged, or of a network, setting or format that this version does not have:",
-            [f"{item.source}: {item.folder}: {item.reason}" for item in gathered.records.damaged],
-        ),
-        (
-            "Failed or diverged",
-            "They are drawn as far as they came, and are in no table of end points:",
-            failed,
-        ),
-        (
-            "In conflict",
-            "Equal specification, images, precision, threads, processor and torch should give equal bits:",
-            gathered.conflicts,
-        ),
-        (
-            "Copied",
-            "These folders hold a run that their source has elsewhere. They were not counted:",
-            gathered.repeated,
-        ),
-        ("Repaired while reading", "Repaired for this report, not on disk:", gathered.remarks),
-    ]

@@ -6,17 +6,17 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from repro import paper
 from repro import study as studies
 from repro.ends import reading
-from repro.figures import drawing, errors, figure4, layers
+from repro.figures import drawing, errors, layers
 from repro.figures.drawing import Drawing
-from repro.figures.errors import VIEWS
 from repro.groups import Group, narrow, shown, slug, sources, usual
 from repro.records import Records
 from repro.site import protocol, render
@@ -25,6 +25,7 @@ from repro.site.protocol import Protocol
 from repro.tables import beside_figures, complexity, paper_tables, runs, table6, variants
 from repro.tables.table import Table, latex, markdown
 
+TEXTS: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 #: A report is either for reading here, with pages and every form of its files, or what is committed of it.
 Kind = Literal["pages", "committed"]
 _FIGURES = {"pages": ("svg", "png", "pdf", "csv"), "committed": ("svg", "png")}
@@ -40,34 +41,6 @@ _FORMS: dict[str, Callable[[Table, str], str]] = {
 
 
 @dataclass(frozen=True)
-class Exhibit:
-    """A figure or table, and what it is made of.
-
-    Attributes:
-        draw: its figure of one source of a group: of the records of that source, and of all for the scale.
-        tables: its tables of a group.
-        behind: of the runs of a group, those whose protocol is told with it.
-        fixed: figures and tables that need no runs.
-        anchor, label, said, studies: see exhibits.toml.
-    """
-
-    title: str
-    draw: Callable[[Records, Records], Drawing | None] | None = None
-    tables: tuple[Callable[[Records, Group], Table | None], ...] = ()
-    behind: Callable[[pd.DataFrame], pd.DataFrame] = lambda runs: runs
-    fixed: tuple[Drawing | Table, ...] = ()
-    anchor: str = ""
-    label: str = ""
-    said: str = ""
-    studies: Sequence[str] = ()
-
-    @property
-    def number(self) -> str:
-        """As "Figure 1"; empty for what the paper does not have."""
-        return self.anchor.replace("-", " ").capitalize() if re.fullmatch(r"(figure|table)-\d+", self.anchor) else ""
-
-
-@dataclass(frozen=True)
 class Block:
     """What the runs of one data set and preset show of an exhibit."""
 
@@ -78,25 +51,36 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Filled:
-    """An exhibit with what there is of it; `missing` has the groups that show nothing, and what would change that."""
+class Exhibit:
+    """A figure or table.
 
-    about: Exhibit
-    said: str
-    blocks: list[Block]
-    missing: list[tuple[Group, str]]
-    pictures: list[Drawing]
-    tables: list[Table]
+    Attributes:
+        draw: its figure of one source of a group: of the records of that source, and of all for the scale.
+        make: its tables of a group.
+        behind: of the runs of a group, those whose protocol is told with it.
+        pictures, tables: what needs no runs.
+        anchor, label, said, studies: see exhibits.toml.
+        blocks: what there is of it.
+        missing: groups that show nothing of it, and what would change that.
+    """
 
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the report."""
-
-    anchor: str
     title: str
-    said: str
-    exhibit: list[Filled]
+    draw: Callable[[Records, Records], Drawing | None] | None = None
+    make: tuple[Callable[[Records, Group], Table | None], ...] = ()
+    behind: Callable[[pd.DataFrame], pd.DataFrame] = lambda runs: runs
+    pictures: tuple[Drawing, ...] = ()
+    tables: tuple[Table, ...] = ()
+    anchor: str = ""
+    label: str = ""
+    said: str = ""
+    studies: Sequence[str] = ()
+    blocks: tuple[Block, ...] = ()
+    missing: tuple[tuple[Group, str], ...] = ()
+
+    @property
+    def number(self) -> str:
+        """As "Figure 1"; empty for what the paper does not have."""
+        return self.anchor.replace("-", " ").capitalize() if re.fullmatch(r"(figure|table)-\d+", self.anchor) else ""
 
 
 @dataclass(frozen=True)
@@ -122,55 +106,44 @@ class Maker:
         return replace(table, files=self._named(files))
 
     def _folder(self, *place: str) -> Path:
-        folder = self.out.joinpath(*place)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        self.out.joinpath(*place).mkdir(parents=True, exist_ok=True)
+        return self.out.joinpath(*place)
 
     def _named(self, files: Iterable[Path]) -> dict[str, str]:
-        return {
-            _NAMES.get(form := file.suffix[1:], form.upper()): file.relative_to(self.out).as_posix() for file in files
-        }
+        suffixes = [(file, file.suffix[1:]) for file in files]
+        return {_NAMES.get(end, end.upper()): file.relative_to(self.out).as_posix() for file, end in suffixes}
 
-    def filled(self, exhibit: Exhibit) -> Filled:
+    def filled(self, exhibit: Exhibit) -> Exhibit:
         """An exhibit with all that there is of it."""
         found = [self._block(exhibit, group) for group in (self.groups if exhibit.studies else [])]
-        blocks = [block for block in found if block.pictures or block.tables]
         lacking = [block.group for block in found if not (block.pictures or block.tables)]
-        missing = [(group, _commands(exhibit, group)) for group in lacking]
-        pictures = [self.picture(item) for item in exhibit.fixed if isinstance(item, Drawing)]
-        tables = [self.table(item) for item in exhibit.fixed if isinstance(item, Table)]
-        return Filled(exhibit, _said(exhibit), blocks, missing, pictures, tables)
+        return replace(
+            exhibit,
+            said=render.text(exhibit.said, **_paper()),
+            pictures=tuple(map(self.picture, exhibit.pictures)),
+            tables=tuple(map(self.table, exhibit.tables)),
+            blocks=tuple(block for block in found if block.group not in lacking),
+            missing=tuple((group, _commands(exhibit, group)) for group in lacking),
+        )
 
     def _block(self, exhibit: Exhibit, group: Group) -> Block:
-        records = self.gathered.of(group)
+        records = narrow(self.gathered.records, group)
         pictures = []
         for source in sources(records) if exhibit.draw else []:
-            mine, place = narrow(records, source=source), (group.key, slug(source))
-            drawn = exhibit.draw(mine, records) if exhibit.draw else None
+            drawn = exhibit.draw(narrow(records, source=source), records) if exhibit.draw else None
             if drawn is not None:
-                pictures.append(self.picture(replace(drawn, source=source), *place))
-                if drawn.name == "figure-6":
-                    pictures[-1].files.update(self._panels(mine, records, *place))
-        found = [make(records, group) for make in exhibit.tables] if pictures or not exhibit.draw else []
+                pictures.append(self.picture(replace(drawn, source=source), group.key, slug(source)))
+        found = [make(records, group) for make in exhibit.make] if pictures or not exhibit.draw else []
         tables = [self.table(table, group.key) for table in found if table is not None]
         return Block(group, pictures, tables, protocol.protocols(exhibit.behind(records.runs)))
 
-    def _panels(self, mine: Records, records: Records, *place: str) -> dict[str, str]:
-        """The files of Figure 6's panels, drawn one by one."""
-        files = {}
-        for name, view in VIEWS.items():
-            drawn = errors.draw(mine, records, name) if name.startswith("figure-6-") else None
-            if drawn is not None:
-                saved = self.picture(drawn, *place).files
-                files.update({f"{', '.join(view.panels)} ({form})": target for form, target in saved.items()})
-        return files
 
-
-def _said(exhibit: Exhibit) -> str:
+def _paper() -> dict[str, Any]:
+    """What the texts of exhibits.toml say of the paper."""
     means = paper.responses().query("layer.isna()").set_index("network")["value"].to_dict()
     error = paper.table(6).set_index("network")["error"].to_dict()
     flops = [value / 1e9 for value in paper.table(1)["flops"]]
-    return render.text(exhibit.said, reading=reading, shown=shown, error=error, responses=means, flops=flops)
+    return {"reading": reading, "shown": shown, "error": error, "responses": means, "flops": flops}
 
 
 def _commands(exhibit: Exhibit, group: Group) -> str:
@@ -182,56 +155,56 @@ def _commands(exhibit: Exhibit, group: Group) -> str:
     return " && ".join(f"python -m repro.run {name} {words}" for name in found)
 
 
-def parts(maker: Maker) -> list[Part]:
-    """All parts of exhibits.toml; the last is the paper's numbers alone, of which nothing here is a rerun."""
-    made, found = _made(maker.gathered), []
-    for part in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["part"]:
-        exhibits = [replace(made[texts["anchor"]], **texts) for texts in part["exhibit"]]
-        found.append(Part(**{**part, "exhibit": [maker.filled(exhibit) for exhibit in exhibits]}))
-    return found
+def parts(maker: Maker) -> list[dict[str, Any]]:
+    """The parts of exhibits.toml; the last is the paper's numbers alone, of which nothing here is a rerun."""
+    made = _made(maker.gathered)
+    return [
+        {**part, "exhibits": [maker.filled(replace(made[texts["anchor"]], **texts)) for texts in part["exhibit"]]}
+        for part in TEXTS["part"]
+    ]
 
 
 def _made(gathered: Gathered) -> dict[str, Exhibit]:
     """By its anchor what each exhibit is made of."""
 
+    def of(networks: tuple[str, ...]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        return partial(usual, networks=networks)
+
     def curves(name: str) -> Exhibit:
-        networks = VIEWS[name].networks
-        return Exhibit(VIEWS[name].title, lambda mine, all_: errors.draw(mine, all_, name), behind=_of(networks))
+        title, networks = errors.TITLES[name].partition(". ")[2], errors.networks_of(name)
+        return Exhibit(title, lambda mine, all_: errors.draw(mine, all_, name), behind=of(networks))
 
     def settings(records: Records, group: Group) -> Table | None:
         return variants.settings(records, group, protocol.departs_from_usual(records.runs))
 
-    def alone(*fixed: Drawing | Table, title: str = "") -> Exhibit:
-        return Exhibit(title or fixed[0].title, fixed=fixed)
+    def alone(table: Table) -> Exhibit:
+        return Exhibit(table.title, tables=(table,))
 
     return {
         "figure-1": curves("figure-1"),
-        "figure-6": replace(curves("figure-6"), tables=(beside_figures.curve_ends,)),
+        "figure-6": replace(curves("figure-6"), make=(beside_figures.curve_ends,)),
         "table-6": Exhibit(
             table6.TITLE,
-            tables=(table6.table,),
-            behind=_of(table6.NETWORKS),
-            fixed=(complexity.parameters(), table6.others()),
+            None,
+            (table6.table,),
+            of(table6.NETWORKS),
+            tables=(complexity.parameters(), table6.others()),
         ),
         "figure-7": Exhibit(
             layers.RESPONSES_TITLE,
             layers.draw_responses,
-            tables=(beside_figures.mean_responses,),
-            behind=_of(layers.NETWORKS),
+            (beside_figures.mean_responses,),
+            of(layers.NETWORKS),
         ),
-        "signals": Exhibit(layers.SIGNALS_TITLE, layers.draw_signals, behind=_of(layers.NETWORKS)),
-        "shortcuts": Exhibit("", tables=(variants.shortcuts,), behind=variants.of_options),
-        "settings": Exhibit("", tables=(settings,), behind=lambda runs: runs[runs["variant"] != ""]),
-        "table-1": alone(complexity.table_1(), complexity.text_comparisons(), title=complexity.TITLE),
+        "signals": Exhibit(layers.SIGNALS_TITLE, layers.draw_signals, behind=of(layers.NETWORKS)),
+        "shortcuts": Exhibit("", make=(variants.shortcuts,), behind=variants.of_options),
+        "settings": Exhibit("", make=(settings,), behind=lambda runs: runs[runs["variant"] != ""]),
+        "table-1": Exhibit(complexity.TITLE, tables=(complexity.table_1(), complexity.text_comparisons())),
         "compute": alone(runs.compute(gathered.records.runs, gathered.discarded)),
         "attestations": alone(runs.attested(gathered.attestations)),
-        "figure-4": alone(figure4.draw(), title=figure4.TITLE),
+        "figure-4": Exhibit(errors.IMAGENET_TITLE, pictures=(errors.draw_imagenet(),)),
         **{
-            f"table-{number}": alone(paper_tables.table(number), title=paper.about(number).title)
+            f"table-{number}": Exhibit(paper.about(number).title, tables=(paper_tables.table(number),))
             for number in paper_tables.NUMBERS
         },
     }
-
-
-def _of(networks: Iterable[str]) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    return lambda table: usual(table, tuple(networks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +35,11 @@ def replaced(out: Path) -> Iterator[Path]:
     Raises:
         OutputError: `out` holds something else than a report, another process writes it, or the disk refuses.
     """
-    out = _resolved(out)
-    new, old = out.with_name(f".{out.name}.new"), out.with_name(f".{out.name}.old")
     try:
+        out = Path(os.path.realpath(out))
+        if not out.name:
+            raise OutputError(f"{out} is no folder for a report: give another one as --out")
+        new, old = out.with_name(f".{out.name}.new"), out.with_name(f".{out.name}.old")
         out.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(out.with_name(f".{out.name}.lock")).acquire(timeout=0):
             _settle(out, new, old)
@@ -56,17 +59,6 @@ def replaced(out: Path) -> Iterator[Path]:
         raise OutputError(f"{out}: another process is writing this report, wait for it or give another --out") from None
     except OSError as error:
         raise OutputError(f"{out}: the report cannot be written: {error.strerror or error}") from error
-
-
-def _resolved(out: Path) -> Path:
-    try:
-        resolved = out.resolve()
-    except (OSError, RuntimeError) as error:  # symbolic links in a circle; a working folder that is gone
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{out}: the report cannot be written: {reason}") from error
-    if not resolved.name:
-        raise OutputError(f"{out} is no folder for a report: give another one as --out")
-    return resolved
 
 
 def _settle(out: Path, new: Path, old: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,7 @@ def common(runs: pd.DataFrame) -> list[str]:
 def made_with(runs: pd.DataFrame) -> dict[str, str]:
     """On what runs were made: images, precision, device, threads, versions, commit; several values are all listed."""
     ranks = _each(runs["ranks"])
+    changed = runs["changed"].map({True: " with changes"}).fillna("")
     known = {
         "training images": _each(runs["train_images"]),
         "test images": _each(runs["test_images"]),
@@ -103,23 +104,12 @@ def made_with(runs: pd.DataFrame) -> dict[str, str]:
         "device": _each(runs["hardware"].fillna(runs["device"])),
         "threads": _each(runs["threads"]),
         "ranks": "" if ranks == "1" else ranks,
-        "versions": _each(_versions(run) for _, run in runs.iterrows()),
-        "commit": _each(_commit(run) for _, run in runs.iterrows()),
+        "versions": _each("torch " + runs["torch"] + ", python " + runs["python"]),
+        "commit": _each(runs["commit"].str[:12] + changed),
     }
     return {name: said for name, said in known.items() if said}
 
 
-def _versions(run: pd.Series) -> str | None:
-    said = [f"{name} {run[name]}" for name in ("torch", "python") if isinstance(run[name], str)]
-    return ", ".join(said) or None
-
-
-def _commit(run: pd.Series) -> str | None:
-    if not isinstance(run["commit"], str):
-        return None
-    return run["commit"][:12] + (" with changes" if run["changed"] is True else "")
-
-
-def _each(values: Iterable[Any]) -> str:
-    found = [value for value in values if not pd.isna(value)]
-    return "; ".join(dict.fromkeys(value if isinstance(value, str) else f"{value:,}" for value in found))
+def _each(values: pd.Series) -> str:
+    found = dict.fromkeys(values.dropna())
+    return "; ".join(value if isinstance(value, str) else f"{value:,}" for value in found)

@@ -29,11 +29,6 @@ def text(template: str, **values: Any) -> str:
     return _environment("plain").from_string(template).render(**values)
 
 
-def sentences(template: str, **values: Any) -> list[str]:
-    """The lines of a template, for use in another."""
-    return [line for line in _environment("plain").get_template(template).render(**values).splitlines() if line]
-
-
 @cache
 def _environment(form: str) -> jinja2.Environment:
     made = jinja2.Environment(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from repro.groups import ENDED, address, name_of
+from repro.groups import ENDED, address, name_of, usual
 from repro.statistics import Estimate
 from repro.tables.table import Links, PageLink
 
 
 def measured(runs: pd.DataFrame, network: str, source: str) -> pd.DataFrame:
     """The runs of a network that came to their end and have a test error; without variants."""
-    mine = runs[(runs["network"] == network) & (runs["source"] == source) & (runs["variant"] == "")]
+    mine = usual(runs[runs["source"] == source], (network,))
     return mine[mine["status"].isin(ENDED) & mine["test_error"].notna()].sort_values("seed")
 
 

@@ -12,11 +12,6 @@ from repro.groups import Group, address, name_of
 from repro.repeat import Attestation
 from repro.tables.table import Links, PageLink, Table, made
 
-COLUMNS = (
-    "run", "data", "preset", "source", "status", "iterations", "training (%)", "test (%)", "clean (%)", "precision",
-    "time",
-)  # fmt: skip
-
 
 def all_runs(runs: pd.DataFrame) -> Table:
     """A row per run, in the order given.
@@ -24,24 +19,22 @@ def all_runs(runs: pd.DataFrame) -> Table:
     Args:
         runs: rows of `Records.runs`.
     """
-    rows: list[list[str | Links]] = []
-    for _, run in runs.iterrows():
-        whole = "" if run["iteration"] == run["iterations"] else f" of {run['iterations']:,}"
-        rows.append(
-            [
-                Links([PageLink(name_of(run), address(run))]),
-                *(str(run[key]) for key in ("data", "preset", "source", "status")),
-                f"{run['iteration']:,}{whole}",
-                *(percent(run[key]) for key in ("train_error", "test_error", "clean_train_error")),
-                run["precision"] if isinstance(run["precision"], str) else "",  # None, or NaN, of foreign runs
-                duration(run["seconds"]),
-            ]
-        )
+    reached, whole = runs["iteration"], runs["iterations"]
+    columns = {
+        "run": [Links([PageLink(name_of(run), address(run))]) for _, run in runs.iterrows()],
+        **{name: runs[name] for name in ("data", "preset", "source", "status")},
+        "iterations": [f"{n:,}" + ("" if n == of else f" of {of:,}") for n, of in zip(reached, whole, strict=True)],
+        "training (%)": runs["train_error"].map(percent),
+        "test (%)": runs["test_error"].map(percent),
+        "clean (%)": runs["clean_train_error"].map(percent),
+        "precision": runs["precision"].fillna(""),
+        "time": runs["seconds"].map(duration),
+    }
     return made(
         "runs",
         "All runs",
-        COLUMNS,
-        rows,
+        list(columns),
+        zip(*columns.values(), strict=True),
         words=("data", "preset", "source", "status", "precision"),
         notes=[
             "Training error: mean over the last evaluation interval, in training mode on augmented "
@@ -78,12 +71,11 @@ def compute(runs: pd.DataFrame, discarded: pd.DataFrame) -> Table:
     mine = mine.assign(
         cores=(hours * mine["threads"].fillna(1).astype(float)).where(on_cpu, 0.0), gpus=hours.mask(on_cpu, 0.0)
     )
-    rows: list[tuple[str, str, str, float, float]] = []
+    rows = []
     for (source, data, preset), found in mine.groupby(["source", "data", "preset"], sort=False):
         short = int((found["status"] != "complete").sum())
         kept = counted(len(found), "run") + (f", {short} of them not complete" if short else "")
-        title = Group(str(data), str(preset)).title
-        rows.append((str(source), title, kept, float(found["cores"].sum()), float(found["gpus"].sum())))
+        rows.append((str(source), Group(str(data), str(preset)).title, kept, found["cores"].sum(), found["gpus"].sum()))
     for item in discarded.to_dict("records"):
         what = f"{counted(item['runs'], 'discarded run')}: {item['why']}"
         rows.append((item["source"], Group(item["data"], item["preset"]).title, what, item["core_hours"], 0.0))
@@ -103,7 +95,7 @@ def compute(runs: pd.DataFrame, discarded: pd.DataFrame) -> Table:
 
 def attested(attestations: Iterable[Attestation]) -> Table:
     """A row per repeated run of each attestation, newest first, disagreements included."""
-    rows: list[list[str]] = []
+    rows = []
     for found in sorted(attestations, key=lambda one: one.date, reverse=True):
         on = ", ".join(filter(None, (found.environment.processor, f"torch {found.environment.torch}")))
         about = (found.date, found.by or "not named", on, Group(found.data, found.preset).title)

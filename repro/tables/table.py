@@ -17,12 +17,7 @@ LONG = 32
 
 @dataclass(frozen=True)
 class PageLink:
-    """A reference to another page of the report.
-
-    Attributes:
-        target: relative to the report's folder.
-        name: what it leads to, if the text alone does not say.
-    """
+    """A reference to a page, relative to the report's folder; `name` says what it is, if the text alone does not."""
 
     text: str
     target: str

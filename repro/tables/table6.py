@@ -11,7 +11,7 @@ from repro import paper
 from repro.claims.evidence import FORMULA_DF
 from repro.data.table import DATA_SETS
 from repro.ends import ERRORS
-from repro.groups import ENDED, Group, group_of, shown
+from repro.groups import ENDED, Group, group_of, shown, usual
 from repro.records import Records
 from repro.statistics import Estimate, Prior, agreement, formula
 from repro.tables import compare
@@ -28,13 +28,10 @@ NETWORKS = (*(network for network in paper.table(6)["network"] if network), *REA
 
 @dataclass(frozen=True)
 class Row:
-    """The paper's side of a row.
+    """The paper's side of a row; `network` is empty for the nets of others.
 
-    Attributes:
-        network: as named here; empty for the nets of others.
-        printed: the test error, percent, as the paper has it.
-        mean: the same as a number, over `runs`; NaN where it is a bound.
-        reading: how far it may be off for having been read from a figure.
+    `printed` is the test error, percent; `mean` the same as a number, over `runs`, which may be off by `reading` where
+    it was read from a figure; NaN where it is a bound.
     """
 
     name: str
@@ -69,9 +66,9 @@ def table(records: Records, group: Group) -> Table:
             cells.append(compare.errors_in_words(mine, row.network == BEST_AND_MEAN) if len(mine) else "")
             if group.comparable:
                 cells.append(compare.in_words(apart) if apart else "")
-            begun = runs[(runs["network"] == row.network) & (runs["source"] == source) & (runs["variant"] == "")]
-            why = _not_compared(row, group) if len(mine) else _absence(row, begun)
-            cells += [compare.verdict(apart) if apart else why, compare.links_to(mine)]
+            begun = usual(runs[runs["source"] == source], (row.network,))
+            said = compare.verdict(apart) if apart else _why_not(row, group, mine, begun)
+            cells += [said, compare.links_to(mine)]
         rows.append(cells)
     title = f"{TITLE}: the paper's, others' and ours"
     return made("table-6", title, columns, rows, words=words, notes=_notes(runs, group))
@@ -94,12 +91,10 @@ def rows_of_paper() -> list[Row]:
                 runs=RUNS if network == BEST_AND_MEAN else 1,
             )
         )
-    read = paper.readings(6).query("quantity == 'test_error'").set_index("network")
-    for network in READ:
-        low, value, high = (float(read.loc[network, key]) for key in ("low", "value", "high"))
-        printed = f"{value:.1f} †" if math.isfinite(value) else f"> {low:.0f} †"
-        ours = parameters_as_printed(network)
-        rows.append(Row(network, network, ours, printed, value, reading=(high - low) / 2))
+    for item in paper.readings(6).query("quantity == 'test_error' and network in @READ").to_dict("records"):
+        printed = f"{item['value']:.1f} †" if math.isfinite(item["value"]) else f"> {item['low']:.0f} †"
+        name, off = item["network"], (item["high"] - item["low"]) / 2
+        rows.append(Row(name, name, parameters_as_printed(name), printed, item["value"], reading=off))
     return rows
 
 
@@ -119,14 +114,11 @@ def _against(runs: pd.DataFrame, row: Row) -> Estimate:
     return agreement(tuple(runs["test_error"].astype(float)), row.mean, prior, row.runs, row.reading)
 
 
-def _not_compared(row: Row, group: Group) -> str:
-    if group.data != "cifar10":
-        return "other data: not comparable"
-    return "a bound only" if group.comparable else "other schedule: not comparable"
-
-
-def _absence(row: Row, begun: pd.DataFrame) -> str:
-    """Why there is no error of a network: how far the run came that came farthest."""
+def _why_not(row: Row, group: Group, mine: pd.DataFrame, begun: pd.DataFrame) -> str:
+    """Why a network is not compared; where it has no error, how far the run came that came farthest."""
+    if len(mine):
+        other = "other schedule: not comparable" if group.data == "cifar10" else "other data: not comparable"
+        return "a bound only" if group.comparable else other
     if not row.network or not len(begun):
         return "not run" if row.network else ""
     run = begun.sort_values("iteration").iloc[-1]
