@@ -52,7 +52,7 @@ def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plant(
         theirs, "resnet-32", **demo, status="failed", extra={"traceback": HOSTILE, "environment": {"commit": HOSTILE}}
     )
-    plant(theirs, "resnet-44", **demo, status="stopped", extra={"sessions": [{"how": HOSTILE}]})
+    plant(theirs, "resnet-44", **demo, status="stopped", extra={"sessions": [{"how": HOSTILE}], "hash": HOSTILE})
     broken = theirs / HOSTILE.replace("/", "")
     broken.mkdir()
     (broken / "run.json").write_text("{")

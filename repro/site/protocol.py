@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,8 @@ def common(runs: pd.DataFrame) -> list[str]:
 def made_with(runs: pd.DataFrame) -> dict[str, str]:
     """On what runs were made: images, precision, device, threads, versions, commit; several values are all listed."""
     ranks = _each(runs["ranks"])
-    changed = runs["changed"].map({True: " with changes"}).fillna("")
+    programs = [[f"{name} {run[name]}" for name in ("torch", "python") if run[name]] for run in _texts(runs)]
+    commits = [run["commit"][:12] + (" with changes" if run["changed"] is True else "") for run in _texts(runs)]
     known = {
         "training images": _each(runs["train_images"]),
         "test images": _each(runs["test_images"]),
@@ -104,12 +105,16 @@ def made_with(runs: pd.DataFrame) -> dict[str, str]:
         "device": _each(runs["hardware"].fillna(runs["device"])),
         "threads": _each(runs["threads"]),
         "ranks": "" if ranks == "1" else ranks,
-        "versions": _each("torch " + runs["torch"] + ", python " + runs["python"]),
-        "commit": _each(runs["commit"].str[:12] + changed),
+        "versions": _each(map(", ".join, programs)),
+        "commit": _each(commits),
     }
     return {name: said for name, said in known.items() if said}
 
 
-def _each(values: pd.Series) -> str:
-    found = dict.fromkeys(values.dropna())
+def _texts(runs: pd.DataFrame) -> list[dict[Any, Any]]:
+    return runs[["torch", "python", "commit", "changed"]].fillna("").to_dict("records")
+
+
+def _each(values: Iterable[Any]) -> str:
+    found = dict.fromkeys(value for value in values if not pd.isna(value) and value != "")
     return "; ".join(value if isinstance(value, str) else f"{value:,}" for value in found)

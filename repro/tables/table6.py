@@ -62,7 +62,7 @@ def table(records: Records, group: Group) -> Table:
         cells: list[str | Links] = [row.name, row.parameters, row.printed, _others(row.network)]
         for source in sources:
             mine = compare.measured(runs, row.network, source)
-            apart = _against(mine, row) if group.comparable and len(mine) and not math.isnan(row.mean) else None
+            apart = against(mine, row) if group.comparable and len(mine) and not math.isnan(row.mean) else None
             cells.append(compare.errors_in_words(mine, row.network == BEST_AND_MEAN) if len(mine) else "")
             if group.comparable:
                 cells.append(compare.in_words(apart) if apart else "")
@@ -108,7 +108,7 @@ def _others(network: str) -> str:
     return f"{least if least == most else f'{least}–{most}'} ({len(values)})"
 
 
-def _against(runs: pd.DataFrame, row: Row) -> Estimate:
+def against(runs: pd.DataFrame, row: Row) -> Estimate:
     """Our test errors less the paper's (`repro.statistics.agreement`)."""
     prior = Prior(float(formula(row.mean, DATA_SETS["cifar10"].test_images)), FORMULA_DF)
     return agreement(tuple(runs["test_error"].astype(float)), row.mean, prior, row.runs, row.reading)

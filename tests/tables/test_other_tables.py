@@ -14,7 +14,7 @@ from repro import paper, repeat
 from repro.ends import reading
 from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
-from repro.tables import ends, paper_tables, provenance, responses, table1, variants
+from repro.tables import beside_figures, paper_tables, variants
 from repro.tables import runs as runs_table
 from repro.tables.table import Links, PageLink, Table
 
@@ -28,7 +28,7 @@ def cells(table: Table, first: str) -> dict[str, object]:
 
 
 def rows(table: Table) -> list[tuple[object, ...]]:
-    return list(table.frame.itertuples(index=False, name=None))
+    return table.rows
 
 
 def found(path: Path) -> Records:
@@ -56,18 +56,8 @@ def test_zeros_that_the_paper_prints_are_kept() -> None:
     assert cells(paper_tables.table(14), "ours (ILSVRC'15)")["test"] == "9.0"
 
 
-def test_table_1_has_the_costs_that_the_paper_prints() -> None:
-    table = table1.table()
-    found_costs = {(row[0], row[5]): (row[6], row[7], row[8]) for row in rows(table)}
-    assert found_costs["ResNet-50-B", "1x1"] == ("3.8e9", "3.858e9", "25,557,032")
-    assert found_costs["ResNet-152-B", "1x1"][:2] == ("11.3e9", "11.282e9")
-    assert found_costs["VGG-19", ""][:2] == ("19.6e9", "19.632e9")
-    assert cells(table, "plain-34")["conv4_x"] == "6"
-    assert len(rows(table1.text_comparisons())) == 5
-
-
 def test_ends_of_curves_stand_beside_the_papers(paper_like: Records) -> None:
-    table = ends.table(narrow(paper_like, PAPER), PAPER)
+    table = beside_figures.curve_ends(narrow(paper_like, PAPER), PAPER)
     errors = [f"{error}: {of}" for error in ("training error", "test error") for of in ("paper", "planted")]
     assert table.columns == ["network", *errors]
     found = {row[0]: row[1:] for row in rows(table)}
@@ -84,7 +74,7 @@ def test_a_net_that_the_paper_did_not_draw_has_no_reading() -> None:
 
 def test_a_curve_that_ends_early_is_marked(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", status="stopped", iteration=3000)
-    table = ends.table(found(tmp_path), SHORT)
+    table = beside_figures.curve_ends(found(tmp_path), SHORT)
     assert str(cells(table, "plain-20")["training error: ours"]).endswith(" (at 3,000)")
     assert any("stopped at iteration 3,000 of 8,000" in note for note in table.notes)
     assert any("not comparable" in note for note in table.notes)
@@ -94,7 +84,7 @@ def test_mean_responses_beside_the_papers_readings(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", seed=0, responses=[1.0] * 19, responses_training=0.5)
     plant(tmp_path, "resnet-20", seed=1, responses=[2.0] * 19)
     plant(tmp_path, "plain-20", responses=[2.0] * 19)
-    table = responses.table(found(tmp_path), SHORT)
+    table = beside_figures.mean_responses(found(tmp_path), SHORT)
     assert cells(table, "ResNet-20") == {
         "network": "ResNet-20",
         "paper": "1.6 †",
@@ -123,7 +113,7 @@ def test_shortcut_options_by_depth(tmp_path: Path) -> None:
 
 def test_what_a_setting_moves(tmp_path: Path) -> None:
     def made() -> Table | None:
-        return variants.settings(found(tmp_path), SHORT, lambda run: f"{run['folder']}.html", lambda run: "in words")
+        return variants.settings(found(tmp_path), SHORT, lambda run: "in words")
 
     plant(tmp_path, "resnet-20", test_end=17.0)
     assert made() is None
@@ -154,7 +144,7 @@ def test_a_setting_is_not_judged_by_runs_that_differ_in_another(tmp_path: Path) 
     record = json.loads(path.read_text(encoding="utf-8"))
     record["spec"]["schedule"]["lr"] = 0.3
     path.write_text(json.dumps(record), encoding="utf-8")
-    table = variants.settings(found(tmp_path), SHORT, lambda run: "x.html", lambda run: "in words")
+    table = variants.settings(found(tmp_path), SHORT, lambda run: "in words")
     assert table is not None
     row = dict(zip(table.columns, rows(table)[0], strict=True))
     assert row["verdict"].startswith("not comparable: ") and "schedule.lr" in row["verdict"] and row["difference"] == ""
@@ -163,9 +153,9 @@ def test_a_setting_is_not_judged_by_runs_that_differ_in_another(tmp_path: Path) 
 def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", train_end=15.0, test_end=17.0)
     plant(tmp_path, "resnet-20", seed=1, status="stopped", iteration=3000)
-    table = runs_table.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
+    table = runs_table.all_runs(found(tmp_path).runs)
     done, stopped = rows(table)
-    assert done[0] == (PageLink("resnet-20, seed 0", "0.html"),)
+    assert done[0] == (PageLink("resnet-20, seed 0", "runs/ours--cifar10--short--resnet-20--seed-0.html"),)
     assert done[1:] == ("cifar10", "short", "ours", "complete", "8,000", "15.00", "17.00", "12.00", "bf16", "0:13:20")
     assert stopped[4:9] == ("stopped", "3,000 of 8,000", "", "", "")
 
@@ -177,7 +167,7 @@ def test_a_precision_that_is_not_known_is_left_blank(alone: bool, tmp_path: Path
     path.write_text(json.dumps(record | {"numerics": None}), encoding="utf-8")
     if not alone:
         plant(tmp_path, "resnet-20", seed=1)
-    table = runs_table.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
+    table = runs_table.all_runs(found(tmp_path).runs)
     assert rows(table)[0][table.columns.index("precision")] == ""
 
 
@@ -189,25 +179,12 @@ def test_times_are_hours_minutes_and_seconds(seconds: float, said: str) -> None:
     assert runs_table.duration(seconds) == said
 
 
-def test_tables_of_no_runs_have_the_papers_side(tmp_path: Path) -> None:
-    none = found(tmp_path)
-    assert isinstance(none.runs, pd.DataFrame)
-    assert len(rows(ends.table(none, PAPER))) == 11
-    assert len(rows(responses.table(none, PAPER))) == 5
-
-
 def test_the_mean_over_layers_is_no_median(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", responses=[1.0] * 18 + [20.0])
-    assert cells(responses.table(found(tmp_path), SHORT), "ResNet-20")["ours, evaluation mode"] == "2.00 (n = 1)"
-
-
-def test_what_diverged_with_a_setting_is_not_among_n(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20", test_end=17.0)
-    for seed, status in enumerate(("complete", "diverged")):
-        plant(tmp_path, "resnet-20", seed=seed, test_end=30.0, settings={"optimiser.nesterov": True}, status=status)
-    table = variants.settings(found(tmp_path), SHORT, lambda run: "x.html", lambda run: "in words")
-    assert table is not None
-    assert rows(table)[0][table.columns.index("changed")] == "30.00 (n = 1)"
+    assert (
+        cells(beside_figures.mean_responses(found(tmp_path), SHORT), "ResNet-20")["ours, evaluation mode"]
+        == "2.00 (n = 1)"
+    )
 
 
 def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
@@ -215,7 +192,7 @@ def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
     curve = pd.read_csv(path, dtype=str)
     curve.loc[curve["iteration"] == "4000", ["train_error", "test_error"]] = "5.0"
     curve.to_csv(path, index=False)
-    (row,) = (row for row in rows(ends.table(found(tmp_path), SHORT)) if row[0] == "plain-20")
+    (row,) = (row for row in rows(beside_figures.curve_ends(found(tmp_path), SHORT)) if row[0] == "plain-20")
     assert row[4] == "18.00"
 
 
@@ -229,7 +206,7 @@ def test_computing_time_is_time_by_threads_and_ranks_or_by_cards(tmp_path: Path)
     plant(tmp_path, "plain-56", status="foreign", extra={"seconds": 9000.0})
     gone = pd.DataFrame([["ours", "digits", "demo", 3, 1.5, "a fault"]])
     gone.columns = pd.Index(["source", "data", "preset", "runs", "core_hours", "why"])
-    table = provenance.compute(found(tmp_path).runs, gone)
+    table = runs_table.compute(found(tmp_path).runs, gone)
     assert {row[1:3]: row[3:] for row in rows(table)} == {
         ("CIFAR-10 · preset short", "2 runs, 1 of them not complete"): ("4.00", "0.00"),
         ("CIFAR-10 · preset paper", "1 run"): ("0.00", "1.00"),
@@ -243,7 +220,7 @@ def test_attestations_are_shown_with_those_that_disagree(tmp_path: Path) -> None
     for date, word in (("2026-01-02", "same bits"), ("2026-01-03", "differs")):
         item = {"network": "plain-20", "seed": 1, "verdict": word, "why": "a\nb", "outputs": []}
         (tmp_path / date).write_text(json.dumps({**made, "date": date, "repeats": [item]}))
-    table = provenance.attested([repeat.read(path) for path in sorted(tmp_path.iterdir())])
+    table = runs_table.attested([repeat.read(path) for path in sorted(tmp_path.iterdir())])
     assert [row[5] for row in rows(table)] == ["differs", "same bits"]
     assert rows(table)[0][1:5] == ("not named", "One, torch 2.6.0", "8×8 digits · preset demo", "plain-20, seed 1")
     assert "\n" not in rows(table)[0][6]
