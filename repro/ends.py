@@ -14,7 +14,6 @@ from repro.groups import ENDED, group_of, sources
 from repro.records import Records
 
 ERRORS = {"train_error": "training error", "test_error": "test error"}
-COLUMNS = ["source", "network", "depth", *ERRORS, "iteration", "seeds", "note", "folders"]
 
 
 def ends(records: Records, networks: Iterable[str]) -> pd.DataFrame:
@@ -40,7 +39,8 @@ def ends(records: Records, networks: Iterable[str]) -> pd.DataFrame:
             mine = runs[(runs["source"] == source) & (runs["network"] == network)].sort_values(["seed", "folder"])
             if len(mine):
                 rows.append(_end(mine, curves))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    columns = ["source", "network", "depth", *ERRORS, "iteration", "seeds", "note", "folders"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _end(runs: pd.DataFrame, curves: Mapping[Any, pd.DataFrame]) -> dict[Any, Any]:

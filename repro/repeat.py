@@ -27,8 +27,6 @@ from repro.records.record import LARGEST_RECORD, Environment, Numerics
 from repro.spec import Run
 from repro.statistics import half_width
 
-#: A value of ONEDNN_MAX_CPU_ISA.
-WITHOUT_AMX = "AVX512_CORE_BF16"
 #: The source that repeated runs are collected as.
 REPEATED = "repeated"
 
@@ -147,14 +145,15 @@ class References:
         return [[*said, ",".join(networks)] for said, networks in groups.items()]
 
     def limit(self) -> str | None:
-        """The limit on oneDNN's instructions with which this machine may have the reference's bits, if it needs one.
+        """The ONEDNN_MAX_CPU_ISA with which this machine may have the reference's bits, if it needs one.
 
         A processor with AMX multiplies bf16 by that, in another order than by AVX512-BF16, which it has as well.
         """
         here = (instructions() or "").split()
         used = [(record.environment.instructions or "").split() for record in self.records.values()]
         by_amx = any("amx_bf16" in said and not any("=" in word for word in said) for said in used)
-        return None if by_amx or "amx_bf16" not in here or any("=" in word for word in here) else WITHOUT_AMX
+        limited = any("=" in word for word in here)
+        return None if by_amx or limited or "amx_bf16" not in here else "AVX512_CORE_BF16"
 
 
 def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> References:

@@ -137,7 +137,7 @@ def _sources(given: Sequence[str]) -> list[Source]:
         name, sign, path = text.partition("=")
         try:
             if not sign or Path(text).is_dir():
-                name, path = Path(text).resolve().name, text
+                name, path = Path(os.path.realpath(text)).name, text
             there = Path(path).is_dir()
         except OSError:  # a name longer than any; a working folder that is gone
             there = False

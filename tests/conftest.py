@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from planted import plant, plant_paper_like
+from planted import HOSTILE, plant, plant_paper_like
 
 from repro import report
 from repro.records import Records, Source, collect
@@ -29,10 +29,6 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 def paper_like(tmp_path_factory: pytest.TempPathFactory) -> Records:
     """Records of a project that found exactly what the paper did: source "planted", data cifar10, preset paper."""
     return collect([Source("planted", plant_paper_like(tmp_path_factory.mktemp("paper-like")))])
-
-
-#: Markup in records of the report below.
-HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
 @pytest.fixture(scope="session")

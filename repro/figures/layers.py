@@ -11,8 +11,9 @@ from repro.figures.drawing import Drawing, about, axes_of, begin, finish, lines,
 from repro.groups import Group, group_of, shown, usual
 from repro.records import Records
 
-#: Of Figure 7; the paper has no figure of signals, and ours leaves out the last.
 NETWORKS = ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110")
+#: The paper has no figure of signals: this is ours, of fewer nets.
+OF_SIGNALS = NETWORKS[:-1]
 RESPONSES_TITLE = "Standard deviations of layer responses"
 SIGNALS_TITLE = "Whether signals vanish, layer by layer"
 DASHES = "Plain nets are dashed, ResNets solid."
@@ -118,7 +119,7 @@ def draw_signals(records: Records, scale: Records | None = None) -> Drawing | No
     `errors.draw`; but each panel here has the scale that its lines want.
     """
     group_of(records.runs)
-    health = usual(records.health, NETWORKS[:-1]).query("status == 'complete'")
+    health = usual(records.health, OF_SIGNALS).query("status == 'complete'")
     table = _strengths(health, records.runs)
     if not len(table):
         return None

@@ -196,7 +196,7 @@ def _made(gathered: Gathered) -> dict[str, Exhibit]:
             (beside_figures.mean_responses,),
             of(layers.NETWORKS),
         ),
-        "signals": Exhibit(layers.SIGNALS_TITLE, layers.draw_signals, behind=of(layers.NETWORKS)),
+        "signals": Exhibit(layers.SIGNALS_TITLE, layers.draw_signals, behind=of(layers.OF_SIGNALS)),
         "shortcuts": Exhibit("", make=(variants.shortcuts,), behind=variants.of_options),
         "settings": Exhibit("", make=(settings,), behind=lambda runs: runs[runs["variant"] != ""]),
         "table-1": Exhibit(complexity.TITLE, tables=(complexity.table_1(), complexity.text_comparisons())),

@@ -16,9 +16,6 @@ from repro.groups import each, kept, name_of
 from repro.records import Records, Source, bits, collect
 from repro.repeat import Attestation
 
-#: A run's identity within its source.
-IDENTITY = ["source", "data", "preset", "network", "variant", "seed"]
-
 
 @dataclass(frozen=True)
 class Gathered:
@@ -121,7 +118,7 @@ def _once(records: Records) -> tuple[Records, list[str]]:
     runs = records.runs
     away = [str(run.path) != folder for run, folder in zip(runs["run"], runs["folder"], strict=True)]
     order = runs.assign(away=away).sort_values(["away", "folder"], kind="stable")
-    copies = runs.loc[order.index[order.duplicated(IDENTITY)]]
+    copies = runs.loc[order.index[order.duplicated(["source", "data", "preset", "network", "variant", "seed"])]]
     dropped = sorted(zip(copies["source"], copies["folder"], strict=True))
     if dropped:
         records = kept(records, lambda table: ~table.set_index(["source", "folder"]).index.isin(dropped))

@@ -107,11 +107,8 @@ def escaped(text: str) -> Markup:
 
 
 def code(text: str) -> Markup:
-    """A text as a code span of Markdown, whatever backticks are in it."""
-    text = " ".join(text.split())
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * (longest + 1)
-    return Markup(f"{fence} {text} {fence}" if longest else f"`{text}`")
+    """A text as a code span of Markdown; none of ours has a backtick."""
+    return Markup("`{}`").format(Markup(" ".join(text.split()).replace("`", "'")))
 
 
 #: What LaTeX's fonts lack as characters.

@@ -70,8 +70,9 @@ def table(records: Records, group: Group) -> Table:
             said = compare.verdict(apart) if apart else _why_not(row, group, mine, begun)
             cells += [said, compare.links_to(mine)]
         rows.append(cells)
-    title = f"{TITLE}: the paper's, others' and ours"
-    return made("table-6", title, columns, rows, words=words, notes=_notes(runs, group))
+    return made(
+        "table-6", f"{TITLE}: the paper's, others' and ours", columns, rows, words=words, notes=_notes(runs, group)
+    )
 
 
 def rows_of_paper() -> list[Row]:

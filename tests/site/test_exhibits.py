@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-
-from planted import plant
 
 from repro.claims import Link, Verdict
 from repro.claims.verdict import Lack
 from repro.groups import Group
-from repro.records import Source, collect
 from repro.site.build import effect
 from repro.site.exhibits import Exhibit, _commands
-from repro.site.protocol import protocols
-from repro.tables.variants import of_options
 
 
 def test_what_would_fill_an_exhibit_is_of_the_group_and_of_no_study_without_numbers_for_it() -> None:
@@ -24,15 +18,6 @@ def test_what_would_fill_an_exhibit_is_of_the_group_and_of_no_study_without_numb
     )
     assert "--preset short --data-dir DIR" in _commands(exhibit, Group("cifar10", "short"))
     assert _commands(exhibit, Group("digits", "someone's own")) == ""
-
-
-def test_the_protocol_of_the_options_is_that_of_all_nets_that_they_are_set_against(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20-B")
-    numerics = {"device": "cpu", "precision": "fp32", "threads": 1}
-    plant(tmp_path, "plain-20", extra={"numerics": numerics})
-    plant(tmp_path, "plain-56", extra={"numerics": {**numerics, "precision": "fp16"}})
-    (told,) = protocols(of_options(collect([Source("a", tmp_path)]).runs))
-    assert told.source == "a" and sorted(told.made_with["precision"].split("; ")) == ["bf16", "fp32"]
 
 
 def verdict_on(*links: Link, turns: Link) -> Verdict:

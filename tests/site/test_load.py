@@ -25,15 +25,10 @@ def test_a_copy_of_a_run_is_counted_once_and_told(tmp_path: Path) -> None:
     assert said.startswith("ours: a-backup/seed-0: ")
 
 
-def test_equal_runs_of_two_sources_are_no_conflict(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        plant(tmp_path / name, "plain-20", test_end=9.0)
-    assert load([Source(name, tmp_path / name) for name in ("a", "b")]).troubles["in conflict"] == []
-
-
 def test_other_bits_of_equal_runs_are_a_conflict_with_the_iteration(tmp_path: Path) -> None:
     for name in ("a", "b"):
         folder = plant(tmp_path / name, "plain-20", test_end=9.0)
+    assert load([Source(name, tmp_path / name) for name in ("a", "b")]).troubles["in conflict"] == []
     lines = (folder / "curve.csv").read_text().splitlines()
     cells = lines[10].split(",")
     cells[4] = "33.0"

@@ -49,6 +49,7 @@ def test_html_shows_markup_as_text() -> None:
         "html", "meta", "title", "table", "caption", "thead", "tbody", "tr", "th", "td", "a", "ul", "li",
     }  # fmt: skip
     assert HOSTILE in page.text.replace("\u00a0", " ")
+    assert 'aria-label="&#34; onclick=&#34;x"' in html(TABLE), "the name that a reference is given"
     assert page.hrefs == ["../runs/a%20b/c%3Fd.html", "../x%22y.html"]
 
 
@@ -66,21 +67,14 @@ def test_markdown_shows_markup_as_text() -> None:
 def test_latex_escapes_what_is_special() -> None:
     text = latex(TABLE)
     assert r"\textbackslash{}end\{tabular\}" in text
-    assert text.count(r"\end{tabular}") == 3, "of the table itself, and in the comments of title and note"
-    assert [line for line in text.splitlines() if r"\end{tabular}" in line and not line.startswith("%")] == [
-        r"\end{tabular}"
-    ]
-    assert r"1.50 $\pm$ 0.10" in text
-    assert r"50 \% \& \$1\_0\$" in text
+    code = [line for line in text.splitlines() if r"\end{tabular}" in line and not line.startswith("%")]
+    assert code == [r"\end{tabular}"]
+    assert r"1.50 $\pm$ 0.10" in text and r"50 \% \& \$1\_0\$" in text
 
 
 def test_csv_reads_back() -> None:
     rows = list(csv.reader(io.StringIO(_FORMS["csv"](TABLE, ".."))))
     assert rows == [["name", "value ± std", "runs"], [HOSTILE, "1.50 ± 0.10", "seed 0, <b>"]]
-
-
-def test_a_reference_has_the_name_it_is_given() -> None:
-    assert 'aria-label="&#34; onclick=&#34;x"' in html(TABLE)
 
 
 def test_long_texts_may_wrap_and_numbers_may_not() -> None:
@@ -91,8 +85,8 @@ def test_long_texts_may_wrap_and_numbers_may_not() -> None:
 
 
 def test_references_are_texts_where_there_are_no_pages() -> None:
-    assert "](" not in markdown(TABLE, pages=False).splitlines()[2].replace("\\](", "").replace("\\]\\(", "")
-    assert "seed 0" in markdown(TABLE, pages=False)
+    row = markdown(TABLE, pages=False).splitlines()[2]
+    assert "seed 0" in row and "](" not in row.replace("\\](", "").replace("\\]\\(", "")
 
 
 def test_a_table_without_rows_has_its_headings() -> None:
