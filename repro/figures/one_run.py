@@ -27,8 +27,8 @@ def draw(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> Drawin
     panels = [names for names in panels if names]
     if not panels:
         return None
-    drawing = begin("run", name_of(run), 1, len(panels), (4.2, 2.8), laid_out=True)
-    drawing.figure.subplots_adjust(0.16 / len(panels), 0.24, 0.98, 0.78, wspace=0.25)
+    drawing = begin("run", name_of(run), 1, len(panels), (8.4 / len(panels), 2.8), laid_out=True)
+    drawing.figure.subplots_adjust(0.08, 0.24, 0.98, 0.78, wspace=0.25)
     said = {"label": shown(run["network"]), "network": run["network"]}
     for panel, (axis, names) in enumerate(zip(drawing.axes, panels, strict=True)):
         for name in names:
