@@ -1,4 +1,4 @@
-"""python -m repro.attest [NETWORK…]: repeat reference runs on this machine, and tell how far they are the same.
+"""Repeat reference runs on this machine, and tell of each: same bits, consistent with what seeds do, or differs.
 
 Exit status: 0 none differs, 1 one differs, or could not be trained or read, 2 bad usage; stopped: as repro.run.
 """
@@ -28,9 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m repro.attest",
-        description="Repeat reference runs on this machine, as many threads and as precise as they were, and tell of "
-        "each: same bits, consistent with what seeds do, or differs. Exit status: 0 none differs, 1 one differs, or "
-        "could not be trained or read, 2 bad usage; stopped: as repro.run.",
+        description=__doc__,
     )
     add = parser.add_argument
     add("networks", nargs="*", default=["plain-20", "resnet-20"], metavar="NETWORK", help="(plain-20 resnet-20)")
@@ -61,11 +59,11 @@ def _attest(arguments: argparse.Namespace) -> int:
         # oneDNN reads it once, when torch first computes.
         os.environ["ONEDNN_MAX_CPU_ISA"] = limit
         print(f"Training with ONEDNN_MAX_CPU_ISA={limit}: as the reference, without AMX.")
-    where = ["--results", str(arguments.results)]
-    if arguments.data_dir:
-        where += ["--data-dir", str(arguments.data_dir)]
     for words in references.commands(arguments.threads):
-        if status := run.main([*words, *where]):
+        if "DIR" in words:
+            at = words.index("DIR")
+            words[at - 1 : at + 1] = ["--data-dir", str(arguments.data_dir)] if arguments.data_dir else []
+        if status := run.main([*words, "--results", str(arguments.results)]):
             return status
     repeats = compare(collect(sources), references)
     path = arguments.out or ATTESTATIONS / file_name()

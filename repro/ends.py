@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from repro import paper
-from repro.groups import ENDED, require_one
+from repro.groups import ENDED, group_of, sources
 from repro.records import Records
 
 ERRORS = {"train_error": "training error", "test_error": "test error"}
-COLUMNS = ["source", "network", "depth", "train_error", "test_error", "iteration", "seeds", "said", "note", "folders"]
 
 
 def ends(records: Records, networks: Iterable[str]) -> pd.DataFrame:
@@ -24,42 +24,39 @@ def ends(records: Records, networks: Iterable[str]) -> pd.DataFrame:
     Returns:
         source, network, depth; train_error (percent, mean over the last evaluation interval, as in run.json's `final`)
         and test_error (the last measured one), NaN where there is none; iteration, where they end; seeds, how many are
-        in the mean; said, these in words; note, why they end early, or ""; folders of those runs.
+        in the mean; note, why they end early, or ""; folders of those runs.
 
     Raises:
         ValueError: the records are of several data sets or presets.
     """
-    require_one(records.runs, "data", "preset")
+    group_of(records.runs)
+    curves = dict(list(records.curves.groupby(["source", "folder"])))
     runs = records.runs[records.runs["variant"] == ""]
-    curves = {(str(key[0]), str(key[1])): rows for key, rows in records.curves.groupby(["source", "folder"])}
+    runs = runs[np.array([key in curves for key in zip(runs["source"], runs["folder"], strict=True)], dtype=bool)]
     rows = []
-    for source in dict.fromkeys(runs["source"]):
+    for source in sources(records):
         for network in networks:
             mine = runs[(runs["source"] == source) & (runs["network"] == network)].sort_values(["seed", "folder"])
-            mine = mine[[(source, folder) in curves for folder in mine["folder"]]]
             if len(mine):
                 rows.append(_end(mine, curves))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    columns = ["source", "network", "depth", *ERRORS, "iteration", "seeds", "note", "folders"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _end(runs: pd.DataFrame, curves: dict[tuple[str, str], pd.DataFrame]) -> dict[str, object]:
+def _end(runs: pd.DataFrame, curves: Mapping[Any, pd.DataFrame]) -> dict[Any, Any]:
     counted = runs[runs["status"].isin(ENDED)]
     note = ""
     if not len(counted):
         counted = runs[runs["iteration"] == runs["iteration"].max()]
-        note = why_short(counted.iloc[0])
+        first = counted.iloc[0]
+        how = {"diverged": "diverged", "failed": "failed", "running": "so far"}.get(first["status"], "stopped")
+        note = f"incomplete: {how} at iteration {first['iteration']:,} of {first['iterations']:,}"
     errors = pd.DataFrame([_errors(run, curves[run["source"], run["folder"]]) for _, run in counted.iterrows()])
-    first = counted.iloc[0]
-    foreign = ", foreign" if (counted["status"] == "foreign").any() else ""
-    whose = f"mean of {len(counted)} seeds" if len(counted) > 1 else f"seed {first['seed']}"
     return {
-        "source": first["source"],
-        "network": first["network"],
-        "depth": int(first["depth"]),
-        **{column: float(errors[column].mean()) for column in ERRORS},
+        **counted.iloc[0][["source", "network", "depth"]].to_dict(),
+        **errors.mean().to_dict(),
         "iteration": int(counted["iteration"].max()),
         "seeds": len(counted),
-        "said": f"{whose}{foreign}",
         "note": note,
         "folders": tuple(counted["folder"]),
     }
@@ -77,12 +74,6 @@ def _errors(run: pd.Series, curve: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def why_short(run: pd.Series) -> str:
-    """How a run came to end before its schedule did."""
-    said = {"diverged": "diverged", "failed": "failed", "running": "so far"}.get(run["status"], "stopped")
-    return f"incomplete: {said} at iteration {run['iteration']:,} of {run['iterations']:,}"
-
-
 def reading(network: str, column: str) -> tuple[str, float]:
     """The paper's end point of a curve as a text, empty where it drew none, and as a number where it is no bound.
 
@@ -90,11 +81,8 @@ def reading(network: str, column: str) -> tuple[str, float]:
         column: train_error or test_error.
     """
     read = paper.readings(6)
-    found = read[(read["network"] == network) & (read["quantity"] == column)]
-    if not len(found):
-        return "", math.nan
-    item = found.iloc[0]
-    value = float(item["value"])
-    if math.isfinite(value):
-        return f"{value:g}", value
-    return (f"< {item['high']:g}" if item["low"] == 0 else f"> {item['low']:g}"), math.nan
+    for item in read[(read["network"] == network) & (read["quantity"] == column)].to_dict("records"):
+        if math.isfinite(item["value"]):
+            return f"{item['value']:g}", float(item["value"])
+        return (f"< {item['high']:g}" if item["low"] == 0 else f"> {item['low']:g}"), math.nan
+    return "", math.nan

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
-from repro import names
 from repro.data.table import DATA_SETS
 from repro.records import Records
 
 #: Runs that came to the end of what they were to do; a foreign curve is as long as its author made it.
 ENDED = ("complete", "foreign")
-#: Data sets and presets from the nearest to the paper to the farthest; others follow in alphabetical order.
-_DATA = tuple(DATA_SETS)
-_PRESETS = ("paper", "short", "demo")
+#: Presets and data sets from the nearest to the paper to the farthest.
+_NEAREST = {"preset": ("paper", "short", "demo"), "data": tuple(DATA_SETS)}
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Group:
     """A data set and a preset. Runs of two groups are never compared."""
 
@@ -34,16 +36,18 @@ class Group:
         """The group in a few words."""
         return f"{DATA_SETS[self.data].title if self.data in DATA_SETS else self.data} · preset {self.preset}"
 
+    @property
+    def key(self) -> str:
+        """The group as a word, the same all over a report."""
+        return slug(self.data, self.preset)
+
 
 def groups(records: Records) -> list[Group]:
     """The groups that have runs, nearest to the paper's own first."""
-    pairs = records.runs[["data", "preset"]].drop_duplicates().itertuples(index=False)
-    found = [Group(str(data), str(preset)) for data, preset in pairs]
-    return sorted(found, key=lambda group: (_rank(_PRESETS, group.preset), _rank(_DATA, group.data), group))
-
-
-def _rank(order: tuple[str, ...], name: str) -> int:
-    return order.index(name) if name in order else len(order)
+    found = {Group(data, preset) for data, preset in zip(records.runs["data"], records.runs["preset"], strict=True)}
+    # Others follow in alphabetical order.
+    presets, data = ([*known, *sorted({getattr(group, name) for group in found})] for name, known in _NEAREST.items())
+    return sorted(found, key=lambda group: (presets.index(group.preset), data.index(group.data)))
 
 
 def sources(records: Records) -> list[str]:
@@ -51,37 +55,34 @@ def sources(records: Records) -> list[str]:
     return list(dict.fromkeys(records.runs["source"].astype(str)))
 
 
+def each(records: Records, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Records:
+    """The records with a change in each of their tables."""
+    tables: Any = {name: change(getattr(records, name)) for name in ("runs", "curves", "responses", "health")}
+    return replace(records, **tables)
+
+
+def kept(records: Records, keep: Callable[[pd.DataFrame], Any]) -> Records:
+    """The records of some runs: in each table the rows that `keep` marks."""
+    return each(records, lambda table: table[keep(table)].reset_index(drop=True))
+
+
 def narrow(records: Records, group: Group | None = None, source: str | None = None) -> Records:
-    """The records of a group, of a source, or of both. Networks take the shortest of their names."""
-
-    def keep(table: pd.DataFrame) -> pd.DataFrame:
-        if group is not None:
-            table = table[(table["data"] == group.data) & (table["preset"] == group.preset)]
-        if source is not None:
-            table = table[table["source"] == source]
-        shortest = {name: str(names.parse(name)) for name in table["network"].unique()}
-        return table.assign(network=table["network"].map(shortest)).reset_index(drop=True)
-
-    return replace(
-        records,
-        runs=keep(records.runs),
-        curves=keep(records.curves),
-        responses=keep(records.responses),
-        health=keep(records.health),
-        damaged=tuple(item for item in records.damaged if source in (None, item.source)),
-    )
+    """The records of a group, of a source, or of both."""
+    if group is not None:
+        records = kept(records, lambda table: (table["data"] == group.data) & (table["preset"] == group.preset))
+    return records if source is None else kept(records, lambda table: table["source"] == source)
 
 
-def require_one(table: pd.DataFrame, *columns: str) -> None:
-    """Refuse a table in which runs are mixed that must not be compared.
+def group_of(runs: pd.DataFrame) -> Group:
+    """The group of runs that are of one.
 
     Raises:
-        ValueError: a column holds more than one value.
+        ValueError: they are of several, which must not be compared.
     """
-    for column in columns:
-        values = table[column].unique()
-        if len(values) > 1:
-            raise ValueError(f"runs of several {column} values must not be mixed: {', '.join(map(str, values))}")
+    found = sorted(set(zip(runs["data"], runs["preset"], strict=True)))
+    if len(found) > 1:
+        raise ValueError(f"runs of several data sets or presets must not be mixed: {found}")
+    return Group(*found[0]) if found else Group("", "")
 
 
 def usual(runs: pd.DataFrame, networks: tuple[str, ...]) -> pd.DataFrame:
@@ -98,3 +99,15 @@ def name_of(run: pd.Series) -> str:
     """A run in a few words: network, what departs from its preset, seed."""
     variant = f" ({run['variant']})" if run["variant"] else ""
     return f"{run['network']}{variant}, seed {run['seed']}"
+
+
+def slug(*parts: str) -> str:
+    """A harmless file name, different for different parts."""
+    text = "--".join(str(part).replace("/", "--") for part in parts)
+    safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "_", text).lstrip(".")[:120]
+    return safe if safe == text else f"{safe}~{hashlib.sha256(repr(parts).encode()).hexdigest()[:8]}"
+
+
+def address(run: pd.Series) -> str:
+    """The page of a run, relative to the report."""
+    return f"runs/{slug(run['source'], run['folder'])}.html"

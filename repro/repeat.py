@@ -1,4 +1,4 @@
-"""Reference runs repeated on this machine: which have the same bits, which agree within what seeds do, which differ."""
+"""Runs repeated: the command that does it, and of the reference's which have the same bits, agree or differ."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -22,18 +23,14 @@ from repro.disk import read_text, write_json
 from repro.environment import environment, instructions
 from repro.errors import RecordError, UserError, unknown
 from repro.records import Record, Records, bits
-from repro.records.record import LARGEST_RECORD, Environment
+from repro.records.record import LARGEST_RECORD, Environment, Numerics
 from repro.spec import Run
 from repro.statistics import half_width
 
-#: A value of ONEDNN_MAX_CPU_ISA.
-WITHOUT_AMX = "AVX512_CORE_BF16"
 #: The source that repeated runs are collected as.
 REPEATED = "repeated"
 
 Word = Literal["same bits", "consistent", "differs"]
-#: Version of an attestation's file.
-FORMAT = 1
 #: The results that are compared where bits differ.
 MEASURES: tuple[Measure, ...] = ("train_error", "test_error", "response")
 #: The chance that of all outputs of an attestation any is told to differ although chance alone moves it.
@@ -42,14 +39,9 @@ FALSE_ALARM = 0.05
 
 @dataclass(frozen=True)
 class Output:
-    """One result of a repeated run, and where the reference's seeds lead to expect it.
+    """One result of a repeated run, errors in percent, beside the mean of so many runs of the reference's network.
 
-    Attributes:
-        measure: which result; errors in percent.
-        found: of the repeated run.
-        mean: of the reference's runs of this network.
-        runs: how many these are.
-        low, high: another run of the same protocol is expected between these.
+    Another run of the same protocol is expected between `low` and `high`.
     """
 
     measure: Measure
@@ -84,43 +76,84 @@ class Attestation:
     by: Text = ""
 
 
+def words(run: Run, numerics: Numerics) -> list[str] | None:
+    """What `repro.run` is to be told to train a run again, its network last; None where no study plans that.
+
+    On like machines it has the same bits. CIFAR-10 is found by --data-dir, for which the words have DIR.
+
+    Args:
+        numerics: device, precision and threads, as recorded.
+    """
+    name = _study_of(replace(run, seed=0))
+    if name is None:
+        return None
+    said = [name, "--preset", run.preset, *study.data_words(run.preset, run.data), "--seeds", str(run.seed)]
+    for key, value in study.settings_of(run).items():
+        said += ["--set", f"{key}={_toml(value)}"]
+    for key in ("device", "precision", "threads"):
+        if (value := getattr(numerics, key)) is not None:
+            said += [f"--{key}", str(value)]
+    return [*said, "--only", run.network]
+
+
+@cache
+def _study_of(run: Run) -> str | None:
+    """The study that plans a run and the fewest others, if it is asked for this network and these settings.
+
+    One that stops the network early comes last.
+    """
+    found = {}
+    for name in study.names():
+        with suppress(UserError):  # it has no such network, or no numbers for the preset
+            planned = _study(name, run.preset)
+            if run.network in planned.networks:
+                plan = planned.runs(
+                    run.preset, seeds=[0], only=[run.network], settings=study.settings_of(run), data=run.data
+                )
+                if run in plan:
+                    found[name] = (run.network in planned.stop_at, len(plan))
+    return min(found, key=lambda name: found[name], default=None)
+
+
+@cache
+def _study(name: str, preset: str) -> study.Study:
+    return study.load(name).for_preset(preset)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
 @dataclass(frozen=True)
 class References:
-    """Complete runs of the reference that are to be repeated: of one data set, preset and seed."""
+    """Complete runs of the reference that are to be repeated, by network: of one data set, preset and seed."""
 
     evidence: Evidence
     seed: int
     records: dict[str, Record]
 
     def commands(self, threads: int | None) -> list[list[str]]:
-        """What repeats them, as arguments of repro.run; equally computed runs of a study go together."""
+        """What repeats them, as `words`; those that differ in their network alone go together."""
         groups: dict[tuple[str, ...], list[str]] = {}
         for network, record in self.records.items():
-            numerics = record.numerics
-            how = ["--precision", str(numerics.precision), "--threads", str(threads or numerics.threads)]
-            key = (self._study(network, record.spec), *how, "--device", str(numerics.device))
-            groups.setdefault(key, []).append(network)
-        about = ["--preset", self.evidence.preset, "--seeds", str(self.seed), "--data", self.evidence.data]
-        return [[name, *about, *how, "--only", ",".join(networks)] for (name, *how), networks in groups.items()]
+            said = words(record.spec, record.numerics.model_copy(update={"threads": threads} if threads else {}))
+            if said is None:
+                raise RecordError(f"{network}: no study trains it as the reference's run was: give another network")
+            groups.setdefault(tuple(said[:-1]), []).append(network)
+        return [[*said, ",".join(networks)] for said, networks in groups.items()]
 
     def limit(self) -> str | None:
-        """The limit on oneDNN's instructions with which this machine may have the reference's bits, if it needs one.
+        """The ONEDNN_MAX_CPU_ISA with which this machine may have the reference's bits, if it needs one.
 
         A processor with AMX multiplies bf16 by that, in another order than by AVX512-BF16, which it has as well.
         """
         here = (instructions() or "").split()
         used = [(record.environment.instructions or "").split() for record in self.records.values()]
-        by_amx = any("amx_bf16" in words and not any("=" in word for word in words) for words in used)
-        return None if by_amx or "amx_bf16" not in here or any("=" in word for word in here) else WITHOUT_AMX
-
-    def _study(self, network: str, run: Run) -> str:
-        for name in study.names():
-            found = study.load(name)
-            if found.fits(run.preset) and network in found.for_preset(run.preset).networks:
-                planned = found.runs(run.preset, seeds=[run.seed], only=[network], data=run.data)
-                if run in planned and not found.for_preset(run.preset).stop_at.get(network):
-                    return name
-        raise RecordError(f"{network}: no study trains it as the reference's run was: give another network")
+        by_amx = any("amx_bf16" in said and not any("=" in word for word in said) for said in used)
+        limited = any("=" in word for word in here)
+        return None if by_amx or limited or "amx_bf16" not in here else "AVX512_CORE_BF16"
 
 
 def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> References:
@@ -138,8 +171,7 @@ def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> R
     for network in networks:
         run = _run(evidence, network, seed)
         if run is None:
-            runs = records.runs.query("source == @REFERENCE and data == @data and preset == @preset and variant == ''")
-            known = sorted(set(runs.loc[(runs["status"] == "complete") & (runs["seed"] == seed), "network"]))
+            known = [name for name in dict.fromkeys(records.runs["network"]) if _run(evidence, name, seed)]
             there = f": there is {', '.join(known)}" if known else ""
             damaged = "".join(f"; passed over: {item.reason}" for item in records.damaged[:1])
             none = f"{network}: the reference has no complete run of seed {seed}, preset {preset}"
@@ -166,14 +198,14 @@ def _repeat(records: Records, theirs: Evidence, ours: Evidence, network: str, se
         raise RecordError(f"{network} seed {seed}: is not complete: the same command carries on")
     if other := departures([mine, reference]):
         raise RecordError(f"{network} seed {seed}: was trained with another {', '.join(other)} than the reference")
-    before, now = records.record(REFERENCE, reference.folder), records.record(REPEATED, mine.folder)
-    difference = bits.first_difference(records, (REFERENCE, reference.folder), (REPEATED, mine.folder))
+    keys = (REFERENCE, reference.folder), (REPEATED, mine.folder)
+    difference = bits.first_difference(records, *keys)
     if difference is None:
         return Repeat(network, seed, "same bits", "", ())
     measured = [measure for measure in MEASURES if theirs.runs(network, measure) and mine.has(measure)]
     found = tuple(_output(theirs, mine, measure, level) for measure in measured)
     outside = [WORDS[output.measure] for output in found if not output.low <= output.found <= output.high]
-    reasons = bits.reasons(before, now)
+    reasons = bits.reasons(*(records.records[key] for key in keys))
     why = f"bits differ in {difference}" + (f" ({'; '.join(reasons)})" if reasons else "")
     if outside:
         return Repeat(network, seed, "differs", f"{', '.join(outside)} beyond what seeds do; {why}", found)
@@ -195,9 +227,8 @@ def _output(theirs: Evidence, mine: Ended, measure: Measure, level: float) -> Ou
 def write(path: Path, repeats: Iterable[Repeat], references: References, by: str = "") -> None:
     """Write an attestation: what was repeated, by whom, on what, and what came of it."""
     about = {"data": references.evidence.data, "preset": references.evidence.preset, "environment": environment()}
-    found = [asdict(repeat) for repeat in repeats]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": FORMAT, "date": _today(), "by": by, **about, "repeats": found})
+    write_json(path, {"format": 1, "date": _today(), "by": by, **about, "repeats": [asdict(one) for one in repeats]})
 
 
 def read(path: Path) -> Attestation:
@@ -208,15 +239,10 @@ def read(path: Path) -> Attestation:
     """
     text = read_text(path, "record of repeated runs", LARGEST_RECORD)
     try:
-        found: Attestation = checked(_attestations(), from_json(text, allow_inf_nan=False))
+        found: Attestation = checked(TypeAdapter(Attestation), from_json(text, allow_inf_nan=False))
         return found
     except (UserError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read as an attestation: {error}") from error
-
-
-@cache
-def _attestations() -> TypeAdapter[Attestation]:
-    return TypeAdapter(Attestation)
 
 
 def file_name() -> str:

@@ -69,7 +69,6 @@ def _report(options: argparse.Namespace) -> int:
     if options.import_curves or options.name:
         sources = _with_foreign(options, sources)
     # These bring pandas, scipy and matplotlib, which take seconds: a mistake in the command is told at once.
-    from repro.claims import contradicted
     from repro.site.build import build
     from repro.site.load import load
     from repro.site.output import replaced
@@ -78,22 +77,19 @@ def _report(options: argparse.Namespace) -> int:
     with replaced(options.out) as folder:
         verdicts = build(gathered, folder, "committed" if options.committed else "pages")
     runs = gathered.records.runs
-    counts = ", ".join(f"{count} {name}" for name, count in runs["source"].value_counts(sort=False).items())
-    # Asked for, and not one of the usual ones, which need not be there.
-    empty = [source.name for source in sources if options.results and source.name not in set(runs["source"])]
-    counts += "".join(f", none {name}" for name in empty)
-    unreadable = f"; {len(gathered.records.damaged)} unreadable" if gathered.records.damaged else ""
+    counts = {name: int((runs["source"] == name).sum()) or "none" for name in (source.name for source in sources)}
+    # One that is asked for is named even if it is empty; the usual ones need not be there.
+    told = [f"{count} {name}" for name, count in counts.items() if options.results or count != "none"]
+    unreadable = f"; {len(gathered.troubles['unreadable'])} unreadable" if gathered.troubles["unreadable"] else ""
     front = options.out / ("REPORT.md" if options.committed else "index.html")
-    print(printable(f"{front}: {len(runs)} runs ({counts}){unreadable}"))
+    print(printable(f"{front}: {len(runs)} runs ({', '.join(told)}){unreadable}"))
     if not (options.results or places.reference().is_dir()):
         print(places.NO_REFERENCE)
-    if not options.strict:
-        return 0
-    for verdict in verdicts:
-        if verdict.verdict == "contradicted":
-            where = f"{verdict.source}, {verdict.data}, {verdict.preset}"
-            print(f"repro.report: {verdict.id} is contradicted ({where}): {verdict.evidence}", file=sys.stderr)
-    return 1 if contradicted(verdicts) else 0
+    failed = [verdict for verdict in verdicts if verdict.verdict == "contradicted" and options.strict]
+    for verdict in failed:
+        where = f"{verdict.source}, {verdict.data}, {verdict.preset}"
+        print(f"repro.report: {verdict.id} is contradicted ({where}): {verdict.evidence}", file=sys.stderr)
+    return int(bool(failed))
 
 
 def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[Source]:
@@ -138,29 +134,19 @@ def _sources(given: Sequence[str]) -> list[Source]:
     sources: list[Source] = []
     for text in given:
         name, sign, path = text.partition("=")
-        if not sign or _is_folder(text):
-            name, path = _own_name(text), text
+        try:
+            if not sign or Path(text).is_dir():
+                name, path = Path(os.path.realpath(text)).name, text
+            there = Path(path).is_dir()
+        except OSError:  # a name longer than any; a working folder that is gone
+            there = False
         _check_name(name, f"--results {text}", f"--results NAME={path}")
         if name in (source.name for source in sources):
             raise UserError(f"--results {text}: there are two sources {name!r}, give one as --results OTHER={path}")
-        if not _is_folder(path):
+        if not there:
             raise RecordError(f"--results {text}: there is no folder {path}")
         sources.append(Source(name, Path(path)))
     return sources
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except OSError:  # a name longer than any
-        return False
-
-
-def _own_name(path: str) -> str:
-    try:
-        return Path(os.path.realpath(path)).name
-    except OSError:  # the working folder is gone
-        return ""
 
 
 def _is_name(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from planted import plant_paper_like
+from planted import HOSTILE, plant, plant_paper_like
 
-from repro import places
+from repro import places, report
 from repro.records import Records, Source, collect
 
 # Nothing timed is asserted, not even by hypothesis: a busy machine is no failure.
@@ -28,6 +29,35 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 def paper_like(tmp_path_factory: pytest.TempPathFactory) -> Records:
     """Records of a project that found exactly what the paper did: source "planted", data cifar10, preset paper."""
     return collect([Source("planted", plant_paper_like(tmp_path_factory.mktemp("paper-like")))])
+
+
+@pytest.fixture(scope="session")
+def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with pages, which many tests read: three groups, two sources, runs that ended in every way, markup."""
+    root = tmp_path_factory.mktemp("report")
+    yours, theirs = root / "yours", root / "theirs"
+    plant_paper_like(yours)
+    short = {"data": "cifar10-jpeg"}
+    for network, train, test in (("plain-20", 16.0, 18.0), ("plain-56", 30.0, 32.0), ("resnet-20", 15.0, 17.0)):
+        plant(yours, network, train_end=train, test_end=test, **short)
+    plant(theirs, "plain-20", train_end=16.0, test_end=18.5, **short)
+    demo = {"data": "digits", "preset": "demo"}
+    plant(yours, "plain-20", **demo)
+    plant(yours, "resnet-20", **demo, settings={"optimiser.nesterov": True})
+    plant(theirs, "resnet-110", **demo, status="diverged", extra={"error": HOSTILE})
+    plant(
+        theirs, "resnet-32", **demo, status="failed", extra={"traceback": HOSTILE, "environment": {"commit": HOSTILE}}
+    )
+    plant(theirs, "resnet-44", **demo, status="stopped", extra={"sessions": [{"how": HOSTILE}], "hash": HOSTILE})
+    broken = theirs / HOSTILE.replace("/", "")
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    odd = json.loads((theirs / "digits/demo/resnet-44/seed-0/run.json").read_text())
+    odd["spec"] |= {"variant": HOSTILE, "preset": "../../" + HOSTILE, "data": HOSTILE}
+    (theirs / "odd").mkdir()
+    (theirs / "odd" / "run.json").write_text(json.dumps(odd))
+    assert report.main(["--results", str(yours), "--results", f"second={theirs}", "--out", str(root / "out")]) == 0
+    return root / "out"
 
 
 @pytest.fixture

@@ -28,6 +28,9 @@ from repro.study import Study
 #: Training and test images of each data set.
 IMAGES = {"cifar10": (50_000, 10_000), "cifar10-jpeg": (50_000, 10_000), "digits": (1437, 360)}
 
+#: What somebody may write into a record.
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+
 BEGAN = "2026-01-01T00:00:00+00:00"
 
 #: The paper's own end points at 64,000 iterations: training error, test error (percent). Plain nets and training

@@ -68,8 +68,7 @@ def test_one_bit_of_a_curve_or_of_the_weights_is_another(reference, tmp_path):
 
 
 def test_what_decides_bits_and_differs_is_named(reference, tmp_path):
-    numerics = {"device": "cpu", "precision": "bf16", "threads": 3}
-    extra = {"numerics": numerics}
+    extra = {"numerics": {"device": "cpu", "precision": "bf16", "threads": 3}}
     own = tmp_path / "results" / "local"
     plant(own, "plain-20", preset="demo", data="digits", train_end=10.1, test_end=20.0, extra=extra)
     assert "threads 3, the reference's 2" in attested("plain-20", "--threads", "3")[1]["why"]
@@ -80,9 +79,7 @@ def test_what_decides_bits_and_differs_is_named(reference, tmp_path):
     [
         (["plain-21"], 2, "plain-20"),
         (["plain-56"], 1, "plain-56: the reference has no complete run of seed 0, preset demo: there is plain-20"),
-        (["plain-20", "--seed", "9"], 1, "no complete run of seed 9"),
         (["plain-20", "--preset", "dem"], 2, "did you mean 'demo'"),
-        (["plain-20", "--seed", "x"], 2, "--seed"),
         (["plain-20", "--threads", "0"], 2, "--threads 0: a number from 1"),
     ],
 )
@@ -112,7 +109,6 @@ def test_an_installed_package_says_where_the_reference_is_to_be_had(elsewhere, c
 @pytest.mark.parametrize(
     ("here", "there", "limit"),
     [
-        ("avx512_bf16 amx_bf16", None, "AVX512_CORE_BF16"),
         ("avx512_bf16 amx_bf16", "avx512_bf16", "AVX512_CORE_BF16"),
         ("avx512_bf16 amx_bf16", "avx512_bf16 amx_bf16 ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16", "AVX512_CORE_BF16"),
         ("avx512_bf16 amx_bf16", "avx512_bf16 amx_bf16", None),

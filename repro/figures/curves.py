@@ -7,13 +7,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from repro import paper
 from repro.ends import ERRORS
-from repro.figures.drawing import Drawing, axes_of, colour_of, diamond, finish, lines
-from repro.figures.drawing import about as said_about
-from repro.groups import Group, require_one, shown, usual
+from repro.figures.drawing import Drawing, colour_of, line, lines
+from repro.groups import group_of, shown, usual
 from repro.records import Records
 
 #: Points on a curve, about: the paper's are 1,000 of 64,000 iterations apart.
@@ -21,7 +19,6 @@ POINTS = 64
 #: A net deeper than this that ends above this error (percent) is left out of the choice of the axis, as plain-110 is of
 #: the paper's Figure 6. Shallower ones are what the figures are about, however badly they end.
 DEEPEST_SHOWN, OFF_THE_CHART = 56, paper.constants()["cifar"]["plain_110_error_above"]
-_TICKS = {5: (0, 1, 2, 3, 4, 5), 10: (0, 2, 4, 6, 8, 10), 20: (0, 5, 10, 20), 30: (0, 5, 10, 20, 30)}
 
 
 def points(records: Records, networks: tuple[str, ...], found: pd.DataFrame) -> pd.DataFrame:
@@ -33,11 +30,7 @@ def points(records: Records, networks: tuple[str, ...], found: pd.DataFrame) -> 
     Returns:
         network, label, quantity (train_error, test_error), unit (the run's folder), counts (whether it is in the mean),
         x, y. Training errors are means over each so many iterations, test errors the last within them.
-
-    Raises:
-        ValueError: the records are of several sources, data sets or presets.
     """
-    require_one(records.curves, "source", "data", "preset")
     runs = {str(run["folder"]): run for _, run in usual(records.runs, networks).iterrows()}
     pieces = []
     for end in found.to_dict("records"):
@@ -65,21 +58,14 @@ def _binned(rows: pd.DataFrame, width: int) -> pd.DataFrame:
     return grouped.agg(train_error=("train_error", "mean"), test_error=("test_error", "last")).reset_index()
 
 
-def draw_curves(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
+def draw(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
     """Draw such rows: each network's mean, and where it has several seeds each of them thinly."""
-    drawing.palette |= {
-        row["label"]: colour_of(row["network"]) for row in rows.drop_duplicates("label").to_dict("records")
-    }
+    # Each is in the key, and can be switched, in the order of the rows.
+    drawing.palette |= {label: colour_of(name) for label, name in zip(rows["label"], rows["network"], strict=True)}
     several = rows.groupby("network")["unit"].transform("nunique") > 1
-    lines(drawing, panel, rows[several], singles=True)
+    for _, mine in rows[several].groupby(["label", "quantity", "unit"], sort=False):
+        line(drawing, panel, mine.iloc[0], mine[["x", "y"]].to_numpy(dtype=float), single=True)
     lines(drawing, panel, rows[rows["counts"].astype(bool)])
-
-
-def errors_on(axis: Axes, title: Iterable[str], top: float, label: str, ticks: tuple[int, ...] = ()) -> None:
-    """An axis of errors from 0 to `top` percent."""
-    axes_of(axis, title, "", label)
-    axis.set_ylim(0, top)
-    axis.set_yticks(list(ticks or _TICKS.get(int(top)) or range(0, int(top) + 1, 10 if top == 40 else 20)))
 
 
 def error_limit(found: pd.DataFrame) -> float:
@@ -98,52 +84,12 @@ def error_limit_of(errors: Iterable[float]) -> float:
     return next((top for top in (5.0, 10.0, 20.0, 30.0, 40.0, 60.0, 80.0) if top >= need), 100.0)
 
 
-def not_displayed(rows: pd.DataFrame, networks: Iterable[str], top: float) -> tuple[str, ...]:
-    """The networks that never come below the top of the axis, in the words of the paper's caption."""
-    least = rows.groupby("network")["y"].min()
-    hidden = [network for network in networks if least.get(network, 0.0) > top]
-    return tuple(f"{shown(network)} is higher than {top:.0f} % and not displayed" for network in hidden)
-
-
-def paper_marks(group: Group, networks: Iterable[str], columns: Iterable[str], top: float) -> pd.DataFrame:
-    """The paper's end points of some networks that lie on the plot; none of other data or another schedule."""
-    read = paper.readings(6)
-    of = read["network"].isin(list(networks)) & read["quantity"].isin(list(columns)) & (read["value"] <= top)
-    found = read[of & group.comparable]
-    return pd.DataFrame(
-        {
-            "label": found["network"].map(shown),
-            "network": found["network"],
-            "said": "the paper's " + found["quantity"].map(ERRORS),
-            "hollow": found["quantity"] == "train_error",
-            "x": found["iteration"],
-            "y": found["value"],
-        }
-    )
-
-
-def group_of(records: Records) -> Group:
-    """The group of records that are of one."""
-    require_one(records.runs, "data", "preset")
-    runs = records.runs
-    return Group(str(runs["data"].iloc[0]), str(runs["preset"].iloc[0])) if len(runs) else Group("", "")
-
-
 def last_iteration(runs: pd.DataFrame) -> int:
     """Where the axis of iterations ends: with the longest schedule of these runs."""
     return int(runs["iterations"].max()) if len(runs) else int(paper.constants()["cifar"]["iterations"])
 
 
-def complete(drawing: Drawing, records: Records, networks: tuple[str, ...], quantities: tuple[str, ...]) -> Drawing:
-    """Add the key, and what the figure is of: the same of every figure of error curves."""
-    group, runs = group_of(records), usual(records.runs, networks)
-    source = ", ".join(dict.fromkeys(runs["source"]))
-    read = {"the paper's end of training": diamond(hollow=True), "the paper's end, test": diamond(hollow=False)}
-    marked = group.comparable and any("paper" in part.said for part in drawing.parts)
-    return finish(drawing, said_about(group, source, last_iteration(runs)), quantities, read if marked else None)
-
-
-def notes(records: Records, found: pd.DataFrame, networks: tuple[str, ...], top: float) -> tuple[str, ...]:
+def notes(records: Records, found: pd.DataFrame, networks: tuple[str, ...], top: float) -> list[str]:
     """How curves of errors were drawn."""
     said = [f"The axis of errors ends at {top:.0f} %{', as in the paper' if top == 20 else ', chosen from the data'}."]
     widths = {drawn_width(run) for _, run in usual(records.runs, networks).iterrows()}
@@ -153,7 +99,8 @@ def notes(records: Records, found: pd.DataFrame, networks: tuple[str, ...], top:
         )
     if (found["seeds"] > 1).any():
         said.append("Where there are several seeds, the line is their mean and thin lines are the single seeds.")
-    if group_of(records).comparable:
+    if group_of(records.runs).comparable:
         said.append("Diamonds: where the paper's curves end, hollow for training and filled for test error.")
-    said += [f"{shown(end['network'])}: {end['note']}." for end in found.to_dict("records") if end["note"]]
-    return tuple(said)
+    else:
+        said.append("The paper's own values are not marked: other data or another schedule.")
+    return said + [f"{shown(end['network'])}: {end['note']}." for end in found.to_dict("records") if end["note"]]

@@ -5,7 +5,7 @@ Figures are made without pyplot's list of figures, so that any backend that a no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from repro import names
-from repro.groups import Group
+from repro.groups import Group, shown
 
 #: The paper's colour of each depth (Figures 1 and 6), a shade darker where it would vanish on white paper.
 COLOURS = {
@@ -45,14 +45,14 @@ STYLE: Any = {
     "axes.spines.right": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "repro",
+    "text.parse_math": False,  # what a record says is no formula
 }
-_METADATA: dict[str, dict[str, Any]] = {
+#: What matplotlib adds to a file of its own accord, such as the time: left out, so that one figure gives one file.
+_UNSAID: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-#: More ticks than this on an axis of iterations are thinned out.
-_MOST_TICKS = 40
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,16 @@ class Look:
     dashes: tuple[float, float] | str
     width: float
 
+    @property
+    def style(self) -> Any:
+        """As matplotlib has it."""
+        return {"linestyle": (0, self.dashes) if self.dashes else "-", "linewidth": self.width}
+
 
 #: The same in all figures: dashed is training, bold is test.
 LOOKS = {
     "train_error": Look("training error", (4, 2), 1.1),
     "test_error": Look("test error", "", 2.2),
-    "train_loss": Look("training loss", (4, 2), 1.1),
-    "test_loss": Look("test loss", "", 2.2),
     "plain": Look("plain net", (4, 2), 1.4),
     "resnet": Look("ResNet", "", 1.4),
     "std": Look("evaluation mode", "", 1.4),
@@ -79,11 +82,10 @@ LOOKS = {
 
 @dataclass(frozen=True)
 class Part:
-    """A line or a mark of a figure, by the id that it has in the SVG.
+    """A line or a mark of a figure.
 
     Attributes:
-        gid: its id, unique within the figure.
-        panel: index of its axes.
+        gid: the id that it has in the SVG.
         label: as in the key; parts with one label are switched on and off together.
         said: what its values are, such as "test error"; empty where they are not to be read, as of single seeds.
         points: x and y of each, as drawn.
@@ -102,9 +104,10 @@ class Drawing:
 
     Attributes:
         name: of its files, such as "figure-1".
-        title: what the paper's figure is about.
         finding: what this one shows, in a sentence with numbers: its text alternative.
         notes: how it was drawn, each a sentence.
+        source: whose runs it shows, in a report; empty for one of the paper's numbers alone.
+        files: by form ("SVG"), relative to the report.
     """
 
     name: str
@@ -115,17 +118,18 @@ class Drawing:
     notes: tuple[str, ...] = ()
     parts: list[Part] = field(default_factory=list)
     palette: dict[str, str] = field(default_factory=dict)
+    source: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def data(self) -> pd.DataFrame:
         """A row per drawn point: panel (its title), label, of, x, y."""
-        columns = ["panel", "label", "of", "x", "y"]
         rows = [
             (self.axes[part.panel].get_title().split("\n")[0], part.label, part.said or "one seed", x, y)
             for part in self.parts
             for x, y in part.points.tolist()
         ]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(rows, columns=["panel", "label", "of", "x", "y"])
 
 
 def begin(name: str, title: str, rows: int, columns: int, size: tuple[float, float], laid_out: bool = False) -> Drawing:
@@ -142,54 +146,64 @@ def colour_of(network: str) -> str:
     return COLOURS[_OF_DEPTH.get(names.parse(network).depth, "blue")]
 
 
-def lines(drawing: Drawing, panel: int, rows: pd.DataFrame, *, singles: bool = False) -> None:
-    """Draw tidy rows as a line per label and quantity: their mean over units, or with `singles` each unit thinly.
+def lines(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
+    """Draw tidy rows as a line per label and quantity, each the mean where there are several values of one x.
 
     Args:
-        rows: label, network (for its colour), quantity (a key of `LOOKS`), unit, x, y.
+        rows: label, network (for its colour), quantity (a key of `LOOKS`), x, y.
     """
     if not len(rows):
         return
     axis = drawing.axes[panel]
     palette = {label: colour_of(network) for label, network in zip(rows["label"], rows["network"], strict=True)}
     drawing.palette |= palette
+    there = set(zip(rows["label"], rows["quantity"], strict=True))
     quantities = [name for name in LOOKS if name in set(rows["quantity"])]
-    units = rows.groupby(["label", "quantity"])["unit"].nunique()
-    each = singles or units.max() == 1
     before = len(axis.lines)
     sns.lineplot(
         data=rows, x="x", y="y", ax=axis, legend=False, errorbar=None,
         hue="label", hue_order=list(palette), palette=palette,
         style="quantity", style_order=quantities, dashes={name: LOOKS[name].dashes for name in quantities},
-        size="quantity", size_order=quantities,
-        sizes={name: 0.5 if singles else LOOKS[name].width for name in quantities},
-        units="unit" if each else None, estimator=None if each else "mean", alpha=0.5 if singles else 1.0,
+        size="quantity", size_order=quantities, sizes={name: LOOKS[name].width for name in quantities},
     )  # fmt: skip
     # In the order in which seaborn draws: by hue, then by style.
-    drawn = [
-        (label, quantity)
-        for label in palette
-        for quantity in quantities
-        if (label, quantity) in units.index
-        for _ in range(units[label, quantity] if each else 1)
-    ]
-    for line, (label, quantity) in zip(axis.lines[before:], drawn, strict=True):
-        _named(drawing, panel, line, label, "" if singles else LOOKS[quantity].said)
+    drawn = [(label, quantity) for label in palette for quantity in quantities if (label, quantity) in there]
+    for found, (label, quantity) in zip(axis.lines[before:], drawn, strict=True):
+        _named(drawing, panel, found, label, LOOKS[quantity].said)
 
 
-def marks(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
-    """Draw the paper's own values as diamonds.
+def line(drawing: Drawing, panel: int, row: pd.Series, points: np.ndarray, single: bool = False) -> None:
+    """Draw a line of which nothing is a mean, in a tenth of the time that seaborn takes.
 
     Args:
-        rows: label, network, said (what the value is), hollow, x, y.
+        row: label, network and quantity.
+        points: x and y of each.
+        single: whether it is one of several of which the mean is drawn too: it is thin, and not read.
     """
-    for row in rows.to_dict("records"):
-        colour = drawing.palette[row["label"]] = colour_of(row["network"])
-        (line,) = drawing.axes[panel].plot(
-            [row["x"]], [row["y"]], marker="D", markersize=4.5, linestyle="none", color=colour, clip_on=False, zorder=5,
-            markerfacecolor=PAGE if row["hollow"] else colour,
-        )  # fmt: skip
-        _named(drawing, panel, line, row["label"], row["said"])
+    colour, look = colour_of(row["network"]), LOOKS[row["quantity"]]
+    drawing.palette[row["label"]] = colour
+    thin = {"linewidth": 0.5, "alpha": 0.5} if single else {}
+    (drawn,) = drawing.axes[panel].plot(points[:, 0], points[:, 1], color=colour, **{**look.style, **thin})
+    _named(drawing, panel, drawn, row["label"], "" if single else look.said)
+
+
+def marks(drawing: Drawing, panel: int, read: pd.DataFrame) -> None:
+    """Draw values of the paper as diamonds.
+
+    Args:
+        read: network, x, value, said (what the value is), hollow.
+    """
+    for row in read.to_dict("records"):
+        label = shown(row["network"])
+        colour = drawing.palette[label] = colour_of(row["network"])
+        style = _diamond(row["hollow"], colour)
+        (line,) = drawing.axes[panel].plot([row["x"]], [row["value"]], clip_on=False, zorder=5, **style)
+        _named(drawing, panel, line, label, row["said"])
+
+
+def _diamond(hollow: bool, colour: str) -> Any:
+    inside = PAGE if hollow else colour
+    return {"marker": "D", "linestyle": "none", "color": colour, "markersize": 4.5, "markerfacecolor": inside}
 
 
 def _named(drawing: Drawing, panel: int, line: Line2D, label: str, said: str) -> None:
@@ -200,11 +214,9 @@ def _named(drawing: Drawing, panel: int, line: Line2D, label: str, said: str) ->
 
 def axes_of(axis: Axes, title: Iterable[str], x_label: str, y_label: str) -> None:
     """Title and labels of a panel, and its grid."""
-    with mpl.rc_context(STYLE):
-        axis.set_title("\n".join(map(plain, title)), fontsize=9)
-        axis.set(xlabel=x_label, ylabel=y_label)
-        axis.grid(axis="y", linestyle=(0, (1, 3)), linewidth=0.6, color=GRID)
-        axis.set_axisbelow(True)
+    axis.set_title("\n".join(title), fontsize=9)
+    axis.set(xlabel=x_label, ylabel=y_label, axisbelow=True)
+    axis.grid(axis="y", linestyle=(0, (1, 3)), linewidth=0.6, color=GRID)
 
 
 def log_axis(axis: Axes, values: Iterable[float]) -> None:
@@ -213,8 +225,7 @@ def log_axis(axis: Axes, values: Iterable[float]) -> None:
     low, high = float(known.min()), float(known.max())
     axis.set_ylim(0.8 * low, 1.25 * high)
     axis.set_yscale("log")
-    if high < 1e4 and low >= 1e-3:
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if high < 100 * low:
         axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.yaxis.set_minor_locator(NullLocator())
@@ -222,41 +233,34 @@ def log_axis(axis: Axes, values: Iterable[float]) -> None:
 
 def iterations_on(axis: Axes, first: float, last: float) -> None:
     """Iterations on the x axis: in the paper's unit of 1e4 where they are that many."""
-    unit, label = unit_of(last)
-    axis.set(xlim=(first, last), xlabel=label)
+    unit, said = (1e4, " (1e4)") if last >= 20_000 else (1e3, " (1e3)") if last >= 4_000 else (1.0, "")
+    axis.set(xlim=(first, last), xlabel=f"iterations{said}")
     if unit > 1:
-        if last - first <= _MOST_TICKS * unit:
+        if last - first <= 40 * unit:  # more ticks are thinned out
             axis.xaxis.set_major_locator(MultipleLocator(unit))
         axis.xaxis.set_major_formatter(lambda value, _: f"{value / unit:g}")
 
 
-def unit_of(iterations: float) -> tuple[float, str]:
-    """The unit of an axis of so many iterations, and its label."""
-    if iterations >= 20_000:
-        return 1e4, "iterations (1e4)"
-    return (1e3, "iterations (1e3)") if iterations >= 4_000 else (1.0, "iterations")
-
-
-def finish(drawing: Drawing, about: str, looks: Sequence[str], more: Mapping[str, Line2D] | None = None) -> Drawing:
+def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping[str, bool] | None = None) -> Drawing:
     """Add what makes the figure stand alone: title, data set and source, and the key.
 
     Args:
         about: data set, schedule and source in words.
         looks: keys of `LOOKS` that the key explains.
-        more: further entries of the key.
+        diamonds: what marks of the paper are in words, and whether they are hollow.
     """
     with mpl.rc_context(STYLE):
-        drawing.figure.suptitle(f"{plain(drawing.title)}\n{plain(about)}", x=0.01, ha="left", fontsize=9.5)
+        drawing.figure.suptitle(f"{drawing.title}\n{about}", x=0.01, ha="left", fontsize=9.5)
         key = {label: Line2D([], [], color=colour, linewidth=2.2) for label, colour in drawing.palette.items()}
-        for name in looks:
-            look = LOOKS[name]
-            style = (0, look.dashes) if look.dashes else "-"
-            key[look.said] = Line2D([], [], color=COLOURS["grey"], linestyle=style, linewidth=look.width)  # type: ignore[arg-type]
-        key |= more or {}
+        grey = COLOURS["grey"]
+        for look in (LOOKS[name] for name in looks):
+            key[look.said] = Line2D([], [], color=grey, **look.style)
+        for said, hollow in (diamonds or {}).items():
+            key[said] = Line2D([], [], **_diamond(hollow, grey))
         place: Any = "outside lower center" if drawing.figure.get_layout_engine() else "lower center"
         columns = max(2, round(drawing.figure.get_figwidth() / 1.35))
         drawing.figure.legend(
-            list(key.values()), [plain(label) for label in key], loc=place, ncols=columns,
+            list(key.values()), list(key), loc=place, ncols=columns,
             frameon=False, fontsize=8.5, handlelength=2.6,
         )  # fmt: skip
         # The layout is the same in every format and takes as long as drawing: it is found once.
@@ -266,30 +270,19 @@ def finish(drawing: Drawing, about: str, looks: Sequence[str], more: Mapping[str
     return drawing
 
 
-def diamond(hollow: bool) -> Line2D:
-    """A mark of the paper's, for the key."""
-    grey = COLOURS["grey"]
-    return Line2D(
-        [], [], marker="D", linestyle="none", color=grey, markersize=4.5, markerfacecolor=PAGE if hollow else grey
-    )
-
-
-def about(group: Group, source: str, iterations: int | None = None) -> str:
+def about(group: Group, source: str, iterations: int) -> str:
     """Data set, schedule and source in words, as they stand in a figure."""
-    schedule = f", {iterations:,} iterations" if iterations else ""
-    return f"{group.title}{schedule} · source: {source} · rerun of arXiv:1512.03385"
+    return f"{group.title}, {iterations:,} iterations · source: {source} · rerun of arXiv:1512.03385"
 
 
-def save(drawing: Drawing, folder: Path, forms: Iterable[str] = tuple(_METADATA)) -> list[Path]:
-    """Write a figure as SVG, PNG and PDF, so that the same figure gives the same bytes; give the files."""
+def save(drawing: Drawing, folder: Path, forms: Iterable[str] = tuple(_UNSAID)) -> list[Path]:
+    """Write a figure as SVG, PNG and PDF, or its points as CSV; the same figure gives the same bytes."""
     files = []
     with mpl.rc_context(STYLE):
         for form in forms:
             files.append(folder / f"{drawing.name}.{form}")
-            drawing.figure.savefig(files[-1], format=form, dpi=130, metadata=_METADATA[form])
+            if form == "csv":
+                drawing.data.to_csv(files[-1], index=False, float_format="%.6g", lineterminator="\n")
+            else:
+                drawing.figure.savefig(files[-1], format=form, dpi=130, metadata=_UNSAID[form])
     return files
-
-
-def plain(text: str) -> str:
-    """A text with nothing in it that matplotlib would take for mathematics."""
-    return text.replace("$", r"\$")

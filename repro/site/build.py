@@ -2,160 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from repro import claims
 from repro.claims import Verdict
 from repro.claims.evidence import REFERENCE
+from repro.claims.verdict import deciding, in_words, lacking
+from repro.ends import ends, reading
 from repro.errors import counted
-from repro.groups import ENDED, Group, name_of, sources
-from repro.site import exhibits, markdown, pages
-from repro.site.content import ClaimView, GroupView, JudgedView, Kind, Report, address, slug
-from repro.site.load import Gathered
-from repro.tables import runs as runs_table
-from repro.tables.table import Links, PageLink
+from repro.figures import errors
+from repro.groups import Group, address, groups, name_of, narrow, shown, slug, sources
+from repro.site import protocol, render, run_page
+from repro.site.exhibits import TEXTS, Kind, Maker, parts
+from repro.site.inline import inliner
+from repro.site.load import Gathered, against_reference
+from repro.tables.runs import all_runs
+from repro.tables.table import PageLink
 
 #: The claims that the paper is about, for the summary.
 HEADLINES = ("H1", "H2", "H5", "H6", "H10")
 
 
-def build(gathered: Gathered, out: Path, kind: Kind = "pages") -> tuple[Verdict, ...]:
+def build(gathered: Gathered, out: Path, kind: Kind = "pages") -> list[Verdict]:
     """Write the report into an empty folder; give all verdicts."""
-    verdicts = tuple(
+    of = {group: narrow(gathered.records, group) for group in groups(gathered.records)}
+    verdicts = [
         verdict
-        for group in gathered.groups
-        for source in sources(gathered.of(group))
-        for verdict in claims.judge(gathered.of(group), source=source, data=group.data, preset=group.preset)
-    )
+        for group, records in of.items()
+        for source in sources(records)
+        for verdict in claims.judge(records, source=source, data=group.data, preset=group.preset)
+    ]
+    first = opens_with(list(of), verdicts)
+    # It comes first wherever groups follow each other.
+    ordered = sorted(of, key=lambda group: group != first)
+    maker = Maker(gathered, ordered, out, kind)
     order = ["data", "preset", "kind", "depth", "network", "variant", "seed", "source"]
-    runs = gathered.of().runs.sort_values(order, kind="stable").reset_index(drop=True)
-    maker = exhibits.Maker(gathered, out, kind)
-    groups = tuple(_group(gathered, group, verdicts) for group in gathered.groups)
-    first = _first(gathered, groups)
-    report = Report(
-        gathered=gathered,
-        runs=runs,
-        opening=exhibits.opening(maker, first.group),
-        groups=tuple(sorted(groups, key=lambda view: view.key != first.key)),
-        first=first.key,
-        parts=exhibits.parts(maker),
-        claims=tuple(_claims(gathered, verdicts)),
-        verdicts=verdicts,
-        all_runs=maker.table(runs_table.table(runs, address)),
-        last=exhibits.paper_alone(maker),
-        troubles=_troubles(gathered, runs),
-    )
-    (out / "REPORT.md").write_text(markdown.render(report, kind), encoding="utf-8")
+    runs = gathered.records.runs.sort_values(order, kind="stable").reset_index(drop=True)
+    pages = {(run["source"], run["folder"]): PageLink(name_of(run), address(run)) for _, run in runs.iterrows()}
+    values = {
+        "pages": kind == "pages",
+        "said_runs": counted(len(runs), "training run"),
+        "opening": _opening(maker, first),
+        "groups": [_summary(of[group].runs, group, verdicts) for group in ordered],
+        "parts": parts(maker),
+        "claims": _by_claim(sorted(verdicts, key=lambda verdict: group_of(verdict) != first)),
+        "choices": protocol.CHOICES,
+        "all_runs": maker.table(all_runs(runs)),
+        "troubles": {kind: lines for kind, lines in gathered.troubles.items() if lines},
+        # What templates ask of a verdict.
+        "effect": effect,
+        "group_of": group_of,
+        "mixed": lambda verdict: len({link.verdict for link in verdict.links}) > 1,
+        "findings": lambda verdict: claims.findings(verdict.links),
+        "how": lambda verdict: in_words(how for link in verdict.links for how in link.how),
+        "links": lambda verdict: [pages[key] for folder in verdict.runs if (key := (verdict.source, folder)) in pages],
+    }
+    (out / "REPORT.md").write_text(render.report_md(**values), encoding="utf-8")
     claims.write(out / "claims.json", verdicts)
     if kind == "pages":
-        pages.write(report, out)
+        for name in ("index.html", "runs.html"):
+            (out / name).write_text(render.html(f"{name}.j2", inline=inliner(out), **values), encoding="utf-8")
+        _write_runs(gathered, runs, out)
     return verdicts
 
 
-def _first(gathered: Gathered, groups: Sequence[GroupView]) -> GroupView:
-    """The group to open with: of those with runs of the user's own, the nearest to the paper in which most headlines
-    are judged.
-
-    Where there is none, the one with the most complete networks, and of those the nearest to the paper.
-    """
-    own = [view for view in groups if any(source != REFERENCE for source, _ in view.headlines)] or list(groups)
-
-    def tells(view: GroupView) -> bool:
-        return any(
-            2 * sum(verdict.verdict != "not run" for verdict in verdicts) > len(verdicts)
-            for _, verdicts in view.headlines
-        )
-
-    def complete(view: GroupView) -> int:
-        runs = gathered.of(view.group).runs
-        return int(runs[(runs["variant"] == "") & runs["status"].isin(ENDED)]["network"].nunique())
-
-    return next(filter(tells, own), max(own, key=complete))
-
-
-def _group(gathered: Gathered, group: Group, verdicts: Sequence[Verdict]) -> GroupView:
-    runs = gathered.of(group).runs
-    counts = runs["status"].value_counts(sort=False)
-    said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    headlines = tuple(
-        (source, tuple(verdict for verdict in verdicts if _is(verdict, group, source) and verdict.id in HEADLINES))
-        for source in dict.fromkeys(runs["source"])
+def _write_runs(gathered: Gathered, runs: pd.DataFrame, out: Path) -> None:
+    """A page for each run."""
+    (out / "runs").mkdir()
+    records = gathered.records
+    curves, responses = (
+        dict(list(table.groupby(["source", "folder"]))) for table in (records.curves, records.responses)
     )
+    for _, run in runs.iterrows():
+        key = (run["source"], run["folder"])
+        mine = curves.get(key, records.curves[:0]), responses.get(key, records.responses[:0])
+        said = run_page.page(run, records.record(*key), *mine, against_reference(records, *key))
+        text = render.html("run.html.j2", run=said, inline=inliner(out))
+        (out / address(run)).write_text(text, encoding="utf-8")
+
+
+def group_of(verdict: Verdict) -> Group:
+    """The group that a verdict is on."""
+    return Group(verdict.data, verdict.preset)
+
+
+def opens_with(groups: Sequence[Group], verdicts: Sequence[Verdict]) -> Group:
+    """The group to open with: of those with runs of the user's own, the first in which most headlines are judged."""
+    own = {group_of(verdict) for verdict in verdicts if verdict.source != REFERENCE}
+
+    def judged(group: Group) -> int:
+        of = _headlines(verdicts, group).values()
+        return max(sum(verdict.verdict != "not run" for verdict in mine) for mine in of)
+
+    return max((group for group in groups if group in own or not own), key=judged)
+
+
+def _headlines(verdicts: Sequence[Verdict], group: Group) -> dict[str, list[Verdict]]:
+    """Of each source of a group the verdicts that a summary has."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if group_of(verdict) == group and verdict.id in HEADLINES:
+            found.setdefault(verdict.source, []).append(verdict)
+    return found
+
+
+def _opening(maker: Maker, group: Group) -> dict[str, Any]:
+    """Lines, numbers and a figure on what the paper is about, by a group's first source that has something to show."""
+    records = narrow(maker.gathered.records, group)
+    for source in sources(records):
+        mine = narrow(records, source=source)
+        if figure := errors.draw(mine, None, "in-short"):
+            break
+    nets = ends(mine, errors.networks_of("in-short")).to_dict("records")
+    complete = {str(end["network"]): end for end in nets if not end["note"]}
+    numbers = {
+        f"training error of {shown(name)}, {said}": f"{complete[name]['train_error']:.1f} %"
+        for name, said in (("plain-56", "without shortcuts"), ("resnet-56", "with them, and no weight more"))
+        if name in complete
+    }
+    return {
+        "lines": render.text(TEXTS["opening"], ends=complete, group=group, reading=reading).strip().split("\n"),
+        "numbers": numbers,
+        "picture": maker.picture(replace(figure, source=source), group.key, slug(source)) if figure else None,
+    }
+
+
+def _summary(runs: pd.DataFrame, group: Group, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    said = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts(sort=False).items())
     summary = f"{counted(len(runs), 'run')} of {counted(runs['network'].nunique(), 'network')} ({said})."
     if not group.comparable:
         summary += (
             " Its errors and the sizes of their differences are not comparable with the paper's. Which net ends higher "
             "is judged, though other images or another schedule may change that as well."
         )
-    return GroupView(group, summary, headlines)
+    return {"group": group, "summary": summary, "headlines": _headlines(verdicts, group)}
 
 
-def _is(verdict: Verdict, group: Group, source: str) -> bool:
-    return (verdict.data, verdict.preset, verdict.source) == (group.data, group.preset, source)
+def _by_claim(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
+    """The verdicts on each claim; what is the same everywhere and rests on no run is there once."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict.id, []).append(verdict)
+    return [
+        mine[:1] if not mine[0].runs and len({(v.verdict, v.evidence, v.command) for v in mine}) == 1 else mine
+        for mine in found.values()
+    ]
 
 
-def _claims(gathered: Gathered, verdicts: Sequence[Verdict]) -> Iterator[ClaimView]:
-    folders = {(str(run["source"]), str(run["folder"])): run for _, run in gathered.of().runs.iterrows()}
-    for id_ in dict.fromkeys(verdict.id for verdict in verdicts):
-        mine = [verdict for verdict in verdicts if verdict.id == id_]
-        alike = len({(verdict.verdict, verdict.evidence, verdict.command) for verdict in mine}) == 1
-        if alike and not mine[0].runs:
-            yield ClaimView(mine[0], (JudgedView("", "", mine[0]),))
-            continue
-        yield ClaimView(
-            mine[0],
-            tuple(
-                JudgedView(
-                    slug(verdict.data, verdict.preset),
-                    f"{Group(verdict.data, verdict.preset).title}, {verdict.source}",
-                    verdict,
-                    _links(verdict, folders),
-                )
-                for verdict in mine
-            ),
-        )
-
-
-def _links(verdict: Verdict, folders: dict[tuple[str, str], pd.Series]) -> Links:
-    behind = [folders[(verdict.source, folder)] for folder in verdict.runs if (verdict.source, folder) in folders]
-    return Links(PageLink(name_of(run), address(run)) for run in behind)
-
-
-def _troubles(gathered: Gathered, runs: pd.DataFrame) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """What is not well: title, what it means, and a line for each."""
-    damaged = tuple(f"{item.source}: {item.folder}: {item.reason}" for item in gathered.records.damaged)
-    return (
-        (
-            "Unreadable records",
-            "Passed over, as damaged, or of a network, setting or format that this version does not have:",
-            damaged,
-        ),
-        (
-            "Failed and diverged runs",
-            "They are drawn as far as they came, and are in no table of end points:",
-            tuple(_failures(runs)),
-        ),
-        (
-            "Conflicts",
-            "Equal specification, images, precision, threads, processor and torch should give equal bits:",
-            gathered.conflicts,
-        ),
-        (
-            "Copies",
-            "These folders hold a run that their source has elsewhere. They were not counted:",
-            gathered.repeated,
-        ),
-        ("Noticed while reading", "Repaired for this report, not on disk:", gathered.remarks),
-    )
-
-
-def _failures(runs: pd.DataFrame) -> Iterator[str]:
-    for _, run in runs[runs["status"].isin(["failed", "diverged"])].iterrows():
-        error = run["error"] if isinstance(run["error"], str) else ""
-        yield (
-            f"{run['source']}: {name_of(run)} ({run['data']}, {run['preset']}): {run['status']} at iteration "
-            f"{run['iteration']:,}" + (f": {error}" if error else "")
-        )
+def effect(verdict: Verdict) -> str:
+    """The number on which a verdict turns, and of a chain of comparisons the one that it is of; or what it lacks."""
+    if verdict.verdict == "not run":
+        return lacking(verdict.links)
+    turns = deciding(verdict.links, verdict.verdict)
+    if turns is None or turns.effect is None or turns.interval is None:
+        return ""
+    unit = " points" if verdict.unit == "percentage points" else ""
+    low, high = turns.interval
+    numbers = f"{turns.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}".replace("-", "−")
+    alone = sum(link.interval is not None for link in verdict.links) == 1
+    partly = any(link.verdict == "not run" for link in verdict.links)
+    where = f"Of {turns.statement} alone: " if alone and partly else "" if alone else f"It turns on {turns.statement}: "
+    spread = ", with an assumed spread over seeds" if turns.assumed else ""
+    return f"{where}{numbers}, {counted(len(turns.runs), 'run')}{spread}"

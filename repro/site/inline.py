@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from repro.figures.drawing import AXIS, COLOURS, GRID, PAGE, Drawing
+from repro.figures.drawing import AXIS, COLOURS, GRID, PAGE, STYLE, Drawing
 
 #: The figure's colours, and the page's that take their place: they follow light and dark.
 _PAGES = {
@@ -22,52 +26,44 @@ _PAGES = {
 _POINTS = 72.0
 
 
-def inliner() -> Callable[[Drawing, str], Markup]:
-    """A function that gives figures as HTML, under names that no two of a page share."""
-    numbers = itertools.count(1)
-    return lambda drawing, svg: _inline(drawing, svg, f"f{next(numbers)}")
-
-
-def _inline(drawing: Drawing, svg: str, name: str) -> Markup:
-    """A drawing as HTML.
+def inliner(out: Path) -> Callable[[Drawing], dict[str, Any]]:
+    """What a template makes a chart of: the drawing's SVG under ids that no two of a page share, its width in points,
+    a colour's name for each label, and what script.js has to know of it.
 
     Args:
-        svg: as the drawing was saved.
-        name: a word, unique within the page.
+        out: the report's folder, where the drawing's files are if it has any.
     """
-    width = drawing.figure.get_figwidth() * _POINTS
-    picture = svg[svg.index("<svg") :]
+    numbers = itertools.count(1)
+
+    def inline(drawing: Drawing) -> dict[str, Any]:
+        name = f"f{next(numbers)}"
+        colours = {value: colour for colour, value in COLOURS.items()}
+        known = json.dumps({"name": name, "panels": _panels(drawing), "series": _series(drawing)})
+        return {
+            "svg": _svg(drawing, name, out),
+            "width": round(0.9 * drawing.figure.get_figwidth() * _POINTS),
+            "labels": {part.label: colours.get(drawing.palette[part.label], "") for part in drawing.parts},
+            # The end of a script is all that HTML looks for in it.
+            "known": Markup(known.replace("<", "\\u003c")),
+        }
+
+    return inline
+
+
+def _svg(drawing: Drawing, name: str, out: Path) -> Markup:
+    if drawing.files:
+        svg = (out / drawing.files["SVG"]).read_text(encoding="utf-8")
+    else:
+        file = io.StringIO()
+        with mpl.rc_context(STYLE):
+            drawing.figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
     # Another tool may take the metadata as its own; a page has no use for it.
-    picture = re.sub(r"<metadata>.*?</metadata>\s*", "", picture, flags=re.DOTALL)
-    picture = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", picture)
-    picture = re.sub("#[0-9a-f]{6}", lambda match: _PAGES.get(match[0], match[0]), picture)
-    head = Markup('<svg role="img" aria-label="{}" tabindex="0" ').format(drawing.finding)
-    numbers = json.dumps({"name": name, "panels": _panels(drawing), "series": _series(drawing)})
-    return Markup(
-        '<div class="chart" data-chart="">\n<div class="drawn"><div style="min-width:{}px">\n{}</div></div>\n'
-        '<div class="values" aria-live="polite"></div>\n{}<script type="application/json">{}</script>\n</div>\n'
-    ).format(
-        round(0.9 * width),
-        Markup(picture.replace("<svg ", head, 1)),
-        _switches(drawing),
-        # The end of a script is all that HTML looks for in it.
-        Markup(numbers.replace("<", "\\u003c")),
-    )
-
-
-def _switches(drawing: Drawing) -> Markup:
-    """A button for each label, if there are several."""
-    labels = list(dict.fromkeys(part.label for part in drawing.parts))
-    if len(labels) < 2:
-        return Markup()
-    names = {value: name for name, value in COLOURS.items()}
-    buttons = Markup("").join(
-        Markup('<button type="button" aria-pressed="true" data-label="{}" class="{}"><i></i>{}</button>\n').format(
-            label, names.get(drawing.palette[label], ""), label
-        )
-        for label in labels
-    )
-    return Markup('<div class="legend" role="group" aria-label="Series shown">\n{}</div>\n').format(buttons)
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub("#[0-9a-f]{6}", lambda match: _PAGES.get(match[0], match[0]), svg)
+    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(drawing.finding)}" tabindex="0" ', 1))
 
 
 def _panels(drawing: Drawing) -> list[dict[str, object]]:
@@ -76,12 +72,11 @@ def _panels(drawing: Drawing) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for axis in drawing.axes:
         box = axis.get_position()
-        low, high = axis.get_xlim()
         place = [box.x0 * width, (1 - box.y1) * height, box.x1 * width, (1 - box.y0) * height]
         found.append(
             {
                 "place": [round(float(value), 2) for value in place],
-                "x": [float(low), float(high)],
+                "x": list(map(float, axis.get_xlim())),
                 "name": "iteration" if axis.get_xlabel().startswith("iteration") else "layer",
             }
         )

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from repro import repeat, study
+from repro import names, repeat, study
 from repro.claims.evidence import REFERENCE
 from repro.errors import RecordError, printable, unknown
-from repro.groups import Group, groups, narrow
-from repro.records import Damaged, Records, Source, bits, collect
+from repro.groups import each, kept, name_of
+from repro.records import Records, Source, bits, collect
 from repro.repeat import Attestation
-
-#: A run's identity within its source.
-IDENTITY = ["source", "data", "preset", "network", "variant", "seed"]
 
 
 @dataclass(frozen=True)
@@ -25,29 +22,16 @@ class Gathered:
     """What a report is made from.
 
     Attributes:
-        records: each run once per source.
-        repeated: folders that hold a run that another folder of the source holds too; not counted.
-        conflicts: runs of one specification and equal numerics whose curves differ, each in words.
-        remarks: what was noticed while reading, such as torn lines.
+        records: each run once per source; networks have the shortest of their names.
+        troubles: what is not well, by its kind, each in words.
         discarded: runs of the sources whose records are no longer kept: source, data, preset, runs, core_hours, why.
         attestations: of reference runs that were repeated.
     """
 
     records: Records
-    repeated: tuple[str, ...]
-    conflicts: tuple[str, ...]
-    remarks: tuple[str, ...]
+    troubles: dict[str, list[str]]
     discarded: pd.DataFrame
-    attestations: tuple[Attestation, ...]
-
-    @property
-    def groups(self) -> list[Group]:
-        """The data sets and presets, nearest to the paper's own first."""
-        return groups(self.records)
-
-    def of(self, group: Group | None = None, source: str | None = None) -> Records:
-        """The records of a group, of a source, or of both."""
-        return narrow(self.records, group, source)
+    attestations: list[Attestation]
 
 
 def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: Path | None = None) -> Gathered:
@@ -70,13 +54,7 @@ def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: P
         if preset not in known:
             raise unknown("preset", preset, sorted(known))
     if presets:
-        records = replace(
-            records,
-            runs=_where(records.runs, presets),
-            curves=_where(records.curves, presets),
-            responses=_where(records.responses, presets),
-            health=_where(records.health, presets),
-        )
+        records = kept(records, lambda table: table["preset"].isin(presets))
     if not len(records.runs):
         places = ", ".join(str(source.path) for source in folders)
         of = f" of preset {' or '.join(presets)}" if presets else ""
@@ -84,69 +62,70 @@ def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: P
         raise RecordError(
             f"no run{of} in {places}{unreadable}: train some first, for example python -m repro.run degradation"
         )
-    records, repeated = _once(records)
+    records, copies = _once(records)
     attested, unread = _attestations(attestations)
-    return Gathered(
-        replace(records, damaged=(*records.damaged, *unread)),
-        repeated,
-        _conflicts(records),
-        tuple(dict.fromkeys(printable(str(w.message)) for w in caught)),
-        _discarded(folders, presets),
-        attested,
-    )
+    troubles = {
+        "unreadable": [f"{item.source}: {item.folder}: {item.reason}" for item in records.damaged] + unread,
+        "failed or diverged": _failures(records.runs),
+        "in conflict": _conflicts(records),
+        "copied": copies,
+        "repaired while reading": list(dict.fromkeys(printable(str(w.message)) for w in caught)),
+    }
+    return Gathered(_named(records), troubles, _discarded(folders, presets), attested)
 
 
-def _attestations(folder: Path | None) -> tuple[tuple[Attestation, ...], tuple[Damaged, ...]]:
+def _attestations(folder: Path | None) -> tuple[list[Attestation], list[str]]:
+    """Those that can be read, and why others cannot."""
     found, unread = [], []
     for path in sorted(folder.glob("*.json")) if folder else []:
         try:
             found.append(repeat.read(path))
         except RecordError as error:
-            unread.append(Damaged("attestations", path.name, str(error)))
-    return tuple(found), tuple(unread)
+            unread.append(f"attestations: {path.name}: {error}")
+    return found, unread
+
+
+def _failures(runs: pd.DataFrame) -> list[str]:
+    return [
+        f"{run['source']}: {name_of(run)} ({run['data']}, {run['preset']}): {run['status']} at iteration "
+        f"{run['iteration']:,}" + (f": {run['error']}" if isinstance(run["error"], str) and run["error"] else "")
+        for _, run in runs[runs["status"].isin(["failed", "diverged"])].iterrows()
+    ]
 
 
 def _discarded(folders: Sequence[Source], presets: Sequence[str]) -> pd.DataFrame:
     """What each source's discarded.csv says; whoever deletes records adds to it."""
     kinds = {"source": str, "data": str, "preset": str, "runs": int, "core_hours": float, "why": str}
-    found = []
+    found = [pd.DataFrame(columns=list(kinds))]
     for source in folders:
         path = source.path / "discarded.csv"
         try:
             found += [pd.read_csv(path).assign(source=source.name)[list(kinds)].astype(kinds)] if path.exists() else []
         except (OSError, ValueError, KeyError) as error:
             raise RecordError(f"{path}: cannot be read as a table of discarded runs: {error}") from error
-    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(kinds))
-    return _where(rows, presets) if presets else rows
+    rows = pd.concat(found[1:] or found, ignore_index=True)
+    return rows[rows["preset"].isin(presets)] if presets else rows
 
 
-def _where(table: pd.DataFrame, presets: Sequence[str]) -> pd.DataFrame:
-    return table[table["preset"].isin(presets)].reset_index(drop=True)
+def _named(records: Records) -> Records:
+    """The records with the shortest name of each network."""
+    shortest = {name: str(names.parse(name)) for name in records.runs["network"].unique()}
+    return each(records, lambda table: table.assign(network=table["network"].map(shortest)))
 
 
-def _once(records: Records) -> tuple[Records, tuple[str, ...]]:
-    """Drop copies of a run that lie in other folders than its own."""
+def _once(records: Records) -> tuple[Records, list[str]]:
+    """Drop copies of a run that lie in other folders than its own, and say which."""
     runs = records.runs
     away = [str(run.path) != folder for run, folder in zip(runs["run"], runs["folder"], strict=True)]
     order = runs.assign(away=away).sort_values(["away", "folder"], kind="stable")
-    copies = runs.loc[order.index[order.duplicated(IDENTITY)]]
-    dropped = set(zip(copies["source"], copies["folder"], strict=True))
-
-    def keep(table: pd.DataFrame) -> pd.DataFrame:
-        mask = [key not in dropped for key in zip(table["source"], table["folder"], strict=True)]
-        return table[pd.Series(mask, index=table.index, dtype=bool)].reset_index(drop=True)
-
-    kept = replace(
-        records,
-        runs=keep(runs),
-        curves=keep(records.curves),
-        responses=keep(records.responses),
-        health=keep(records.health),
-    )
-    return kept, tuple(f"{source}: {folder}" for source, folder in sorted(dropped))
+    copies = runs.loc[order.index[order.duplicated(["source", "data", "preset", "network", "variant", "seed"])]]
+    dropped = sorted(zip(copies["source"], copies["folder"], strict=True))
+    if dropped:
+        records = kept(records, lambda table: ~table.set_index(["source", "folder"]).index.isin(dropped))
+    return records, [f"{source}: {folder}: lies elsewhere too, counted once" for source, folder in dropped]
 
 
-def _conflicts(records: Records) -> tuple[str, ...]:
+def _conflicts(records: Records) -> list[str]:
     """Runs that should have the same bits as far as both have come, and have not."""
     found: list[str] = []
     earlier: dict[str, list[bits.Key]] = {}
@@ -165,7 +144,7 @@ def _conflicts(records: Records) -> tuple[str, ...]:
                 )
                 break
         alike.append(key)
-    return tuple(found)
+    return found
 
 
 def against_reference(records: Records, source: str, folder: str) -> str:
@@ -184,4 +163,4 @@ def against_reference(records: Records, source: str, folder: str) -> str:
 
 
 def _keys(records: Records) -> list[bits.Key]:
-    return [(str(run["source"]), str(run["folder"])) for _, run in records.runs.iterrows()]
+    return list(zip(records.runs["source"], records.runs["folder"], strict=True))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,10 +15,43 @@ from repro.spec import Run, fields_of
 from repro.train.schedule import warms_up
 
 PAPER = Run(network="")
+_TEXTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+#: How each setting is said where it departs from the paper's: with its value and the usual one, or a text a value.
+WORDS: dict[str, str | dict[str, str]] = _TEXTS["words"]
+#: What the paper leaves open, and how a run has it unless it says otherwise: most can be set (`repro.spec`).
+CHOICES: list[str] = _TEXTS["choices"]
+#: Said of foreign runs.
+UNKNOWN = "curves of another program (foreign): how it trained is not known here"
 
 
-def _instead(text: str) -> Callable[[Any, Any], str]:
-    return lambda value, usual: text.format(value=_said(value), usual=_said(usual))
+@dataclass(frozen=True)
+class Protocol:
+    """How the runs of a source differ from the paper's protocol, and what they were made with."""
+
+    source: str
+    deviations: list[str]
+    made_with: dict[str, str]
+
+
+def protocols(runs: pd.DataFrame) -> list[Protocol]:
+    """The protocol of some runs, by source."""
+    of = {source: runs[runs["source"] == source] for source in dict.fromkeys(runs["source"])}
+    return [Protocol(source, common(mine), made_with(mine)) for source, mine in of.items()]
+
+
+def deviations(run: Run, other: Run = PAPER) -> list[str]:
+    """Each difference between a run and the paper's protocol, or another run."""
+    usual, mine = fields_of(other), fields_of(run)
+    if not warms_up(run.schedule, run.network):
+        mine["log_every"] = usual["log_every"]
+    return [_in_words(key, value, usual[key]) for key, value in mine.items() if value != usual[key] and key in WORDS]
+
+
+def _in_words(key: str, value: Any, usual: Any) -> str:
+    if key == "data" and value in DATA_SETS and DATA_SETS[value].instead:
+        return DATA_SETS[value].instead
+    words = WORDS[key]
+    return words[_said(value)] if isinstance(words, dict) else words.format(value=_said(value), usual=_said(usual))
 
 
 def _said(value: Any) -> str:
@@ -26,112 +62,6 @@ def _said(value: Any) -> str:
     if isinstance(value, tuple):
         return " and ".join(f"{item:g}" for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-#: How each field of a run is said where it departs from the paper's; None where it names the run, or
-#: only what is seen of it.
-WORDS: Mapping[str, Callable[[Any, Any], str] | None] = {
-    "network": None,
-    "preset": None,
-    "seed": None,
-    "variant": None,
-    "log_every": _instead("the end of the warm-up is looked for every {value} iterations, not every {usual}"),
-    "evaluate_every": None,
-    "data": lambda value, _: (
-        DATA_SETS[value].instead if value in DATA_SETS else f"data set {value} in place of CIFAR-10"
-    ),
-    "schedule.iterations": _instead("{value} iterations of training in place of {usual}"),
-    "schedule.milestones": _instead("learning rate divided after {value} of the iterations, not {usual}"),
-    "schedule.lr": _instead("learning rate {value}, not {usual}"),
-    "schedule.factor": _instead("learning rate multiplied by {value} at its steps, not {usual}"),
-    "schedule.warm_up": lambda value, _: {
-        "off": "no warm-up at a low learning rate, at any depth",
-        "on": "warm-up at a low learning rate, at any depth",
-        "auto": "warm-up from 110 layers on",
-    }[value],
-    "schedule.warm_up_lr": _instead("warm-up at learning rate {value}, not {usual}"),
-    "schedule.warm_up_until": _instead("warm-up until training error is below {value} %, not {usual} %"),
-    "optimiser.batch_size": _instead("{value} images to a batch, not {usual}"),
-    "optimiser.momentum": _instead("momentum {value}, not {usual}"),
-    "optimiser.momentum_form": lambda value, _: (
-        "momentum as in PyTorch (the learning rate multiplies the velocity), not as in Caffe"
-        if value == "torch"
-        else "momentum as in Caffe"
-    ),
-    "optimiser.nesterov": lambda value, _: "Nesterov momentum, not plain" if value else "plain momentum",
-    "optimiser.weight_decay": _instead("weight decay {value}, not {usual}"),
-    "optimiser.decay": lambda value, _: (
-        "weight decay on weights of convolutions and classifier alone, not on batch normalisation and biases"
-        if value == "weights"
-        else "weight decay on all parameters"
-    ),
-    "images.held_out": lambda value, _: f"{value:,} training images held out, so that fewer are trained on",
-    "images.evaluate_on": lambda value, _: f"errors measured on the {value} images, not on the test set",
-    "images.normalise": lambda value, _: (
-        "images also divided by each channel's standard deviation"
-        if value == "pixel-mean-std"
-        else "per-pixel mean subtracted"
-    ),
-    "images.augment": lambda value, _: "random crops and flips" if value else "no random crops or flips",
-    "images.padding": lambda value, _: (
-        "crops padded with black before the mean is subtracted, not with zeros after"
-        if value == "before-mean"
-        else "crops padded with zeros"
-    ),
-    "model.initialisation": _instead("initialisation by {value}, not {usual}"),
-    "model.subsample": lambda value, _: (
-        "identity shortcuts that halve the map average 2×2 pixels, where the paper takes every second one"
-        if value == "average"
-        else "identity shortcuts take every second pixel"
-    ),
-    "model.block": lambda value, _: (
-        "a shortcut around each single layer, not around every two"
-        if value == "one-layer"
-        else "a shortcut around every two layers"
-    ),
-    "model.norm_shares": lambda value, _: (
-        "each batch normalised as one"
-        if value == 1
-        else f"each batch normalised in {value:,} equal shares, each by its own mean and variance, not as one"
-    ),
-}
-
-#: Said of foreign runs.
-UNKNOWN = "curves of another program (foreign): how it trained is not known here"
-
-#: What the paper leaves open, and how a run has it unless it says otherwise: most can be set (`repro.spec`).
-CHOICES = (
-    "All 50,000 training images are trained on. The paper found its schedule on 45,000 and does not say which number "
-    "its results are from.",
-    "A mini-batch of 128 is normalised as one; the paper split it over two GPUs and does not say whether each "
-    "normalised its half.",
-    "Weight decay applies to all parameters, batch normalisation's among them.",
-    "Pixels are taken from 0 to 1. The per-pixel mean is subtracted and nothing is divided by a standard deviation; "
-    "crops are padded with zeros after that.",
-    "Momentum is plain, in Caffe's form, the authors' software.",
-    "Option A takes every second pixel and puts half of the zero channels before the others and half after.",
-    "Initialisation is He et al.'s, by fan-in, also of the classifier, whose bias begins at 0; convolutions have no "
-    "biases.",
-    "110 layers and more warm up at 0.01 until training error is below 80 %; the paper says so of 110 and is silent on "
-    "1202. That error is the mean over the last 100 iterations, looked at every 100; over how many the paper took it, "
-    "it does not say.",
-    "The error reported is that of the final iterate, never the best on the test set.",
-    "Responses are measured twice, of the test images in evaluation mode and of one training batch in training mode, "
-    "each pooled over all units of a layer; the paper does not say which images, in which mode or over what.",
-    "At test time batch normalisation uses running statistics, with a momentum of 0.1, of the unbiased variance; its "
-    "epsilon is 0.00001. The paper does not say what it used; what others move, repro.evaluate --statistics population "
-    "measures.",
-    "Training error is the running one, of augmented crops in training mode; the clean one is reported beside it.",
-)
-
-
-def deviations(run: Run, other: Run = PAPER) -> list[str]:
-    """Each difference between a run and the paper's protocol, or another run."""
-    usual, mine = fields_of(other), fields_of(run)
-    if not warms_up(run.schedule, run.network):
-        mine["log_every"] = usual["log_every"]
-    departs = [(WORDS[key], value, usual[key]) for key, value in mine.items() if value != usual[key]]
-    return [said(value, instead) for said, value, instead in departs if said is not None]
 
 
 def departures(run: pd.Series) -> list[str]:
@@ -162,34 +92,29 @@ def common(runs: pd.DataFrame) -> list[str]:
     return [text if len(who) == len(runs) else f"{', '.join(dict.fromkeys(who))}: {text}" for text, who in of.items()]
 
 
-def made_with(runs: pd.DataFrame) -> list[tuple[str, str]]:
+def made_with(runs: pd.DataFrame) -> dict[str, str]:
     """On what runs were made: images, precision, device, threads, versions, commit; several values are all listed."""
     ranks = _each(runs["ranks"])
-    rows = [
-        ("training images", _each(runs["train_images"])),
-        ("test images", _each(runs["test_images"])),
-        ("fingerprint of the data", _each(runs["fingerprint"])),
-        ("precision", _each(runs["precision"])),
-        ("device", _each(runs["hardware"].fillna(runs["device"]))),
-        ("threads", _each(runs["threads"])),
-        ("ranks", "" if ranks == "1" else ranks),
-        ("versions", _each(_versions(run) for _, run in runs.iterrows())),
-        ("commit", _each(_commit(run) for _, run in runs.iterrows())),
-    ]
-    return [(name, said) for name, said in rows if said]
+    programs = [[f"{name} {run[name]}" for name in ("torch", "python") if run[name]] for run in _texts(runs)]
+    commits = [run["commit"][:12] + (" with changes" if run["changed"] is True else "") for run in _texts(runs)]
+    known = {
+        "training images": _each(runs["train_images"]),
+        "test images": _each(runs["test_images"]),
+        "fingerprint of the data": _each(runs["fingerprint"]),
+        "precision": _each(runs["precision"]),
+        "device": _each(runs["hardware"].fillna(runs["device"])),
+        "threads": _each(runs["threads"]),
+        "ranks": "" if ranks == "1" else ranks,
+        "versions": _each(map(", ".join, programs)),
+        "commit": _each(commits),
+    }
+    return {name: said for name, said in known.items() if said}
 
 
-def _versions(run: pd.Series) -> str | None:
-    said = [f"{name} {run[name]}" for name in ("torch", "python") if isinstance(run[name], str)]
-    return ", ".join(said) or None
-
-
-def _commit(run: pd.Series) -> str | None:
-    if not isinstance(run["commit"], str):
-        return None
-    return run["commit"][:12] + (" with changes" if run["changed"] is True else "")
+def _texts(runs: pd.DataFrame) -> list[dict[Any, Any]]:
+    return runs[["torch", "python", "commit", "changed"]].fillna("").to_dict("records")
 
 
 def _each(values: Iterable[Any]) -> str:
-    found = [value for value in values if not pd.isna(value)]
-    return "; ".join(dict.fromkeys(value if isinstance(value, str) else f"{value:,}" for value in found))
+    found = dict.fromkeys(value for value in values if not pd.isna(value) and value != "")
+    return "; ".join(value if isinstance(value, str) else f"{value:,}" for value in found)

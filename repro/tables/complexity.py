@@ -1,149 +1,122 @@
-"""Parameters and multiply-adds beside the paper's: Table 6's column, Table 1's last row, and what its text compares.
+"""What networks cost: Table 1's multiply-adds, Table 6's parameters and what the paper's text compares, beside ours.
 
-Each function gives a DataFrame; `ours` is written as the paper prints it, to the same decimals, and `difference` is in
-that unit. A difference that is not zero is explained.
+Everything here follows from the architecture. A number that the paper prints is printed as there; where ours differs,
+the table says why.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from decimal import Decimal
-
-import pandas as pd
+from functools import cache
 
 from repro import names, paper
+from repro.groups import shown
 from repro.measure.complexity import VGG_DEPTHS, Complexity, complexity, figure_5, vgg
+from repro.tables.table import Table, made
 
-#: Columns of `cifar` and `imagenet`.
-COLUMNS = ("network", "stride", "parameters", "macs", "paper", "ours", "difference", "explanation")
+TITLE = "Architectures for ImageNet, and what they cost"
 
 
-def cifar() -> pd.DataFrame:
-    """The networks of Section 4.2 for 32x32 images: plain nets and options A, B, C at each depth of Table 6.
+@cache
+def parameters_as_printed(network: str) -> str:
+    """Parameters of a network of Section 4.2 in the form that Table 6 has at its depth: "0.27M"."""
+    depth = names.parse(network, "cifar").depth
+    decimals = len(_printed_parameters()[f"resnet-{depth}"].rstrip("M").partition(".")[2])
+    return f"{complexity(network, 'cifar').parameters / 1e6:.{decimals}f}M"
 
-    Columns (`COLUMNS`): network; stride ("", there are no bottleneck blocks); parameters and macs, exact; paper,
-    parameters as Table 6 prints them ("0.27M"; "" for nets that it does not list); ours, in that form; difference,
-    ours - paper in millions (NaN where paper is ""); explanation, "" where the two are equal.
-    """
-    table = paper.table(6)
-    printed = {row["network"]: row["params"] for _, row in table.iterrows() if row["network"]}
+
+@cache
+def _printed_parameters() -> dict[str, str]:
+    found = paper.table(6)
+    return dict(zip(found["network"], found["params"], strict=True))
+
+
+def parameters() -> Table:
+    """The networks of Section 4.2 for 32x32 images: plain nets and options A, B, C at each depth of Table 6."""
     rows = []
     for depth in names.CIFAR_DEPTHS:
-        like = printed[f"resnet-{depth}"]
         for name in (f"plain-{depth}", f"resnet-{depth}", f"resnet-{depth}-B", f"resnet-{depth}-C"):
             cost = complexity(name, "cifar")
-            rows.append(_row(name, "", cost, printed.get(name, ""), _as(cost.parameters, like)))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+            ours = [parameters_as_printed(name), f"{cost.parameters:,}", f"{cost.macs:,}"]
+            rows.append([shown(name), _printed_parameters().get(name, ""), *ours])
+    return made(
+        "parameters",
+        "Parameters and multiply-adds of the networks of Section 4.2",
+        ["network", "parameters: paper", "ours", "exact", "multiply-adds"],
+        rows,
+        notes=["Counted from the architecture, for a 32×32 image; no convolution has a bias."],
+    )
 
 
-def imagenet() -> pd.DataFrame:
-    """The networks of Table 1 for 224x224 images, and VGG-16 and VGG-19, to which the paper compares them.
+def table_1() -> Table:
+    """The nets of which the paper prints a cost for 224x224 images, and VGG-16 and VGG-19, to which it compares them.
 
-    Plain nets and options A, B, C at each depth; bottleneck nets with the stride on the first 1x1 layer and on the 3x3.
     Table 1 does not say which option its multiply-adds are of: here A for 18 and 34 layers (as in Table 2; with B, 34
     layers would print 3.7e9), B for the others (Section 4.1).
-
-    Columns (`COLUMNS`): network, always with its option; stride ("1x1", "3x3", or "" for nets without bottleneck
-    blocks); parameters and macs, exact; paper, multiply-adds as printed ("3.8e9"; "" where the paper gives none); ours,
-    in that form; difference, ours - paper in 1e9 (NaN where paper is ""); explanation, "" where the two are equal.
     """
-    printed = _printed_flops()
+    text, printed = paper.constants()["imagenet"], paper.table(1).set_index("depth")
     rows = []
-    for depth in names.IMAGENET_DEPTHS:
-        bottleneck = depth in names.BOTTLENECK_DEPTHS
-        for name in (f"plain-{depth}", *(f"resnet-{depth}-{option}" for option in "ABC")):
-            for stride in ("1x1", "3x3") if bottleneck else ("",):
-                cost = complexity(name, "imagenet", stride_on_3x3=stride == "3x3")
-                said = printed.get(name, "")
-                ours = _as(cost.macs, said or "0.0e9")
-                why = _why_of_table_1(cost, stride, said) if said and ours != said else ""
-                rows.append(_row(name, stride, cost, said, ours, why))
-    for depth in VGG_DEPTHS:
-        cost = vgg(depth)
-        said = printed[f"vgg-{depth}"]
-        ours = _as(cost.macs, said)
-        rows.append(_row(f"vgg-{depth}", "", cost, said, ours, _why_of_vgg(cost, said) if ours != said else ""))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    for depth, stages in printed.iterrows():
+        blocks = [str(stages[f"conv{stage}_x"]) for stage in (2, 3, 4, 5)]
+        option = names.default_option(int(str(depth)), "imagenet")
+        if depth == 34:
+            rows.append(_row("plain-34", blocks, "", complexity("plain-34"), text["plain_34_flops"]))
+        for stride in ("1x1", "3x3") if depth in names.BOTTLENECK_DEPTHS else ("",):
+            cost = complexity(f"resnet-{depth}", "imagenet", stride_on_3x3=stride == "3x3")
+            rows.append(_row(f"ResNet-{depth}-{option}", blocks, stride, cost, float(stages["flops"])))
+    rows += [_row(f"VGG-{depth}", [""] * 4, "", vgg(depth), text[f"vgg_{depth}_flops"]) for depth in VGG_DEPTHS]
+    return made(
+        "table-1",
+        f"{TITLE}: multiply-adds of the paper and ours",
+        ["network", *(f"conv{stage}_x" for stage in (2, 3, 4, 5)),
+         "stride on", "paper", "ours", "parameters", "why they differ"],
+        rows,
+        words=("stride on", "why they differ"),
+        notes=[
+            "Blocks of two 3×3 layers at 18 and 34 layers, of 1×1, 3×3 and 1×1 layers at 50 and more. "
+            "After the name: the shortcut option.",
+            "paper and ours: multiply-adds for one image of 224×224. The paper prints no ImageNet parameter counts.",
+            "Everything here follows from the architecture; no training is needed.",
+        ],
+    )  # fmt: skip
 
 
-def _printed_flops() -> dict[str, str]:
-    """Multiply-adds as the paper prints them, "3.6e9", in Table 1 and in its text."""
+def _row(name: str, blocks: list[str], stride: str, cost: Complexity, flops: float) -> list[str]:
+    said, exact = _rounded(flops), f"{cost.macs / 1e9:.2f}e9"
+    if _rounded(cost.macs) == said:
+        why = ""
+    elif stride == "3x3":
+        why = "the paper's number is that of a stride on the first 1x1 layer, where the authors have it"
+    elif name.startswith("VGG") and _rounded(cost.without("fc").macs) == said:
+        why = f"{said} without its fc layers, which the paper's number for VGG-19 includes"
+    else:
+        why = f"{exact} is printed truncated, not rounded" if exact.startswith(said.removesuffix("e9")) else ""
+    return [name, *blocks, stride, said, f"{cost.macs / 1e9:.3f}e9", f"{cost.parameters:,}", why]
+
+
+def _rounded(macs: float) -> str:
+    return f"{macs / 1e9:.1f}e9"
+
+
+def text_comparisons() -> Table:
+    """What the paper's text says of costs, in percent of multiply-adds (Sections 3.3 and 4.1, Figure 5)."""
     said = paper.constants()["imagenet"]
-    flops = {"plain-34": said["plain_34_flops"], "vgg-16": said["vgg_16_flops"], "vgg-19": said["vgg_19_flops"]}
-    for _, row in paper.table(1).iterrows():
-        option = names.default_option(int(row["depth"]), "imagenet")
-        flops[f"{row['network']}-{option}"] = float(row["flops"])
-    return {name: f"{value / 1e9:.1f}e9" for name, value in flops.items()}
-
-
-def _why_of_table_1(cost: Complexity, stride: str, said: str) -> str:
-    if stride == "3x3":
-        return "the paper's number is that of a stride on the first 1x1 layer, where the authors have it"
-    exact = f"{cost.macs / 1e9:.2f}e9"
-    return f"{exact} is printed truncated, not rounded" if exact.startswith(said.removesuffix("e9")) else ""
-
-
-def _why_of_vgg(cost: Complexity, said: str) -> str:
-    alone = _as(cost.without("fc").macs, said)
-    return f"{alone} without its fc layers, which the paper's number for VGG-19 includes" if alone == said else ""
-
-
-def comparisons() -> pd.DataFrame:
-    """What the paper's text says of costs, in percent of multiply-adds (Sections 3.3 and 4.1, Figure 5).
-
-    Columns: comparison; section; paper, as printed ("18", or a word); ours, percent; macs and of_macs, the numbers
-    compared; explanation, "" where none is needed.
-    """
-    said = paper.constants()["imagenet"]
+    plain, vgg_16, vgg_19 = complexity("plain-34").macs, vgg(16).macs, vgg(19).macs
     deepest = complexity("resnet-152", "imagenet").macs
     block = {key: cost.macs for key, cost in figure_5().items()}
     by_printed = 100 * said["plain_34_flops"] / said["vgg_19_flops"]
     why = f"{said['plain_34_flops'] / 1e9}e9 of {said['vgg_19_flops'] / 1e9}e9, both as printed, are {by_printed:.1f}"
-    rows: list[tuple[str, str, str, int, int, str]] = [
-        (
-            "plain-34, of VGG-19",
-            "3.3",
-            str(said["plain_34_share_of_vgg_19"]),
-            complexity("plain-34").macs,
-            vgg(19).macs,
-            why,
-        ),
-        ("resnet-152, of VGG-16", "4.1", "lower", deepest, vgg(16).macs, ""),
-        ("resnet-152, of VGG-19", "4.1", "lower", deepest, vgg(19).macs, ""),
-        ("Figure 5: bottleneck, of the basic block", "4.1", "similar", block["bottleneck"], block["basic"], ""),
-        (
-            "bottleneck with a projection, of one with the identity",
-            "4.1",
-            "doubled",
-            block["projected bottleneck"],
-            block["bottleneck"],
-            "",
-        ),
+    projected = "bottleneck with a projection, of one with the identity"
+    compared = [
+        ("plain-34, of VGG-19", "3.3", str(said["plain_34_share_of_vgg_19"]), plain / vgg_19, why),
+        ("resnet-152, of VGG-16", "4.1", "lower", deepest / vgg_16, ""),
+        ("resnet-152, of VGG-19", "4.1", "lower", deepest / vgg_19, ""),
+        ("Figure 5: bottleneck, of the basic block", "4.1", "similar", block["bottleneck"] / block["basic"], ""),
+        (projected, "4.1", "doubled", block["projected bottleneck"] / block["bottleneck"], ""),
     ]
-    frame = pd.DataFrame(rows, columns=["comparison", "section", "paper", "macs", "of_macs", "explanation"])
-    frame.insert(3, "ours", 100 * frame["macs"] / frame["of_macs"])
-    return frame
-
-
-def _row(
-    name: str, stride: str, cost: Complexity, said: str, ours: str, explanation: str = ""
-) -> tuple[str, str, int, int, str, str, float, str]:
-    apart = float(_number(ours) - _number(said)) if said else math.nan
-    return name, stride, cost.parameters, cost.macs, said, ours, apart, explanation
-
-
-_PRINTED = re.compile(r"(\d+(?:\.(\d+))?)(M|e9)")
-
-
-def _as(number: int, like: str) -> str:
-    """A number in the unit and to the decimals of a printed one: 269,722 like "0.46M" is "0.27M"."""
-    match = _PRINTED.fullmatch(like)
-    assert match, like
-    return f"{number / {'M': 1e6, 'e9': 1e9}[match[3]]:.{len(match[2] or '')}f}{match[3]}"
-
-
-def _number(printed: str) -> Decimal:
-    match = _PRINTED.fullmatch(printed)
-    assert match, printed
-    return Decimal(match[1])
+    return made(
+        "costs-in-the-text",
+        "Costs that the paper's text compares, in percent of multiply-adds",
+        ["comparison", "section", "paper", "ours", "why they differ"],
+        [[what, section, theirs, f"{100 * ours:.1f}", why] for what, section, theirs, ours, why in compared],
+        words=("section", "why they differ"),
+    )

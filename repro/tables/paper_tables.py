@@ -6,6 +6,8 @@ from repro import paper
 from repro.groups import shown
 from repro.tables.table import Table, made
 
+#: Those of which nothing here is a rerun.
+NUMBERS = (2, 3, 4, 5, *range(7, 15))
 #: Headings of columns; the head of each CSV file says more.
 _HEADINGS = {
     "top1": "top-1 error (%)",
@@ -22,8 +24,6 @@ _HEADINGS = {
     "top5_error_predicted_class": "top-5 LOC error on predicted classes (%)",
     "flops": "multiply-adds",
 }
-#: Columns whose heading is explained below the table.
-_EXPLAINED = ("map", "map_50", "map_50_95", "val_50", "val_50_95", "test_dev_50", "test_dev_50_95", "val2")
 #: Columns of this project's names, where another one has the paper's.
 _HIDDEN = {3: ("network",), 4: ("network",)}
 
@@ -35,13 +35,13 @@ def table(number: int) -> Table:
         UserError: no such table.
     """
     about, printed = paper.about(number), paper.printed(number)
-    kept = [column for column in printed.columns if column not in _HIDDEN.get(number, ())]
+    headings = {name: _HEADINGS.get(name, name) for name in map(str, printed) if name not in _HIDDEN.get(number, ())}
     numbers = paper.table(number).select_dtypes("number").columns
     return made(
         f"table-{number}",
         f"Table {number} of the paper: {about.title}",
-        [_HEADINGS.get(column, column) for column in kept],
-        printed[kept].map(shown).to_numpy().tolist(),
-        words=[_HEADINGS.get(column, column) for column in kept if column not in numbers],
-        notes=[f"{_HEADINGS[column]}: {about.columns[column]}." for column in kept if column in _EXPLAINED],
+        list(headings.values()),
+        printed[list(headings)].map(shown).to_numpy().tolist(),
+        words=[heading for name, heading in headings.items() if name not in numbers],
+        notes=[f"{heading}: {about.columns[name]}." for name, heading in headings.items() if "mAP" in heading],
     )

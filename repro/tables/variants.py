@@ -11,10 +11,17 @@ from repro.claims.evidence import Ended, Evidence, departures
 from repro.groups import Group, shown, sources
 from repro.records import Records
 from repro.statistics import Estimate, difference
-from repro.tables import compare, table6
+from repro.tables import compare
 from repro.tables.table import Links, Table, made
 
-_OPTIONS = ("none", "A", "B", "C")
+#: Networks of Table 3 by their shortcuts.
+_ON_IMAGENET = {"none": "plain-34", "A": "resnet-34", "B": "resnet-34-B", "C": "resnet-34-C"}
+
+
+def of_options(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of options B and C, and of the other nets of their depths."""
+    runs = runs[runs["variant"] == ""]
+    return runs[runs["depth"].isin(runs[runs["option"].isin(["B", "C"])]["depth"])]
 
 
 def shortcuts(records: Records, group: Group) -> Table | None:
@@ -23,46 +30,35 @@ def shortcuts(records: Records, group: Group) -> Table | None:
     Args:
         records: of the group.
     """
-    runs = records.runs[records.runs["variant"] == ""]
-    depths = sorted(runs[runs["option"].isin(["B", "C"])]["depth"].unique())
-    if not depths:
+    runs = of_options(records.runs)
+    if not len(runs):
         return None
     rows = []
     for source in sources(records):
-        for depth in depths:
+        for depth in sorted(runs["depth"].unique()):
             cells = [f"{depth} layers", source]
-            for option in _OPTIONS:
-                network = "plain" if option == "none" else "resnet"
-                named = names.parse(f"{network}-{depth}{'' if option == 'none' else f'-{option}'}", "cifar")
-                mine = table6.measured(runs, str(named), source)
-                cells.append(table6.in_words(mine) if len(mine) else "not run")
+            for name in (f"plain-{depth}", *(f"resnet-{depth}-{option}" for option in "ABC")):
+                mine = compare.measured(runs, str(names.parse(name, "cifar")), source)
+                cells.append(compare.errors_in_words(mine) if len(mine) else "not run")
             rows.append(cells)
+    errors = paper.table(3).set_index("network")["top1"]
+    theirs = ", ".join(f"{option} {errors[name]:.2f}" for option, name in _ON_IMAGENET.items())
+    said = "An extension: the paper compares the options on ImageNet only (Table 3, 34 layers, top-1 error %:"
     return made(
         "shortcuts",
         f"Test error (%) by shortcut option: {group.data}, preset {group.preset}",
         ["depth", "source", "no shortcut", "option A", "option B", "option C"],
         rows,
         words=["source"],
-        notes=[f"An extension: {_on_imagenet()}."],
+        notes=[f"{said} {theirs})."],
     )
 
 
-def _on_imagenet() -> str:
-    errors = paper.table(3).set_index("network")["top1"]
-    said = ", ".join(f"{label} {errors[name]:.2f}" for label, name in (
-        ("none", "plain-34"), ("A", "resnet-34"), ("B", "resnet-34-B"), ("C", "resnet-34-C")
-    ))  # fmt: skip
-    return f"the paper compares the options on ImageNet only (Table 3, 34 layers, top-1 error %: {said})"
-
-
-def settings(
-    records: Records, group: Group, address: Callable[[pd.Series], str], words: Callable[[pd.Series], str]
-) -> Table | None:
+def settings(records: Records, group: Group, words: Callable[[pd.Series], str]) -> Table | None:
     """What each setting moves, against the runs without it; None where there are no such runs.
 
     Args:
         records: of the group.
-        address: the page of a run, relative to the report.
         words: how a run departs from those of its preset.
     """
     runs = records.runs[records.runs["variant"] != ""]
@@ -84,20 +80,23 @@ def settings(
                 shown(str(network)),
                 words(mine.iloc[0]),
                 str(source),
-                table6.in_words(ended) if len(ended) else "",
+                compare.errors_in_words(ended) if len(ended) else "",
                 f"{sum(run.test_error for run in usual) / len(usual):.2f} (n = {len(usual)})" if usual else "not run",
                 compare.in_words(apart) if apart else "",
                 said,
-                table6.links_to(mine, address),
+                compare.links_to(mine),
             ]
         )
+    chances = "In brackets after a difference: its 95 % interval. One in twenty of such misses the truth by chance"
+    chances += f"; there are {compared} here." if compared > 1 else "."
+    (count,) = images if len(images) == 1 else (None,)
     return made(
         "settings",
         f"What a setting moves: test error (%), {group.data}, preset {group.preset}",
         ["network", "what departs", "source", "changed", "usual", "difference", "verdict", "runs"],
         rows,
         words=["what departs", "source", "verdict", "runs"],
-        notes=[_chances(compared, images)],
+        notes=[f"{chances} One test image is {100 / count:.2g} points." if count else chances],
     )
 
 
@@ -116,11 +115,3 @@ def _compared(
         said = "nothing to compare with"
     lost = int((mine["status"] == "diverged").sum())
     return apart, f"{said}; {lost} diverged" if altered and lost else said
-
-
-def _chances(comparisons: int, images: set[int | None]) -> str:
-    """What to make of intervals: how many there are, and what one of so many test images is worth."""
-    said = "In brackets after a difference: its 95 % interval. One in twenty of such misses the truth by chance"
-    said += f"; there are {comparisons} here." if comparisons > 1 else "."
-    (count,) = images if len(images) == 1 else (None,)
-    return f"{said} One test image is {100 / count:.2g} points." if count else said

@@ -177,7 +177,7 @@ def test_ctrl_c_is_one_line_in_each_command(undisturbed, study, tmp_path, monkey
     assert report.main(["--results", f"x={undisturbed}", "--out", str(out)]) == 0
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     capsys.readouterr()
-    monkeypatch.setattr(build.markdown, "render", interrupted)
+    monkeypatch.setattr(build.render, "report_md", interrupted)
     monkeypatch.setattr(evaluate, "_evaluate", interrupted)
     monkeypatch.setattr(start, "_announce", interrupted)
     checkpoint = folder_of(study, undisturbed, "resnet-8").checkpoint_path

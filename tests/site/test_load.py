@@ -10,6 +10,7 @@ import pytest
 from planted import plant
 
 from repro.errors import RecordError
+from repro.groups import narrow
 from repro.records import Source
 from repro.site.load import against_reference, load
 
@@ -20,41 +21,21 @@ def test_a_copy_of_a_run_is_counted_once_and_told(tmp_path: Path) -> None:
     gathered = load([Source("ours", tmp_path)])
     assert list(gathered.records.runs["folder"]) == ["cifar10/short/plain-20/seed-0"], "the one in its own place"
     assert gathered.records.curves["folder"].nunique() == 1
-    assert gathered.repeated == ("ours: a-backup/seed-0",)
-
-
-def test_equal_runs_of_two_sources_are_no_conflict(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        plant(tmp_path / name, "plain-20", test_end=9.0)
-    assert load([Source(name, tmp_path / name) for name in ("a", "b")]).conflicts == ()
+    (said,) = gathered.troubles["copied"]
+    assert said.startswith("ours: a-backup/seed-0: ")
 
 
 def test_other_bits_of_equal_runs_are_a_conflict_with_the_iteration(tmp_path: Path) -> None:
     for name in ("a", "b"):
         folder = plant(tmp_path / name, "plain-20", test_end=9.0)
+    assert load([Source(name, tmp_path / name) for name in ("a", "b")]).troubles["in conflict"] == []
     lines = (folder / "curve.csv").read_text().splitlines()
     cells = lines[10].split(",")
     cells[4] = "33.0"
     (folder / "curve.csv").write_text("\n".join([*lines[:10], ",".join(cells), *lines[11:]]) + "\n")
-    (said,) = load([Source(name, tmp_path / name) for name in ("a", "b")]).conflicts
+    (said,) = load([Source(name, tmp_path / name) for name in ("a", "b")]).troubles["in conflict"]
     assert "a: cifar10/short/plain-20/seed-0 and b: cifar10/short/plain-20/seed-0" in said
     assert "from iteration 1,000 on" in said
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [
-        {"numerics": {"device": "cpu", "precision": "fp32", "threads": 2}},
-        {"numerics": {"device": "cpu", "precision": "bf16", "threads": 1}},
-        {"data": {"fingerprint": "other", "train_images": 50_000, "test_images": 10_000}},
-        {"environment": {"python": "3.12.0", "torch": "2.6.0", "processor": "another", "commit": "0" * 40}},
-        {"environment": {"python": "3.12.0", "torch": "2.7.0", "processor": "planted", "commit": "0" * 40}},
-    ],
-)
-def test_runs_that_may_differ_are_no_conflict(tmp_path: Path, extra: dict[str, object]) -> None:
-    plant(tmp_path / "a", "plain-20", test_end=9.0)
-    plant(tmp_path / "b", "plain-20", test_end=10.0, extra=extra)
-    assert load([Source(name, tmp_path / name) for name in ("a", "b")]).conflicts == ()
 
 
 def test_a_torn_line_is_a_remark_and_no_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
@@ -62,7 +43,7 @@ def test_a_torn_line_is_a_remark_and_no_warning(tmp_path: Path, recwarn: pytest.
     with (folder / "curve.csv").open("a") as file:
         file.write("8100,2")
     gathered = load([Source("ours", tmp_path)])
-    assert any("torn off" in text for text in gathered.remarks)
+    assert any("torn off" in text for text in gathered.troubles["repaired while reading"])
     assert not list(recwarn)
 
 
@@ -87,6 +68,8 @@ def changed(folder: Path, **parts: dict[str, object]) -> None:
         ({}, True, "nothing that is recorded says why"),
         ({"environment": {"instructions": "avx2"}}, True, "nothing that is recorded says why"),
         ({"numerics": {"threads": 3}}, False, "threads 3, the reference's 2"),
+        ({"numerics": {"precision": "fp32"}}, False, "precision fp32"),
+        ({"environment": {"torch": "2.7.0"}}, False, "torch 2.7.0"),
         ({"environment": {"processor": "another"}}, False, "processor another, the reference's planted"),
         ({"data": {"fingerprint": "another"}}, False, "images another"),
     ],
@@ -97,8 +80,8 @@ def test_other_bits_are_a_conflict_where_nothing_says_why(
     plant(tmp_path / "reference", "plain-20", test_end=9.0)
     changed(plant(tmp_path / "mine", "plain-20", test_end=9.5), **parts)
     gathered = load([Source(name, tmp_path / name) for name in ("reference", "mine")])
-    assert bool(gathered.conflicts) == conflict
-    (folder,) = gathered.of(source="mine").runs["folder"]
+    assert bool(gathered.troubles["in conflict"]) == conflict
+    (folder,) = narrow(gathered.records, source="mine").runs["folder"]
     said = against_reference(gathered.records, "mine", folder)
     assert said.startswith("other than the reference's, in curves from iteration ") and why in said
 
@@ -124,7 +107,7 @@ def test_a_run_that_moved_to_other_instructions_is_no_conflict(tmp_path: Path) -
     record["sessions"].append({"from": 100, "instructions": "avx2 amx_bf16"})
     (folder / "run.json").write_text(json.dumps(record))
     gathered = load([Source(name, tmp_path / name) for name in ("reference", "mine")])
-    assert gathered.conflicts == ()
+    assert gathered.troubles["in conflict"] == []
     said = against_reference(gathered.records, "mine", "cifar10/short/plain-20/seed-0")
     assert "its own training moved to another machine" in said
 
@@ -164,7 +147,7 @@ def test_attestations_are_read_and_damaged_ones_told(change: dict[str, object], 
     (folder / "one.json").write_text(json.dumps(ATTESTATION | change))
     gathered = load([Source("mine", tmp_path / "mine")], attestations=folder)
     assert len(gathered.attestations) == (not said)
-    assert [said in item.reason for item in gathered.records.damaged] == ([True] if said else [])
+    assert [said in line for line in gathered.troubles["unreadable"]] == ([True] if said else [])
 
 
 def test_discarded_runs_are_read_by_source(tmp_path: Path) -> None:
@@ -176,3 +159,20 @@ def test_discarded_runs_are_read_by_source(tmp_path: Path) -> None:
     path.write_text("data,preset\ndigits,demo\n")
     with pytest.raises(RecordError, match=r"discarded\.csv: cannot be read as a table of discarded runs"):
         load([Source("mine", tmp_path / "mine")])
+
+
+def test_a_preset_that_only_a_stranger_has_can_be_asked_for(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", data="digits", preset="demo")
+    (tmp_path / "digits/demo").rename(tmp_path / "digits/tiny")
+    record = tmp_path / "digits/tiny/plain-20/seed-0/run.json"
+    record.write_text(record.read_text(encoding="utf-8").replace('"demo"', '"tiny"'), encoding="utf-8")
+    plant(tmp_path, "plain-20", data="digits", preset="demo")
+    records = load([Source("theirs", tmp_path)], ["tiny"]).records
+    assert [set(table["preset"]) for table in (records.runs, records.curves)] == [{"tiny"}, {"tiny"}]
+
+
+def test_a_network_has_the_shortest_of_its_names(tmp_path: Path) -> None:
+    record = plant(tmp_path, "resnet-20") / "run.json"
+    record.write_text(record.read_text().replace('"resnet-20"', '"resnet-20-A"'))
+    records = load([Source("theirs", tmp_path)]).records
+    assert [set(table["network"]) for table in (records.runs, records.curves)] == [{"resnet-20"}] * 2

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from repro.site import output
 from repro.site.output import MARKER, OutputError, replaced
 
 
@@ -32,9 +31,11 @@ def siblings(out: Path) -> list[str]:
 
 def test_a_report_replaces_the_one_before(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
+    out.mkdir(parents=True)
+    (out / ".gitkeep").touch()
     write(out, a="1", b="1")
     write(out, b="2")
-    assert contents(out) == {"b": "2"}
+    assert contents(out) == {"b": "2", ".gitkeep": ""}
     assert siblings(out) == ["out"]
 
 
@@ -79,64 +80,28 @@ def test_a_folder_with_other_things_is_refused_untouched(tmp_path: Path) -> None
     assert contents(out) == {"thesis.tex": "years"}
 
 
-def test_an_empty_folder_and_one_that_holds_only_reports_will_do(tmp_path: Path) -> None:
-    write(tmp_path / "reports" / "local", a="nested")
-    (tmp_path / "reports" / ".gitkeep").touch()
-    write(tmp_path / "reports", a="1")
-    assert contents(tmp_path / "reports") == {"a": "1", "local/a": "nested", ".gitkeep": ""}
-
-
-def test_the_page_of_the_benchmarks_may_be_there_before_the_report_and_stays(tmp_path: Path) -> None:
-    out = tmp_path / "reports"
-    out.mkdir()
-    (out / "speed.md").write_text("fast")
-    write(out, a="1")
-    write(out, a="2")
-    assert contents(out) == {"a": "2", "speed.md": "fast"}
-
-
-def test_a_file_as_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("")
-    with pytest.raises(OutputError, match="is a file"):
-        write(tmp_path / "out", a="1")
-
-
-@pytest.mark.parametrize("swapped", [False, True])
-def test_the_next_start_finishes_a_replacement_that_was_cut_off(tmp_path: Path, swapped: bool) -> None:
-    out = tmp_path / "out"
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_killed_at_any_renaming_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int) -> None:
+    out, rename, done = tmp_path / "out", Path.rename, []
     write(out, a="1")
     (out / "mine").write_text("mine")
-    out.rename(tmp_path / ".out.old")
-    if swapped:
-        write(out, a="2")
-    else:
-        with pytest.raises(RuntimeError), replaced(out):
-            raise RuntimeError
-    assert contents(out) == {"a": "2" if swapped else "1", "mine": "mine"}
-    assert siblings(out) == ["out"]
 
+    def killed(path: Path, target: Path) -> Path:
+        done.append(path)
+        if len(done) > renamed:
+            os._exit(9)
+        return rename(path, target)
 
-@pytest.mark.parametrize("removed", range(4))
-def test_killed_while_the_old_report_is_removed_none_of_it_passes_for_files_of_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: int
-) -> None:
-    out = tmp_path / "out"
-    write(out, a="1", b="1", c="1")
-    (out / "mine").write_text("mine")
-
-    def killed(folder: Path, ignore_errors: bool = False) -> None:
-        if folder.exists():
-            # The marker is among the first to go.
-            for path in sorted(folder.iterdir())[:removed]:
-                path.unlink()
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(output.shutil, "rmtree", killed)
-    with pytest.raises(KeyboardInterrupt):
-        write(out, a="2", b="2", c="2")
-    monkeypatch.undo()
-    write(out, a="3", b="3", c="3")
-    assert contents(out) == {"a": "3", "b": "3", "c": "3", "mine": "mine"}
+    if not (child := os.fork()):
+        try:
+            monkeypatch.setattr(Path, "rename", killed)
+            write(out, a="2")
+        finally:
+            os._exit(9)
+    assert os.waitpid(child, 0)[1] >> 8 == 9
+    with pytest.raises(RuntimeError), replaced(out):
+        raise RuntimeError
+    assert contents(out) == {"a": "2" if renamed == 2 else "1", "mine": "mine"}
     assert siblings(out) == ["out"]
 
 
@@ -144,13 +109,3 @@ def test_two_processes_do_not_write_one_report(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / ".out.lock")
     with lock, pytest.raises(OutputError, match="another process"):
         write(tmp_path / "out", a="1")
-
-
-def test_a_disk_that_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(output, "write_json", full)
-    with pytest.raises(OutputError, match="cannot be written: No space left on device"):
-        write(tmp_path / "out", a="1")
-    assert siblings(tmp_path / "out") == []

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from planted import plant, run_of
 
+from repro import repeat
 from repro.records import Source, collect
 from repro.records.record import Numerics
-from repro.site import command, protocol
+from repro.run import _parser
+from repro.site import protocol
 from repro.spec import Run, fields_of, override
 from repro.study import load, parse_settings
 
@@ -43,8 +45,9 @@ OTHERS: dict[str, Any] = {
 
 
 def test_every_setting_has_words_or_changes_nothing() -> None:
-    assert set(protocol.WORDS) == fields_of(Run("plain-20")).keys()
-    assert {key for key, words in protocol.WORDS.items() if words is not None} == {*OTHERS, "log_every"}
+    assert set(protocol.WORDS) == {*OTHERS, "log_every"}
+    seen_only = {"network", "preset", "seed", "variant", "evaluate_every"}
+    assert fields_of(Run("plain-20")).keys() == protocol.WORDS.keys() | seen_only
 
 
 def test_how_often_the_curve_is_written_is_told_where_a_warm_up_ends_by_it() -> None:
@@ -55,23 +58,17 @@ def test_how_often_the_curve_is_written_is_told_where_a_warm_up_ends_by_it() -> 
 
 
 @pytest.mark.parametrize("key", OTHERS)
-def test_each_departure_is_told_and_told_apart_from_the_others(key: str) -> None:
-    base = override(Run(network="resnet-20"), {"images.held_out": 5000}) if key == "images.evaluate_on" else None
-    run = override(base or Run(network="resnet-20"), {key: OTHERS[key]})
-    said = protocol.deviations(run)
-    assert len(said) == (2 if base else 1)
-    others = [protocol.WORDS[other](OTHERS[other], None) for other in OTHERS if other != key]  # type: ignore[misc]
-    assert said[-1] not in others or key == "images.held_out"
-
-
-def test_the_papers_run_has_no_departures() -> None:
-    assert protocol.deviations(Run(network="resnet-110")) == []
+def test_each_departure_is_told_either_way(key: str) -> None:
+    base = Run(network="resnet-20")
+    if key == "images.evaluate_on":
+        base = override(base, {"images.held_out": 5000})
+    run = override(base, {key: OTHERS[key]})
+    there, back = protocol.deviations(run, base), protocol.deviations(base, run)
+    assert len(there) == len(back) == 1 and there != back
 
 
 def test_numbers_are_told_beside_the_papers() -> None:
-    assert protocol.deviations(run_of("resnet-20", preset="short")) == [
-        "8,000 iterations of training in place of 64,000"
-    ]
+    assert protocol.deviations(Run(network="resnet-110")) == []
     said = protocol.deviations(run_of("resnet-20", preset="demo", data="digits"))
     assert "600 iterations of training in place of 64,000" in said
     assert any("handwritten digits" in text and "in place of CIFAR-10" in text for text in said)
@@ -93,26 +90,22 @@ def test_foreign_runs_are_not_said_to_follow_any_protocol(tmp_path: Path) -> Non
 
 def test_what_runs_were_made_with_lists_each_value_once(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", seed=0)
-    plant(tmp_path, "plain-20", seed=1, extra={"numerics": {"device": "cuda", "precision": "fp32", "threads": 1}})
+    assert "ranks" not in protocol.made_with(collect([Source("ours", tmp_path)]).runs)
+    numerics = {"device": "cuda", "precision": "fp32", "threads": 1, "ranks": 2}
+    plant(tmp_path, "plain-20", seed=1, extra={"numerics": numerics})
     plant(tmp_path, "plain-20", seed=2, extra={"environment": None, "numerics": {"threads": 4}})
-    made = dict(protocol.made_with(collect([Source("ours", tmp_path)]).runs))
+    made = protocol.made_with(collect([Source("ours", tmp_path)]).runs)
     assert made["precision"] == "bf16; fp32"
     assert made["threads"] == "2; 1; 4"
+    assert made["ranks"] == "1; 2"
     assert made["training images"] == "50,000"
     assert made["versions"] == "torch 2.6.0, python 3.12.0"
     assert made["commit"] == "0" * 12
 
 
-def test_ranks_are_told_where_there_were_several(tmp_path: Path) -> None:
-    plant(tmp_path, "plain-20", seed=0)
-    assert "ranks" not in dict(protocol.made_with(collect([Source("ours", tmp_path)]).runs))
-    plant(tmp_path, "plain-20", seed=1, extra={"numerics": {"device": "cuda", "threads": 1, "ranks": 2}})
-    assert dict(protocol.made_with(collect([Source("ours", tmp_path)]).runs))["ranks"] == "1; 2"
-
-
-def test_the_command_of_a_run_of_several_ranks_starts_as_many() -> None:
-    typed = command.repeat(run_of("resnet-20", preset="demo", data="digits"), Numerics(threads=1, ranks=4))
-    assert typed is not None and typed.startswith("torchrun --nproc-per-node 4 -m repro.run ")
+def test_nothing_is_said_of_what_no_record_has(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", extra={"environment": None, "numerics": None, "data": None})
+    assert protocol.made_with(collect([Source("ours", tmp_path)]).runs) == {}
 
 
 @pytest.mark.parametrize(
@@ -129,15 +122,9 @@ def test_the_command_of_a_run_plans_that_run(
     settings: dict[str, Any] | None, preset: str, data: str, seed: int
 ) -> None:
     run = run_of("resnet-20", preset=preset, data=data, seed=seed, settings=settings)
-    typed = command.repeat(run, Numerics(device="cpu", precision="bf16", threads=2))
-    assert typed is not None
-    import shlex
-
-    from repro.run import _parser
-
-    words = shlex.split(typed)
-    assert words[:3] == ["python", "-m", "repro.run"]
-    options = _parser().parse_args(words[3:])
+    words = repeat.words(run, Numerics(device="cpu", precision="bf16", threads=2))
+    assert words is not None
+    options = _parser().parse_args(words)
     assert (options.device, options.precision, options.threads) == ("cpu", "bf16", 2)
     planned = load(options.study).runs(
         options.preset,
@@ -151,5 +138,5 @@ def test_the_command_of_a_run_plans_that_run(
 
 
 def test_a_run_that_no_study_plans_has_no_command() -> None:
-    assert command.repeat(run_of("resnet-8", preset="demo", data="digits"), Numerics()) is None
-    assert command.repeat(Run(network="resnet-20", preset="someone's own"), Numerics()) is None
+    assert repeat.words(run_of("resnet-8", preset="demo", data="digits"), Numerics()) is None
+    assert repeat.words(Run(network="resnet-20", preset="someone's own"), Numerics()) is None

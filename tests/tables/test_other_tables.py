@@ -14,21 +14,17 @@ from repro import paper, repeat
 from repro.ends import reading
 from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
-from repro.tables import ends, paper_tables, provenance, responses, table1, variants
+from repro.tables import beside_figures, paper_tables, variants
 from repro.tables import runs as runs_table
-from repro.tables.table import Links, PageLink, Table
+from repro.tables.table import PageLink, Table
 
 PAPER = Group("cifar10", "paper")
 SHORT = Group("cifar10", "short")
 
 
-def cells(table: Table, first: str) -> dict[str, object]:
-    (row,) = [row for row in rows(table) if row[0] == first]
+def cells(table: Table, first: str, which: int = 0) -> dict[str, object]:
+    row = [row for row in table.rows if row[0] == first][which]
     return dict(zip(table.columns, row, strict=True))
-
-
-def rows(table: Table) -> list[tuple[object, ...]]:
-    return list(table.frame.itertuples(index=False, name=None))
 
 
 def found(path: Path) -> Records:
@@ -39,8 +35,8 @@ def found(path: Path) -> Records:
 def test_the_papers_tables_are_printed_digit_by_digit(number: int) -> None:
     table = paper_tables.table(number)
     frame = paper.table(number)
-    assert len(rows(table)) == len(frame)
-    for row, values in zip(rows(table), frame.to_dict("records"), strict=True):
+    assert len(table.rows) == len(frame)
+    for row, values in zip(table.rows, frame.to_dict("records"), strict=True):
         for column, cell in zip([c for c in frame if c != "network" or number not in (3, 4)], row, strict=True):
             value = values[column]
             if isinstance(value, float):
@@ -56,35 +52,21 @@ def test_zeros_that_the_paper_prints_are_kept() -> None:
     assert cells(paper_tables.table(14), "ours (ILSVRC'15)")["test"] == "9.0"
 
 
-def test_table_1_has_the_costs_that_the_paper_prints() -> None:
-    table = table1.table()
-    found_costs = {(row[0], row[5]): (row[6], row[7], row[8]) for row in rows(table)}
-    assert found_costs["ResNet-50-B", "1x1"] == ("3.8e9", "3.858e9", "25,557,032")
-    assert found_costs["ResNet-152-B", "1x1"][:2] == ("11.3e9", "11.282e9")
-    assert found_costs["VGG-19", ""][:2] == ("19.6e9", "19.632e9")
-    assert cells(table, "plain-34")["conv4_x"] == "6"
-    assert len(rows(table1.text_comparisons())) == 5
-
-
 def test_ends_of_curves_stand_beside_the_papers(paper_like: Records) -> None:
-    table = ends.table(narrow(paper_like, PAPER), PAPER)
+    table = beside_figures.curve_ends(narrow(paper_like, PAPER), PAPER)
     errors = [f"{error}: {of}" for error in ("training error", "test error") for of in ("paper", "planted")]
     assert table.columns == ["network", *errors]
-    found = {row[0]: row[1:] for row in rows(table)}
+    found = {row[0]: row[1:] for row in table.rows}
     assert found["plain-56"] == ("5.9", "5.90", "13.3", "13.30")
     assert found["ResNet-110"] == ("0.1", "0.10", "6.56", "6.61"), "ours is a mean of five"
     assert found["ResNet-44"][0] == "< 0.2"
     assert found["plain-110"][0] == "> 60"
-
-
-def test_a_net_that_the_paper_did_not_draw_has_no_reading() -> None:
-    printed, value = reading("resnet-26", "test_error")
-    assert printed == "" and math.isnan(value)
+    assert reading("resnet-26", "test_error")[0] == "", "a net that the paper did not draw"
 
 
 def test_a_curve_that_ends_early_is_marked(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", status="stopped", iteration=3000)
-    table = ends.table(found(tmp_path), SHORT)
+    table = beside_figures.curve_ends(found(tmp_path), SHORT)
     assert str(cells(table, "plain-20")["training error: ours"]).endswith(" (at 3,000)")
     assert any("stopped at iteration 3,000 of 8,000" in note for note in table.notes)
     assert any("not comparable" in note for note in table.notes)
@@ -92,22 +74,13 @@ def test_a_curve_that_ends_early_is_marked(tmp_path: Path) -> None:
 
 def test_mean_responses_beside_the_papers_readings(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", seed=0, responses=[1.0] * 19, responses_training=0.5)
-    plant(tmp_path, "resnet-20", seed=1, responses=[2.0] * 19)
+    plant(tmp_path, "resnet-20", seed=1, responses=[1.0] * 18 + [20.0])  # a mean over layers, no median
     plant(tmp_path, "plain-20", responses=[2.0] * 19)
-    table = responses.table(found(tmp_path), SHORT)
-    assert cells(table, "ResNet-20") == {
-        "network": "ResNet-20",
-        "paper": "1.6 †",
-        "ours, evaluation mode": "1.50 ± 0.71 (n = 2)",
-        "ours, training mode": "0.50 (n = 1)",
-    }
+    table = beside_figures.mean_responses(found(tmp_path), SHORT)
+    assert table.columns == ["network", "paper", "ours, evaluation mode", "ours, training mode"]
+    assert tuple(cells(table, "ResNet-20").values())[1:] == ("1.6 †", "1.50 ± 0.71 (n = 2)", "0.50 (n = 1)")
     assert cells(table, "plain-20")["ours, training mode"] == "not measured"
-    assert cells(table, "ResNet-110") == {
-        "network": "ResNet-110",
-        "paper": "1.0 †",
-        "ours, evaluation mode": "not run",
-        "ours, training mode": "not run",
-    }
+    assert tuple(cells(table, "ResNet-110").values())[1:] == ("1.0 †", "not run", "not run")
 
 
 def test_shortcut_options_by_depth(tmp_path: Path) -> None:
@@ -115,36 +88,29 @@ def test_shortcut_options_by_depth(tmp_path: Path) -> None:
     for network, error in (("plain-20", 18.0), ("resnet-20", 17.0), ("resnet-20-C", 16.0)):
         plant(tmp_path, network, test_end=error)
     table = variants.shortcuts(found(tmp_path), SHORT)
-    assert table is not None
-    (row,) = rows(table)
+    (row,) = table.rows
     assert row == ("20 layers", "ours", "18.00 (n = 1)", "17.00 (n = 1)", "not run", "16.00 (n = 1)")
     assert "none 28.54, A 25.03, B 24.52, C 24.19" in table.notes[0]
 
 
 def test_what_a_setting_moves(tmp_path: Path) -> None:
-    def made() -> Table | None:
-        return variants.settings(found(tmp_path), SHORT, lambda run: f"{run['folder']}.html", lambda run: "in words")
+    def made() -> Table:
+        return variants.settings(found(tmp_path), SHORT, lambda run: "in words")
 
     plant(tmp_path, "resnet-20", test_end=17.0)
     assert made() is None
     plant(tmp_path, "resnet-20", test_end=60.0, settings={"optimiser.nesterov": True})
     plant(tmp_path, "resnet-20", settings={"schedule.warm_up": "on"}, status="diverged")
     table = made()
-    assert table is not None
-    moved, lost = (dict(zip(table.columns, row, strict=True)) for row in rows(table))
+    moved, lost = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
     assert (moved["changed"], moved["usual"], moved["verdict"]) == ("60.00 (n = 1)", "17.00 (n = 1)", "higher")
     assert str(moved["difference"]).startswith("+43.00 (+")
     assert (lost["changed"], lost["verdict"]) == ("", "diverged")
     plant(tmp_path, "resnet-20", seed=1, settings={"optimiser.nesterov": True}, status="diverged")
-    again = made()
-    assert again is not None
-    assert dict(zip(again.columns, rows(again)[0], strict=True))["verdict"] == "higher; 1 diverged"
+    assert cells(made(), "ResNet-20", 0)["verdict"] == "higher; 1 diverged"
     assert "truth by chance. One test image is 0.01 points." in table.notes[0]
     plant(tmp_path, "resnet-20", test_end=30.0, settings={"optimiser.decay": "weights"})
-    several = made()
-    assert several is not None
-    assert "by chance; there are 2 here. One" in several.notes[0]
-    assert isinstance(moved["runs"], Links)
+    assert "by chance; there are 2 here. One" in made().notes[0]
     assert moved["runs"][0].name == "resnet-20 (optimiser.nesterov=true), seed 0, ours"
 
 
@@ -154,60 +120,19 @@ def test_a_setting_is_not_judged_by_runs_that_differ_in_another(tmp_path: Path) 
     record = json.loads(path.read_text(encoding="utf-8"))
     record["spec"]["schedule"]["lr"] = 0.3
     path.write_text(json.dumps(record), encoding="utf-8")
-    table = variants.settings(found(tmp_path), SHORT, lambda run: "x.html", lambda run: "in words")
-    assert table is not None
-    row = dict(zip(table.columns, rows(table)[0], strict=True))
+    row = cells(variants.settings(found(tmp_path), SHORT, lambda run: "in words"), "ResNet-20")
     assert row["verdict"].startswith("not comparable: ") and "schedule.lr" in row["verdict"] and row["difference"] == ""
 
 
 def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", train_end=15.0, test_end=17.0)
-    plant(tmp_path, "resnet-20", seed=1, status="stopped", iteration=3000)
-    table = runs_table.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
-    done, stopped = rows(table)
-    assert done[0] == (PageLink("resnet-20, seed 0", "0.html"),)
+    plant(tmp_path, "resnet-20", seed=1, status="stopped", iteration=3000, extra={"numerics": None})
+    table = runs_table.all_runs(found(tmp_path).runs)
+    done, stopped = table.rows
+    assert done[0] == (PageLink("resnet-20, seed 0", "runs/ours--cifar10--short--resnet-20--seed-0.html"),)
     assert done[1:] == ("cifar10", "short", "ours", "complete", "8,000", "15.00", "17.00", "12.00", "bf16", "0:13:20")
-    assert stopped[4:9] == ("stopped", "3,000 of 8,000", "", "", "")
-
-
-@pytest.mark.parametrize("alone", [True, False])
-def test_a_precision_that_is_not_known_is_left_blank(alone: bool, tmp_path: Path) -> None:
-    path = plant(tmp_path, "resnet-20", train_end=15.0, test_end=17.0) / "run.json"
-    record = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(record | {"numerics": None}), encoding="utf-8")
-    if not alone:
-        plant(tmp_path, "resnet-20", seed=1)
-    table = runs_table.table(found(tmp_path).runs, lambda run: f"{run['seed']}.html")
-    assert rows(table)[0][table.columns.index("precision")] == ""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.0, "0:00:00"), (59.6, "0:01:00"), (3661.0, "1:01:01"), (360_000.0, "100:00:00"), (math.nan, "")],
-)
-def test_times_are_hours_minutes_and_seconds(seconds: float, said: str) -> None:
-    assert runs_table.duration(seconds) == said
-
-
-def test_tables_of_no_runs_have_the_papers_side(tmp_path: Path) -> None:
-    none = found(tmp_path)
-    assert isinstance(none.runs, pd.DataFrame)
-    assert len(rows(ends.table(none, PAPER))) == 11
-    assert len(rows(responses.table(none, PAPER))) == 5
-
-
-def test_the_mean_over_layers_is_no_median(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20", responses=[1.0] * 18 + [20.0])
-    assert cells(responses.table(found(tmp_path), SHORT), "ResNet-20")["ours, evaluation mode"] == "2.00 (n = 1)"
-
-
-def test_what_diverged_with_a_setting_is_not_among_n(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20", test_end=17.0)
-    for seed, status in enumerate(("complete", "diverged")):
-        plant(tmp_path, "resnet-20", seed=seed, test_end=30.0, settings={"optimiser.nesterov": True}, status=status)
-    table = variants.settings(found(tmp_path), SHORT, lambda run: "x.html", lambda run: "in words")
-    assert table is not None
-    assert rows(table)[0][table.columns.index("changed")] == "30.00 (n = 1)"
+    assert stopped[4:10] == ("stopped", "3,000 of 8,000", "", "", "", "")
+    assert [runs_table.duration(seconds) for seconds in (59.6, 360_000.0, math.nan)] == ["0:01:00", "100:00:00", ""]
 
 
 def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
@@ -215,7 +140,7 @@ def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
     curve = pd.read_csv(path, dtype=str)
     curve.loc[curve["iteration"] == "4000", ["train_error", "test_error"]] = "5.0"
     curve.to_csv(path, index=False)
-    (row,) = (row for row in rows(ends.table(found(tmp_path), SHORT)) if row[0] == "plain-20")
+    (row,) = (row for row in beside_figures.curve_ends(found(tmp_path), SHORT).rows if row[0] == "plain-20")
     assert row[4] == "18.00"
 
 
@@ -229,8 +154,8 @@ def test_computing_time_is_time_by_threads_and_ranks_or_by_cards(tmp_path: Path)
     plant(tmp_path, "plain-56", status="foreign", extra={"seconds": 9000.0})
     gone = pd.DataFrame([["ours", "digits", "demo", 3, 1.5, "a fault"]])
     gone.columns = pd.Index(["source", "data", "preset", "runs", "core_hours", "why"])
-    table = provenance.compute(found(tmp_path).runs, gone)
-    assert {row[1:3]: row[3:] for row in rows(table)} == {
+    table = runs_table.compute(found(tmp_path).runs, gone)
+    assert {row[1:3]: row[3:] for row in table.rows} == {
         ("CIFAR-10 · preset short", "2 runs, 1 of them not complete"): ("4.00", "0.00"),
         ("CIFAR-10 · preset paper", "1 run"): ("0.00", "1.00"),
         ("8×8 digits · preset demo", "3 discarded runs: a fault"): ("1.50", "0.00"),
@@ -243,7 +168,7 @@ def test_attestations_are_shown_with_those_that_disagree(tmp_path: Path) -> None
     for date, word in (("2026-01-02", "same bits"), ("2026-01-03", "differs")):
         item = {"network": "plain-20", "seed": 1, "verdict": word, "why": "a\nb", "outputs": []}
         (tmp_path / date).write_text(json.dumps({**made, "date": date, "repeats": [item]}))
-    table = provenance.attested([repeat.read(path) for path in sorted(tmp_path.iterdir())])
-    assert [row[5] for row in rows(table)] == ["differs", "same bits"]
-    assert rows(table)[0][1:5] == ("not named", "One, torch 2.6.0", "8×8 digits · preset demo", "plain-20, seed 1")
-    assert "\n" not in rows(table)[0][6]
+    table = runs_table.attested([repeat.read(path) for path in sorted(tmp_path.iterdir())])
+    assert [row[5] for row in table.rows] == ["differs", "same bits"]
+    assert table.rows[0][1:5] == ("not named", "One, torch 2.6.0", "8×8 digits · preset demo", "plain-20, seed 1")
+    assert "\n" not in table.rows[0][6]

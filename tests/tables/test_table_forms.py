@@ -6,11 +6,10 @@ import csv
 import io
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
-import pytest
-
-from repro.tables.table import Links, PageLink, html, latex, made, markdown, save
+from repro.site import render
+from repro.site.exhibits import _FORMS
+from repro.tables.table import Links, PageLink, Table, latex, made, markdown
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](b) 50 % & $1_0$ *b* \\end{tabular}"
 LINKS = Links([PageLink("seed 0", "runs/a b/c?d.html"), PageLink("<b>", 'x"y.html', '" onclick="x')])
@@ -39,11 +38,18 @@ class Tags(HTMLParser):
         self.text += data
 
 
+def html(table: Table) -> str:
+    return render.html("table.html.j2", table=table, root="..")
+
+
 def test_html_shows_markup_as_text() -> None:
     page = Tags()
-    page.feed(str(html(TABLE, "..")))
-    assert set(page.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td", "a", "span"}
-    assert HOSTILE in page.text
+    page.feed(html(TABLE))
+    assert set(page.tags) == {
+        "html", "meta", "title", "table", "caption", "thead", "tbody", "tr", "th", "td", "a", "ul", "li",
+    }  # fmt: skip
+    assert HOSTILE in page.text.replace("\u00a0", " ")
+    assert 'aria-label="&#34; onclick=&#34;x"' in html(TABLE), "the name that a reference is given"
     assert page.hrefs == ["../runs/a%20b/c%3Fd.html", "../x%22y.html"]
 
 
@@ -61,41 +67,26 @@ def test_markdown_shows_markup_as_text() -> None:
 def test_latex_escapes_what_is_special() -> None:
     text = latex(TABLE)
     assert r"\textbackslash{}end\{tabular\}" in text
-    assert text.count(r"\end{tabular}") == 3, "of the table itself, and in the comments of title and note"
-    assert [line for line in text.splitlines() if r"\end{tabular}" in line and not line.startswith("%")] == [
-        r"\end{tabular}"
-    ]
-    assert r"1.50 $\pm$ 0.10" in text
-    assert r"50 \% \& \$1\_0\$" in text
+    code = [line for line in text.splitlines() if r"\end{tabular}" in line and not line.startswith("%")]
+    assert code == [r"\end{tabular}"]
+    assert r"1.50 $\pm$ 0.10" in text and r"50 \% \& \$1\_0\$" in text
 
 
-def test_all_forms_are_written_and_csv_reads_back(tmp_path: Path) -> None:
-    files = save(TABLE, tmp_path, "..")
-    assert [file.name for file in files] == ["odd.md", "odd.csv", "odd.tex", "odd.html"]
-    rows = list(csv.reader(io.StringIO((tmp_path / "odd.csv").read_text())))
+def test_csv_reads_back() -> None:
+    rows = list(csv.reader(io.StringIO(_FORMS["csv"](TABLE, ".."))))
     assert rows == [["name", "value ± std", "runs"], [HOSTILE, "1.50 ± 0.10", "seed 0, <b>"]]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(file.name for file in files)
-
-
-def test_a_reference_has_the_name_it_is_given() -> None:
-    assert 'aria-label="&#34; onclick=&#34;x"' in str(html(TABLE))
-
-
-def test_a_row_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="odd: a row has not 2 cells"):
-        made("odd", "", ("a", "b"), [("1", "2"), ("1",)])
 
 
 def test_long_texts_may_wrap_and_numbers_may_not() -> None:
-    page = str(html(made("t", "", ("a", "b", "c"), [("x", "1", "words " * 10)], words=("c",))))
-    assert '<td><span class="number">1</span></td>' in page
-    assert '<span class="long">words' in page
+    page = html(made("t", "", ("a", "b", "c"), [("x", "1", "words " * 10)], words=("c",)))
+    assert '<td class="number">1</td>' in page
+    assert '<td class="long">words' in page
     assert page.count('scope="col"') == 3 and page.count('scope="row"') == 1
 
 
 def test_references_are_texts_where_there_are_no_pages() -> None:
-    assert "](" not in markdown(TABLE, pages=False).splitlines()[2].replace("\\](", "").replace("\\]\\(", "")
-    assert "seed 0" in markdown(TABLE, pages=False)
+    row = markdown(TABLE, pages=False).splitlines()[2]
+    assert "seed 0" in row and "](" not in row.replace("\\](", "").replace("\\]\\(", "")
 
 
 def test_a_table_without_rows_has_its_headings() -> None:
