@@ -8,8 +8,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What is installed besides the project itself; test,cluster,slurm also has what the tests on clusters need.
 EXTRAS ?= test
-# Which tests, as pytest's -m has it, and more for pytest, such as --durations=30.
-MARKERS ?= not slow
+# Anything here also runs the tests that are marked slow, one at a time; and more for pytest, such as --durations=30.
+SLOW ?=
 PYTEST_ARGS ?=
 
 # Without an NVIDIA GPU torch comes from here, without CUDA; empty: the usual build in any case. Where this cannot be
@@ -25,7 +25,8 @@ demo: .venv/.installed
 	$(BIN)/python -m repro.report --preset demo --out demo-report
 
 test: lint .cache/node_modules/axe-core/axe.min.js
-	$(BIN)/python -m pytest -m '$(MARKERS)' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not slow' $(PYTEST_ARGS)
+	$(if $(SLOW),$(BIN)/python -m pytest -m slow $(PYTEST_ARGS))
 
 test-gpu: setup
 	REPRO_NEED_GPU=1 $(BIN)/python -m pytest tests/gpu $(PYTEST_ARGS)

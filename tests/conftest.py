@@ -17,6 +17,11 @@ from planted import HOSTILE, plant, plant_paper_like
 from repro import places, report
 from repro.records import Records, Source, collect
 
+# Side by side each process keeps to a core of its own, with all that it starts: two that share their cores wait for
+# each other's threads many times longer than they compute.
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 # Nothing timed is asserted, not even by hypothesis: a busy machine is no failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")

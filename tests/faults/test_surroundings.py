@@ -151,16 +151,16 @@ def test_images_that_vanish_between_two_starts(pictures, tmp_path, capsys):
     (folder,) = {path.parent for path in (tmp_path / "results").rglob("run.json")}
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def refused(*words, told):
+    def refused(*words, told, status=1):
         capsys.readouterr()
-        assert main(on_pictures(tmp_path, study, tmp_path / "results", *words)) == 1
+        assert main(on_pictures(tmp_path, study, tmp_path / "results", *words)) == status
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
         assert len([line for line in (out + err).splitlines() if told in line]) == 1, out + err
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
     place.rename(tmp_path / "elsewhere")
-    refused(told=str(place))
+    refused(told=str(place), status=2)
     (tmp_path / "elsewhere").rename(place)
     image = next((place / "train" / "ship").iterdir())
     content = image.read_bytes()

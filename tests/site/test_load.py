@@ -92,10 +92,10 @@ def test_on_a_gpu_its_libraries_decide_and_not_the_processor(tmp_path: Path) -> 
     for name, end, more in (("reference", 9.0, {"processor": "a"}), ("mine", 9.5, {"processor": "b"})):
         changed(plant(tmp_path / name, "plain-20", test_end=end), numerics=numerics, environment=made | more)
     sources = [Source(name, tmp_path / name) for name in ("reference", "mine")]
-    assert load(sources).conflicts
+    assert load(sources).troubles["in conflict"]
     changed(tmp_path / "mine" / "cifar10/short/plain-20/seed-0", environment={"cudnn": "92000"})
     gathered = load(sources)
-    assert gathered.conflicts == ()
+    assert gathered.troubles["in conflict"] == []
     said = against_reference(gathered.records, "mine", "cifar10/short/plain-20/seed-0")
     assert "(cudnn 92000, the reference's 91900)" in said
 
