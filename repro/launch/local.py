@@ -15,8 +15,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from repro.data import load
 from repro.data.dataset import Dataset
 from repro.errors import DataError, UserError
@@ -26,6 +24,7 @@ from repro.launch.options import Options
 from repro.launch.stop import Stop, of_the_parent
 from repro.shell import UNGUARDED
 from repro.spec import Run
+from repro.train.precision import cards, check_gpu
 from repro.train.ranks import Ranks
 
 #: Imported once for all workers: torch takes seconds, and imports its compiler when it is told to be deterministic.
@@ -83,7 +82,7 @@ class _Job:
     run: Run
     process: BaseProcess
     answer: Connection
-    card: int
+    card: int | None
 
 
 class Processes:
@@ -91,7 +90,7 @@ class Processes:
 
     every = 0.1
 
-    def __init__(self, options: Options, cards: int) -> None:
+    def __init__(self, options: Options, cards: list[int]) -> None:
         self.options, self.cards = options, cards
         self.jobs: list[_Job] = []
         # A child of a process that has used no threads and no device starts at once, and shares what that has imported.
@@ -102,7 +101,7 @@ class Processes:
     def start(self, run: Run) -> _Job:
         """Start a process."""
         at_work = [job.card for job in self.jobs]
-        card = min(range(self.cards), key=at_work.count, default=-1)
+        card = min(self.cards, key=at_work.count, default=None)
         ours, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=_work, args=(theirs, run, self.options, card), daemon=True)
         resource_tracker.ensure_running()  # which lets signals through again
@@ -145,7 +144,7 @@ class Processes:
 @contextmanager
 def launcher(options: Options, data: str) -> Iterator[Processes]:
     """Processes on this machine, of which none is left behind."""
-    processes = Processes(options, torch.cuda.device_count() if options.device in (None, "cuda") else 0)
+    processes = Processes(options, cards() if options.device in (None, "cuda") else [])
     try:
         yield processes
     finally:
@@ -155,7 +154,7 @@ def launcher(options: Options, data: str) -> Iterator[Processes]:
             job.process.join()
 
 
-def _work(answer: Connection, run: Run, options: Options, card: int) -> None:
+def _work(answer: Connection, run: Run, options: Options, card: int | None) -> None:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
     parent = mp.parent_process()
@@ -167,8 +166,8 @@ def _work(answer: Connection, run: Run, options: Options, card: int) -> None:
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     try:
-        if card >= 0:
-            torch.cuda.set_device(card)
+        if card is not None:
+            check_gpu(card)
         outcome: Outcome | UserError = attempt(run, options, images(run.data, options), stop)
     except UserError as error:
         outcome = error
