@@ -6,16 +6,22 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+import torch
 from processes import ROOT, begin, wait_until
 from runs import assert_same_bits, folder_of, records, runs, words, write_study
 
+from repro.errors import UserError
+from repro.launch import start
 from repro.launch.local import Processes
 from repro.launch.options import Options
 from repro.launch.scheduler import Scheduler
 from repro.lock import is_held
 from repro.run import main
+from repro.train.precision import Numerics
+from repro.train.ranks import ALONE
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +73,20 @@ def test_runs_go_to_the_card_that_has_the_fewest(tmp_path, monkeypatch):
     processes.jobs.remove(jobs[1])
     processes.start(run)
     assert given[-1] == 2
+
+
+def test_only_who_trains_takes_a_gpu(tmp_path, monkeypatch):
+    """The parent of several jobs would hold memory on the first one, and in exclusive mode all of it."""
+    monkeypatch.setattr(start, "resolve", lambda *_: Numerics("cuda", "fp32", 1))
+    monkeypatch.setattr(start, "cards", lambda: [0, 2])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(start, "check_gpu", lambda: (_ for _ in ()).throw(UserError("no kernels")))
+    study, plan = SimpleNamespace(for_preset=lambda name: SimpleNamespace(stop_at={})), runs(write_study(tmp_path))
+    options, _ = start._settle(study, plan, Options(tmp_path), ALONE)
+    assert options.jobs == 2
+    start._settle(study, plan, Options(tmp_path, launcher="slurm", jobs=1), ALONE)
+    with pytest.raises(UserError, match="no kernels"):
+        start._settle(study, plan, Options(tmp_path, jobs=1), ALONE)
 
 
 def test_a_worker_whose_parent_is_gone_stops_with_a_checkpoint(tmp_path):
