@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing as mp
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ class _Job:
     run: Run
     process: BaseProcess
     answer: Connection
+    word: Connection
     card: int | None
 
 
@@ -103,12 +105,15 @@ class Processes:
         at_work = [job.card for job in self.jobs]
         card = min(self.cards, key=at_work.count, default=None)
         ours, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_work, args=(theirs, run, self.options, card), daemon=True)
-        resource_tracker.ensure_running()  # which lets signals through again
+        heard, word = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_work, args=(theirs, heard, run, self.options, card), daemon=True)
+        if sys.platform != "win32":
+            resource_tracker.ensure_running()  # which lets signals through again
         with of_the_parent():
             process.start()
         theirs.close()
-        self.jobs.append(_Job(run, process, ours, card))
+        heard.close()
+        self.jobs.append(_Job(run, process, ours, word, card))
         return self.jobs[-1]
 
     def ask(self, job: _Job) -> Outcome | None:
@@ -132,13 +137,15 @@ class Processes:
                 "a script that trains runs side by side is imported by each of its workers: put what starts them "
                 "below if __name__ == '__main__':, or give --jobs 1"
             )
-        why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
+        killed = code == -getattr(signal, "SIGKILL", math.inf)  # which Windows lacks
+        why = ", as the system does where memory runs out" if killed else ""
         how = f"signal {-code}" if code < 0 else f"status {code}"
         return Outcome(job.run, "lost", f"its process ended with {how}{why}")
 
     def stop(self, job: _Job) -> None:
-        """Send SIGTERM."""
-        job.process.terminate()
+        """Send word: a signal would end it at once on Windows."""
+        with suppress(OSError):  # it may be gone
+            job.word.send("stop")
 
 
 @contextmanager
@@ -149,22 +156,21 @@ def launcher(options: Options, data: str) -> Iterator[Processes]:
         yield processes
     finally:
         for job in processes.jobs:
-            job.process.terminate()
+            processes.stop(job)
         for job in processes.jobs:
             job.process.join()
 
 
-def _work(answer: Connection, run: Run, options: Options, card: int | None) -> None:
+def _work(answer: Connection, word: Connection, run: Run, options: Options, card: int | None) -> None:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
-    parent = mp.parent_process()
-    assert parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows Ctrl-C reaches this process too
 
-    def stop_with_parent() -> None:
-        parent.join()
+    def listen() -> None:
+        wait([word])  # for a word, or for its other end to be gone with the parent
         stop(signal.SIGTERM)
 
-    threading.Thread(target=stop_with_parent, daemon=True).start()
+    threading.Thread(target=listen, daemon=True).start()
     try:
         if card is not None:
             check_gpu(card)

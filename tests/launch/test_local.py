@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
+from multiprocessing.process import BaseProcess as Process
+from types import SimpleNamespace as Fake
 
 import pytest
 import torch
@@ -14,11 +15,12 @@ from processes import ROOT, begin, wait_until
 from runs import assert_same_bits, folder_of, records, runs, words, write_study
 
 from repro.errors import UserError
-from repro.launch import start
-from repro.launch.local import Processes
+from repro.launch import local, start
+from repro.launch.local import Processes, launcher
 from repro.launch.options import Options
 from repro.launch.scheduler import Scheduler
 from repro.lock import is_held
+from repro.records import RunFolder
 from repro.run import main
 from repro.train.precision import Numerics
 from repro.train.ranks import ALONE
@@ -58,7 +60,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_has_the_same_bits(undis
 def test_runs_go_to_the_card_that_has_the_fewest(tmp_path, monkeypatch):
     given = []
 
-    class Process:
+    class Started:
         def __init__(self, target, args, daemon):
             given.append(args[-1])
 
@@ -67,12 +69,31 @@ def test_runs_go_to_the_card_that_has_the_fewest(tmp_path, monkeypatch):
 
     (run, _) = runs(write_study(tmp_path))
     processes = Processes(Options(tmp_path), cards=[0, 2, 5])
-    monkeypatch.setattr(type(processes.context), "Process", Process)
+    monkeypatch.setattr(type(processes.context), "Process", Started)
     jobs = [processes.start(run) for _ in range(4)]
     assert given == [0, 2, 5, 0]
     processes.jobs.remove(jobs[1])
     processes.start(run)
     assert given[-1] == 2
+
+
+def test_a_word_stops_a_worker_after_a_checkpoint_on_every_system(tmp_path, monkeypatch):
+    """Windows ends a process that is sent a signal, and has neither a tracker of resources nor SIGKILL."""
+    monkeypatch.setattr(local.sys, "platform", "win32")
+    monkeypatch.setattr(local.resource_tracker, "ensure_running", lambda: pytest.fail("needs _posixsubprocess"))
+    monkeypatch.delattr(signal, "SIGKILL")
+    monkeypatch.setattr(Process, "terminate", lambda self: pytest.fail("would end it at once"))
+    run = runs(write_study(tmp_path, iterations=100_000), "resnet-8")[0]
+    options = Options(tmp_path, device="cpu", precision="fp32", threads=1, checkpoint_every=1000)
+    with launcher(options, run.data) as processes:
+        job, folder = processes.start(run), RunFolder(tmp_path, run)
+        wait_until(folder.curve_path.exists, Fake(poll=lambda: job.process.exitcode))
+        processes.stop(job)
+        outcome = wait_until(lambda: processes.ask(job), Fake(poll=lambda: None))
+    assert outcome.status == folder.read().status == "stopped"
+    assert folder.checkpoint_path.exists()
+    gone = processes._gone(Fake(run=run, process=Fake(exitcode=0)))
+    assert (gone.status, gone.message) == ("lost", "its process ended with status 0")
 
 
 def test_only_who_trains_takes_a_gpu(tmp_path, monkeypatch):
@@ -81,7 +102,7 @@ def test_only_who_trains_takes_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(start, "cards", lambda: [0, 2])
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(start, "check_gpu", lambda: (_ for _ in ()).throw(UserError("no kernels")))
-    study, plan = SimpleNamespace(for_preset=lambda name: SimpleNamespace(stop_at={})), runs(write_study(tmp_path))
+    study, plan = Fake(for_preset=lambda name: Fake(stop_at={})), runs(write_study(tmp_path))
     options, _ = start._settle(study, plan, Options(tmp_path), ALONE)
     assert options.jobs == 2
     start._settle(study, plan, Options(tmp_path, launcher="slurm", jobs=1), ALONE)
