@@ -38,7 +38,8 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
     """Record a net's training step as CUDA graphs, where that is possible and gives the same bits.
 
     The kernels are those of the net itself, launched all at once instead of one by one. Before they are relied upon,
-    three batches go both ways: where an output, a gradient or a statistic differs in a bit, the net itself is used.
+    three batches go both ways, the last through other weights: where an output, a gradient or a statistic differs in a
+    bit, the net itself is used.
     A net that computes activations again does not, once it is captured: there must be room for them.
 
     Args:
@@ -52,14 +53,18 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
 
     Raises:
         UserError: a capture failed, and since then the GPU does not even compute without one.
+        torch.OutOfMemoryError: there is no room even without one.
     """
     if numerics.device != "cuda":
         return net, None
     if os.environ.get(NO_GRAPH):
         return net, f"{NO_GRAPH} is set"
+    # Gradients are summed on the stream of the capture, which the engine waits for: it warns all the same.
+    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     forget(numerics)
     back = _place()
-    buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]
+    found = _kept(net)
     recomputing = [(stage, stage.segment) for stage in net.modules() if isinstance(stage, Stage) and stage.segment]
     for stage, _ in recomputing:
         stage.segment = None
@@ -72,18 +77,16 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
             forget(numerics)
             torch.cuda.empty_cache()
             _step(net, net, example, numerics)
-        _put_back(buffers)
+        _put_back(found)
+        torch.cuda.synchronize()  # an error that comes late belongs here
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise UserError(
             f"since a capture as a CUDA graph failed ({obstacle}), the GPU computes nothing ({_line(error)}): set "
             f"{NO_GRAPH}=1 to do without graphs"
         ) from error
-    if replayed is None:
-        return net, obstacle
-    # Gradients are summed on the stream of the capture, which the engine waits for: it warns all the same.
-    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
-        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
-    return replayed, None
+    return (net, obstacle) if replayed is None else (replayed, None)
 
 
 def _attempt(net: nn.Module, example: Tensor, numerics: Numerics, deep: bool) -> tuple[Forward | None, str | None]:
@@ -122,26 +125,31 @@ def _captured(net: nn.Module, example: Tensor, numerics: Numerics) -> Forward:
 
 def _difference(replayed: Forward, net: nn.Module, x: Tensor, numerics: Numerics) -> str | None:
     """What speaks against a captured step: other bits than the net's own, if those are ever the same."""
-    statistics = [(buffer, buffer.clone()) for buffer in net.buffers()]
+    found = _kept(net)
 
     def trail(forward: Forward) -> list[Tensor]:
-        _put_back(statistics)
-        steps = [tensor for batch in (x, -x, x) for tensor in _step(forward, net, batch, numerics)]
+        _put_back(found)
+        steps = [*_step(forward, net, x, numerics), *_step(forward, net, -x, numerics)]
+        # A capture must not keep weights, cast or not, as they were.
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.mul_(1.5)
+        steps += _step(forward, net, x, numerics)
         return [*steps, *(buffer.clone() for buffer in net.buffers())]
 
     own = trail(net)
-    if not all(map(torch.equal, trail(net), own)):
+    if not all(map(_equal, trail(net), own)):
         return "this GPU gives other bits each time for the same step"
-    if not all(map(torch.equal, trail(replayed), own)):
+    if not all(map(_equal, trail(replayed), own)):
         return "the captured step gives other bits than the net itself"
     return None
 
 
 def _step(forward: Forward, net: nn.Module, x: Tensor, numerics: Numerics) -> list[Tensor]:
-    """Outputs for a batch, and the gradients of their sum of squares by all weights."""
+    """Outputs for a batch, and the gradients of their mean square by all weights."""
     with numerics.autocast():
         logits = forward(x)
-    gradients = torch.autograd.grad(logits.float().square().sum(), list(net.parameters()))
+    gradients = torch.autograd.grad(logits.float().square().mean(), list(net.parameters()))
     return [logits.detach().clone(), *(gradient.clone() for gradient in gradients)]
 
 
@@ -169,9 +177,20 @@ def _place() -> Callable[[], None]:
     return back
 
 
-def _put_back(buffers: list[tuple[Tensor, Tensor]]) -> None:
-    for buffer, before in buffers:
-        buffer.copy_(before)
+def _kept(net: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """A net's weights and statistics, each with a copy."""
+    return [(tensor, tensor.detach().clone()) for tensor in (*net.parameters(), *net.buffers())]
+
+
+def _put_back(kept: list[tuple[Tensor, Tensor]]) -> None:
+    with torch.no_grad():
+        for tensor, before in kept:
+            tensor.copy_(before)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Whether each number is the same, and what is not a number in one is not in the other, as where fp16 overflows."""
+    return bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def _line(error: Exception) -> str:
