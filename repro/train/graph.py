@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from repro.errors import UserError
 from repro.models.cifar import Stage
+from repro.models.norm import ShareNorm
 from repro.models.recompute import activation_bytes
 from repro.train.precision import Numerics
 
@@ -59,6 +60,8 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
         return net, None
     if os.environ.get(NO_GRAPH):
         return net, f"{NO_GRAPH} is set"
+    if any(isinstance(norm, ShareNorm) and norm.spread and norm.spread.gather for norm in net.modules()):
+        return net, "batch normalisation is over several ranks, as model.norm_shares is less than they are"
     # Gradients are summed on the stream of the capture, which the engine waits for: it warns all the same.
     if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)

@@ -11,6 +11,7 @@ from repro import models
 from repro.errors import UserError
 from repro.launch.failure import reason
 from repro.models import cifar
+from repro.models.norm import Spread, set_spread
 from repro.train import graph
 from repro.train.graph import capture, forget
 from repro.train.precision import Numerics
@@ -196,6 +197,15 @@ def test_an_error_that_comes_late_belongs_to_the_capture(capturing, monkeypatch)
     monkeypatch.setattr(torch.cuda, "synchronize", late)
     with pytest.raises(UserError, match="illegal memory access"):
         capture(made(), X, GPU)
+
+
+def test_a_net_that_normalises_over_several_ranks_is_not_captured(capturing):
+    """Were one rank to fail at it, the others would wait for its part."""
+    capturing(error=AssertionError("captured"))
+    net = made(norm_shares=2)
+    set_spread(net, Spread(1, gather=lambda own: pytest.fail("gathered")))
+    forward, why = capture(net, X, GPU)
+    assert forward is net and "several ranks" in why
 
 
 def test_nothing_is_captured_elsewhere_or_unasked(capturing, monkeypatch):
