@@ -280,6 +280,7 @@ def settle(numerics: Numerics) -> torch.device:
     # Filling new memory makes only code that reads it unwritten repeatable, and costs a pass over each activation.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     without_tf32(torch.backends)
+    torch.backends.cudnn.benchmark = False  # which would choose kernels, and so bits, by their time
     return torch.device(numerics.device)
 
 

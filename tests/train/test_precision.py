@@ -166,10 +166,12 @@ def test_threads_determinism_and_tf32_are_settled_without_a_warning(monkeypatch)
     before = torch.are_deterministic_algorithms_enabled()
     try:
         torch.use_deterministic_algorithms(False)
+        monkeypatch.setattr(backends.cudnn, "benchmark", True)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             settle(Numerics("cpu", "fp32", 3))
         assert asked == [3] and torch.are_deterministic_algorithms_enabled()
+        assert not backends.cudnn.benchmark
     finally:
         torch.use_deterministic_algorithms(before, warn_only=True)
     if hasattr(backends.cudnn, "conv"):
