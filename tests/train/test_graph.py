@@ -13,7 +13,7 @@ from repro.launch.failure import reason
 from repro.models import cifar
 from repro.models.norm import Spread, set_spread
 from repro.train import graph
-from repro.train.graph import capture, forget
+from repro.train.graph import capture, equal, forget
 from repro.train.precision import Numerics
 
 GPU = Numerics("cuda", "fp32", 1)
@@ -43,7 +43,7 @@ def capturing(monkeypatch):
         monkeypatch.setattr(torch.cuda, "make_graphed_callables", make_graphed_callables)
         return put_back
 
-    monkeypatch.setattr(graph, "_place", lambda: lambda: put_back.append("stream and random state"))
+    monkeypatch.setattr(graph, "place", lambda: lambda: put_back.append("stream and random state"))
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.delenv(graph.NO_GRAPH, raising=False)
     yield stand_in
@@ -147,8 +147,8 @@ def test_what_overflows_is_equal_to_what_overflows(capturing):
     net.fc.register_forward_hook(lambda module, inputs, y: y * float("inf") - y * float("inf"))
     forward, why = capture(net, X, GPU)
     assert forward(X).isnan().any() and forward is not net and why is None
-    assert graph._equal(torch.tensor([1.0, float("nan")]), torch.tensor([1.0, float("nan")]))
-    assert not graph._equal(torch.tensor([1.0, float("nan")]), torch.tensor([1.0, 0.0]))
+    number, none = torch.tensor([1.0, 0.0]), torch.tensor([1.0, float("nan")])
+    assert equal([none], [none.clone()]) and not equal([none], [number]) and not equal([number], [none])
 
 
 def test_a_gpu_that_does_not_repeat_itself_is_not_taken_for_a_graph_that_fails(capturing, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_gpu_that_computes_nothing_after_a_failed_capture_ends_the_run(capturi
     def broken():
         raise RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
 
-    monkeypatch.setattr(graph, "_place", lambda: broken)
+    monkeypatch.setattr(graph, "place", lambda: broken)
     capturing(error=RuntimeError("not permitted"))
     with pytest.raises(UserError, match=r"not permitted.*launch failure.*REPRO_NO_GRAPH=1") as caught:
         capture(made(), X, GPU)
