@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--launcher", default="local", help="where the runs train: local (default), ray or slurm")
     add("--address", metavar="HOST:PORT", help="of a Ray cluster that exists (default: one is started here)")
-    add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run; ray takes 0.5, say")
+    add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run: 1, or 0.5, say, with ray")
     add("--slurm", action="append", default=[], metavar="KEY=VALUE", help="of each job: partition=NAME, time=MINUTES")
     add("--log", metavar="tensorboard", help="write the curves for TensorBoard as well: tensorboard --logdir DIR")
     add("--dry-run", action="store_true", help="print the plan with an estimated time per run, and train nothing")

@@ -79,16 +79,18 @@ def refused(capsys, place, *arguments, status=2):
         ([STUDY, "--slurm", "time=60"], "--slurm is for --launcher slurm, not local"),
         ([STUDY, "--launcher", "slurm", "--slurm", "time"], "--slurm time: KEY=VALUE is needed, such as time=240"),
         ([STUDY, "--gpus-per-run", "1"], "--gpus-per-run is for --launcher ray and slurm, not local"),
-        ([STUDY, "--launcher", "ray", "--gpus-per-run", "nan"], "more than 0 is needed"),
-        ([STUDY, "--launcher", "ray", "--gpus-per-run", "1.5"], "a whole number is needed above 1"),
-        ([STUDY, "--launcher", "slurm", "--gpus-per-run", "0.5"], "a whole number is needed"),
+        ([STUDY, "--launcher", "ray", "--gpus-per-run", "nan"], "a run trains on one GPU"),
+        ([STUDY, "--launcher", "ray", "--gpus-per-run", "0"], "give 1, or with ray a part of one"),
+        ([STUDY, "--launcher", "ray", "--gpus-per-run", "2"], "a run trains on one GPU"),
+        ([STUDY, "--launcher", "slurm", "--gpus-per-run", "2"], "a run trains on one GPU"),
+        ([STUDY, "--launcher", "slurm", "--gpus-per-run", "0.5"], "Slurm gives whole GPUs: give 1"),
         ([STUDY, "--launcher", "ray", "--device", "cud"], "unknown device 'cud': did you mean 'cuda'?"),
         ([STUDY, "--lanucher", "ray"], "unrecognized arguments: --lanucher ray (--help lists the options)"),
         ([STUDY, "--log", "tensorbord"], "unknown log 'tensorbord': did you mean 'tensorboard'?"),
         ([STUDY, "--preset"], "argument --preset: expected one argument"),
         (["degra\x1b[2J\ndation"], r"unknown study 'degra\x1b[2J\ndation': did you mean 'degradation'?"),
     ],
-    ids=range(42),
+    ids=range(44),
 )
 def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(
     arguments, said, place, capsys, monkeypatch

@@ -83,6 +83,9 @@ class _Attempt:
     training: Training
     prepared: Prepared
     numerics: Numerics
+    #: The record as it was found, and the hash of the network before ranks arrange it.
+    found: Record | None
+    source: str | None
 
     def __init__(self, run: Run, options: Options, dataset: Dataset, stop: Stop, ranks: Ranks) -> None:
         self.run, self.options, self.dataset, self.stop, self.ranks = run, options, dataset, stop, ranks
@@ -103,6 +106,10 @@ class _Attempt:
             checkpoint.unpack(packed, self.training)
         elif self.options.log:
             self.log = self.claim.enter_context(scalars(self.folder.path, self.training.state.iteration))
+        self.ranks.arrange(self.training.net, self.run.model.norm_shares)
+        if obstacle := capture_step(self.training, self.prepared, self.run, self.numerics, self.ranks):
+            self.notes.append(f"not as a CUDA graph: {obstacle}")
+        self.ranks.broadcast(self._begin_record)
         try:
             self.train(between)
         except DivergedError as error:
@@ -112,7 +119,7 @@ class _Attempt:
         return self.ranks.broadcast(self.complete if whole else self.leave)
 
     def open(self) -> Outcome | tuple[Numerics, bytes]:
-        """Claim the folder, take up where the run stands, and write the record; gives what other ranks need."""
+        """Claim the folder and take up where the run stands; gives what other ranks need."""
         run, folder, options = self.run, self.folder, self.options
         self.claimed = self.claim.enter_context(folder.claim())
         if not self.claimed:
@@ -140,15 +147,13 @@ class _Attempt:
             self.notes.append("its checkpoint is gone, or was not yet written: begins anew")
         changed = folder.put_back(kept["tables"] if kept else {})
         self.notes += [f"{name} had been changed and is put back as it was" for name in changed]
-        if self.ranks.count == 1 and (obstacle := capture_step(self.training, self.prepared, run, self.numerics)):
-            self.notes.append(f"not as a CUDA graph: {obstacle}")
-        self._begin_record(record)
+        self.found, self.source = record, source_hash(self.training.net)
         return self.numerics, checkpoint.packed(self.training) if self.ranks.count > 1 else b""
 
-    def _begin_record(self, found: Record | None) -> None:
+    def _begin_record(self) -> None:
+        found, source = self.found, self.source
         at, device, data = self.training.state.iteration, self.prepared.images.device, self.prepared
         surroundings = {**environment(), "device": device_name(device), **build_of_torch(device)}
-        source = source_hash(self.training.net)
         if found and found.network_sha256 not in (None, source):
             self.notes.append("the code of its network has changed since the session before")
         session: dict[str, Any] = {"began": _now(), "from": at, **self._changes(found, surroundings)}
@@ -187,7 +192,6 @@ class _Attempt:
     def train(self, between: Callable[[], None]) -> None:
         """Train to the end of the schedule, to `stop_at` or until stopped."""
         run, state, ranks = self.run, self.training.state, self.ranks
-        ranks.arrange(self.training.net, run.model.norm_shares)
         checkups = {round(share * run.schedule.iterations) for share in course.CHECKUPS}
         if state.iteration == 0:
             self._check_up()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing as mp
 import signal
 import sys
@@ -10,12 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from repro.data import load
 from repro.data.dataset import Dataset
@@ -26,6 +25,7 @@ from repro.launch.options import Options
 from repro.launch.stop import Stop, of_the_parent
 from repro.shell import UNGUARDED
 from repro.spec import Run
+from repro.train.precision import cards, check_gpu
 from repro.train.ranks import Ranks
 
 #: Imported once for all workers: torch takes seconds, and imports its compiler when it is told to be deterministic.
@@ -83,7 +83,8 @@ class _Job:
     run: Run
     process: BaseProcess
     answer: Connection
-    card: int
+    word: Connection
+    card: int | None
 
 
 class Processes:
@@ -91,7 +92,7 @@ class Processes:
 
     every = 0.1
 
-    def __init__(self, options: Options, cards: int) -> None:
+    def __init__(self, options: Options, cards: list[int]) -> None:
         self.options, self.cards = options, cards
         self.jobs: list[_Job] = []
         # A child of a process that has used no threads and no device starts at once, and shares what that has imported.
@@ -102,14 +103,17 @@ class Processes:
     def start(self, run: Run) -> _Job:
         """Start a process."""
         at_work = [job.card for job in self.jobs]
-        card = min(range(self.cards), key=at_work.count, default=-1)
+        card = min(self.cards, key=at_work.count, default=None)
         ours, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_work, args=(theirs, run, self.options, card), daemon=True)
-        resource_tracker.ensure_running()  # which lets signals through again
+        heard, word = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_work, args=(theirs, heard, run, self.options, card), daemon=True)
+        if sys.platform != "win32":
+            resource_tracker.ensure_running()  # which lets signals through again
         with of_the_parent():
             process.start()
         theirs.close()
-        self.jobs.append(_Job(run, process, ours, card))
+        heard.close()
+        self.jobs.append(_Job(run, process, ours, word, card))
         return self.jobs[-1]
 
     def ask(self, job: _Job) -> Outcome | None:
@@ -133,42 +137,43 @@ class Processes:
                 "a script that trains runs side by side is imported by each of its workers: put what starts them "
                 "below if __name__ == '__main__':, or give --jobs 1"
             )
-        why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
+        killed = code == -getattr(signal, "SIGKILL", math.inf)  # which Windows lacks
+        why = ", as the system does where memory runs out" if killed else ""
         how = f"signal {-code}" if code < 0 else f"status {code}"
         return Outcome(job.run, "lost", f"its process ended with {how}{why}")
 
     def stop(self, job: _Job) -> None:
-        """Send SIGTERM."""
-        job.process.terminate()
+        """Send word: a signal would end it at once on Windows."""
+        with suppress(OSError):  # it may be gone
+            job.word.send("stop")
 
 
 @contextmanager
 def launcher(options: Options, data: str) -> Iterator[Processes]:
     """Processes on this machine, of which none is left behind."""
-    processes = Processes(options, torch.cuda.device_count() if options.device in (None, "cuda") else 0)
+    processes = Processes(options, cards() if options.device in (None, "cuda") else [])
     try:
         yield processes
     finally:
         for job in processes.jobs:
-            job.process.terminate()
+            processes.stop(job)
         for job in processes.jobs:
             job.process.join()
 
 
-def _work(answer: Connection, run: Run, options: Options, card: int) -> None:
+def _work(answer: Connection, word: Connection, run: Run, options: Options, card: int | None) -> None:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
-    parent = mp.parent_process()
-    assert parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows Ctrl-C reaches this process too
 
-    def stop_with_parent() -> None:
-        parent.join()
+    def listen() -> None:
+        wait([word])  # for a word, or for its other end to be gone with the parent
         stop(signal.SIGTERM)
 
-    threading.Thread(target=stop_with_parent, daemon=True).start()
+    threading.Thread(target=listen, daemon=True).start()
     try:
-        if card >= 0:
-            torch.cuda.set_device(card)
+        if card is not None:
+            check_gpu(card)
         outcome: Outcome | UserError = attempt(run, options, images(run.data, options), stop)
     except UserError as error:
         outcome = error

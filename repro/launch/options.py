@@ -36,7 +36,7 @@ class Options:
         dry_run: estimate, train nothing.
         launcher: local, ray or slurm.
         address: of a Ray cluster that exists.
-        gpus_per_run: with ray or slurm.
+        gpus_per_run: with ray or slurm: 1, or with ray a part of one; None for none.
         slurm: settings of each job, by submitit's names.
         log: tensorboard, or None.
     """
@@ -76,10 +76,10 @@ class Options:
         ):
             if given and name not in takers:
                 raise UserError(f"{option} is for --launcher {' and '.join(takers)}, not {name}")
-        if gpus is not None and not 0 < gpus < float("inf"):
-            raise UserError(f"--gpus-per-run {gpus:g}: more than 0 is needed; without it a run takes no GPU")
-        if gpus and gpus != int(gpus) and (gpus > 1 or name == "slurm"):
-            raise UserError(f"--gpus-per-run {gpus:g}: a whole number is needed{' above 1' if name == 'ray' else ''}")
+        if gpus is not None and not 0 < gpus <= 1:
+            raise UserError(f"--gpus-per-run {gpus:g}: a run trains on one GPU: give 1, or with ray a part of one")
+        if gpus is not None and gpus < 1 and name == "slurm":
+            raise UserError(f"--gpus-per-run {gpus:g}: Slurm gives whole GPUs: give 1")
         if self.log not in LOGS:
             raise unknown("log", str(self.log), filter(None, LOGS))
         for option, package in ((f"--launcher {name}", LAUNCHERS[name]), (f"--log {self.log}", LOGS[self.log])):

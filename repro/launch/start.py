@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from tabulate import tabulate
 
@@ -33,7 +32,7 @@ from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run, override
 from repro.study import Study
-from repro.train.precision import DEVICES, PRECISIONS, Numerics, cores, fallback, resolve
+from repro.train.precision import DEVICES, PRECISIONS, Numerics, cards, check_gpu, cores, fallback, resolve
 from repro.train.ranks import Ranks, join
 
 
@@ -75,8 +74,10 @@ def _settle(study: Study, plan: Sequence[Run], options: Options, ranks: Ranks) -
     for run in plan if here else ():
         ranks.check(run, numerics.device)
     if here:
-        devices = {"cpu": cores(), "cuda": torch.cuda.device_count()}.get(numerics.device, 1)
+        devices = {"cpu": cores(), "cuda": len(cards())}.get(numerics.device, 1)
         jobs = options.jobs or (min(devices, len(plan)) if alone else 1)
+        if numerics.device == "cuda" and jobs == 1:
+            check_gpu()
         threads = options.threads or max(1, cores() // (jobs if alone else ranks.here))
     else:
         jobs, threads = options.jobs or len(plan), options.threads or 1

@@ -13,6 +13,7 @@ from repro.train.graph import capture, forget
 from repro.train.loop import Training, batch_of
 from repro.train.precision import Numerics, settle
 from repro.train.randomness import generator
+from repro.train.ranks import ALONE, Ranks
 
 
 def begin(run: Run, dataset: Dataset, numerics: Numerics) -> tuple[Training, Prepared]:
@@ -39,8 +40,11 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
     return net.to(device)
 
 
-def capture_step(training: Training, data: Prepared, run: Run, numerics: Numerics) -> str | None:
-    """Capture the training step on CUDA; gives the reason where that cannot be, and the net itself goes on."""
+def capture_step(training: Training, data: Prepared, run: Run, numerics: Numerics, ranks: Ranks = ALONE) -> str | None:
+    """Capture the training step on CUDA; gives the reason where that cannot be, and the net itself goes on.
+
+    Of several ranks, which have arranged the net, each captures its own part of the step.
+    """
     example, _ = batch_of(data, run, training.state.iteration)
-    training.forward, obstacle = capture(training.net.train(), example, numerics)
+    training.forward, obstacle = capture(training.net.train(), example[ranks.part(len(example))], numerics)
     return obstacle

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from repro.errors import UserError
 from repro.models.cifar import Stage
+from repro.models.norm import ShareNorm
 from repro.models.recompute import activation_bytes
 from repro.train.precision import Numerics
 
@@ -19,6 +21,8 @@ Forward = Callable[[Tensor], Tensor]
 
 #: Do without graphs where this environment variable is set.
 NO_GRAPH = "REPRO_NO_GRAPH"
+#: What speaks against any capture, as bits cannot be compared.
+OTHER_EACH_TIME = "this GPU gives other bits each time for the same step"
 #: Free memory that a capture without recomputation needs: its activations, those of the net itself beside them, whose
 #: signals are looked at now and then, and what neither counts: factor and bytes.
 _ROOM, _MARGIN = 2.4, 2**30
@@ -38,7 +42,8 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
     """Record a net's training step as CUDA graphs, where that is possible and gives the same bits.
 
     The kernels are those of the net itself, launched all at once instead of one by one. Before they are relied upon,
-    three batches go both ways: where an output, a gradient or a statistic differs in a bit, the net itself is used.
+    three batches go both ways, the last through other weights: where an output, a gradient or a statistic differs in a
+    bit, the net itself is used.
     A net that computes activations again does not, once it is captured: there must be room for them.
 
     Args:
@@ -52,19 +57,25 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
 
     Raises:
         UserError: a capture failed, and since then the GPU does not even compute without one.
+        torch.OutOfMemoryError: there is no room even without one.
     """
     if numerics.device != "cuda":
         return net, None
     if os.environ.get(NO_GRAPH):
         return net, f"{NO_GRAPH} is set"
+    if any(isinstance(norm, ShareNorm) and norm.spread and norm.spread.gather for norm in net.modules()):
+        return net, "batch normalisation is over several ranks, as model.norm_shares is less than they are"
+    # Gradients are summed on the stream of the capture, which the engine waits for: it warns all the same.
+    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     forget(numerics)
-    back = _place()
-    buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]
+    back = place()
+    found = _kept(net)
     recomputing = [(stage, stage.segment) for stage in net.modules() if isinstance(stage, Stage) and stage.segment]
     for stage, _ in recomputing:
         stage.segment = None
     replayed, obstacle = _attempt(net, example, numerics, bool(recomputing))
-    try:
+    with usable_after(obstacle):
         if replayed is None:
             for stage, segment in recomputing:
                 stage.segment = segment
@@ -72,35 +83,22 @@ def capture(net: nn.Module, example: Tensor, numerics: Numerics) -> tuple[Forwar
             forget(numerics)
             torch.cuda.empty_cache()
             _step(net, net, example, numerics)
-        _put_back(buffers)
-    except RuntimeError as error:
-        raise UserError(
-            f"since a capture as a CUDA graph failed ({obstacle}), the GPU computes nothing ({_line(error)}): set "
-            f"{NO_GRAPH}=1 to do without graphs"
-        ) from error
-    if replayed is None:
-        return net, obstacle
-    # Gradients are summed on the stream of the capture, which the engine waits for: it warns all the same.
-    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
-        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
-    return replayed, None
+        put_back(found)
+        torch.cuda.synchronize()  # an error that comes late belongs here
+    return (net, obstacle) if replayed is None else (replayed, None)
 
 
 def _attempt(net: nn.Module, example: Tensor, numerics: Numerics, deep: bool) -> tuple[Forward | None, str | None]:
-    """A captured step that can be relied upon, or why there is none; Python's garbage is left alone meanwhile."""
-    collecting = gc.isenabled()
-    gc.disable()
+    """A captured step that can be relied upon, or why there is none."""
     try:
-        if deep and (obstacle := _no_room(net, example, numerics)):
-            return None, obstacle
-        replayed = _captured(net, example, numerics)
-        obstacle = _difference(replayed, net, example, numerics)
-        return (None, obstacle) if obstacle else (replayed, None)
+        with garbage_left_alone():
+            if deep and (obstacle := _no_room(net, example, numerics)):
+                return None, obstacle
+            replayed = _captured(net, example, numerics)
+            obstacle = _difference(replayed, net, example, numerics)
+            return (None, obstacle) if obstacle else (replayed, None)
     except RuntimeError as error:
-        return None, f"the step cannot be captured: {_line(error)}"
-    finally:
-        if collecting:
-            gc.enable()
+        return None, f"the step cannot be captured: {line(error)}"
 
 
 class _Whole(nn.Module):
@@ -122,26 +120,31 @@ def _captured(net: nn.Module, example: Tensor, numerics: Numerics) -> Forward:
 
 def _difference(replayed: Forward, net: nn.Module, x: Tensor, numerics: Numerics) -> str | None:
     """What speaks against a captured step: other bits than the net's own, if those are ever the same."""
-    statistics = [(buffer, buffer.clone()) for buffer in net.buffers()]
+    found = _kept(net)
 
     def trail(forward: Forward) -> list[Tensor]:
-        _put_back(statistics)
-        steps = [tensor for batch in (x, -x, x) for tensor in _step(forward, net, batch, numerics)]
+        put_back(found)
+        steps = [*_step(forward, net, x, numerics), *_step(forward, net, -x, numerics)]
+        # A capture must not keep weights, cast or not, as they were.
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.mul_(1.5)
+        steps += _step(forward, net, x, numerics)
         return [*steps, *(buffer.clone() for buffer in net.buffers())]
 
     own = trail(net)
-    if not all(map(torch.equal, trail(net), own)):
-        return "this GPU gives other bits each time for the same step"
-    if not all(map(torch.equal, trail(replayed), own)):
+    if not equal(trail(net), own):
+        return OTHER_EACH_TIME
+    if not equal(trail(replayed), own):
         return "the captured step gives other bits than the net itself"
     return None
 
 
 def _step(forward: Forward, net: nn.Module, x: Tensor, numerics: Numerics) -> list[Tensor]:
-    """Outputs for a batch, and the gradients of their sum of squares by all weights."""
+    """Outputs for a batch, and the gradients of their mean square by all weights."""
     with numerics.autocast():
         logits = forward(x)
-    gradients = torch.autograd.grad(logits.float().square().sum(), list(net.parameters()))
+    gradients = torch.autograd.grad(logits.float().square().mean(), list(net.parameters()))
     return [logits.detach().clone(), *(gradient.clone() for gradient in gradients)]
 
 
@@ -155,7 +158,33 @@ def _no_room(net: nn.Module, example: Tensor, numerics: Numerics) -> str | None:
     return f"it computes activations again: they need {need}, and {there} are free" if needed > free else None
 
 
-def _place() -> Callable[[], None]:
+@contextmanager
+def garbage_left_alone() -> Iterator[None]:
+    """Keep Python from looking for garbage, which may be a graph: freeing it would spoil a capture."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@contextmanager
+def usable_after(obstacle: str | None) -> Iterator[None]:
+    """Have the GPU compute without a capture, which may have failed: what fails now is told to be of that."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise UserError(
+            f"since a capture as a CUDA graph failed ({obstacle}), the GPU computes nothing ({line(error)}): set "
+            f"{NO_GRAPH}=1 to do without graphs"
+        ) from error
+
+
+def place() -> Callable[[], None]:
     """What puts stream and random state back, which a capture that fails may change (PyTorch issue 172390)."""
     stream = torch.cuda.current_stream()
     generator = torch.cuda.default_generators[stream.device_index]
@@ -169,10 +198,24 @@ def _place() -> Callable[[], None]:
     return back
 
 
-def _put_back(buffers: list[tuple[Tensor, Tensor]]) -> None:
-    for buffer, before in buffers:
-        buffer.copy_(before)
+def _kept(net: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """A net's weights and statistics, each with a copy."""
+    return [(tensor, tensor.detach().clone()) for tensor in (*net.parameters(), *net.buffers())]
 
 
-def _line(error: Exception) -> str:
+def put_back(kept: list[tuple[Tensor, Tensor]]) -> None:
+    """Give tensors the values of their copies."""
+    with torch.no_grad():
+        for tensor, before in kept:
+            tensor.copy_(before)
+
+
+def equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+    """Whether each number is the same, and what is not a number in one is not in the other, as where fp16 overflows."""
+    pairs = zip(ours, theirs, strict=True)
+    return all(bool(((one == other) | (one.isnan() & other.isnan())).all()) for one, other in pairs)
+
+
+def line(error: Exception) -> str:
+    """The first line of what an error says, or its kind."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

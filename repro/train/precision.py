@@ -114,7 +114,7 @@ def best_device() -> str:
 
 
 def check_device(device: str) -> None:
-    """Raise UserError for a device that is unknown, not here, or of no use to this build of torch."""
+    """Raise UserError for a device that is unknown, not here, or that computes wrongly."""
     if device.startswith("cuda:"):
         number = device.removeprefix("cuda:")
         raise UserError(f"device {device!r}: set CUDA_VISIBLE_DEVICES={number} and give --device cuda to have that GPU")
@@ -123,22 +123,46 @@ def check_device(device: str) -> None:
     if not has_device(device):
         cure = ", or install a CUDA build of torch" if device == "cuda" else ""
         raise UserError(f"no {device.upper()} device is available here: use --device cpu{cure}")
-    if device == "cuda" and (problem := gpu_problem()):
-        raise UserError(f"this GPU cannot compute ({problem}): use --device cpu, or install a build of torch for it")
     if device == "mps" and not mps_is_sound():
         raise UserError(f"MPS gives other gradients than the CPU with torch {torch.__version__}: use --device cpu")
 
 
+def check_gpu(card: int | None = None) -> None:
+    """Have this process compute on a CUDA device, by default the current one, where it stays from now on.
+
+    Only a process that trains calls this: it takes some of the GPU's memory, and an exclusive GPU serves one process.
+
+    Raises:
+        UserError: the device computes nothing.
+    """
+    if problem := gpu_problem(card):
+        which = "this GPU" if card is None else f"CUDA device {card}"
+        raise UserError(
+            f"{which} cannot compute ({problem}): use --device cpu, or another GPU by CUDA_VISIBLE_DEVICES, or install "
+            "a build of torch for it"
+        )
+
+
 @cache
-def gpu_problem() -> str | None:
-    """Why the GPU that torch sees computes nothing, as where this build has no kernels for it; None where it does."""
+def gpu_problem(card: int | None = None) -> str | None:
+    """Why a CUDA device computes nothing, as where this build of torch has no kernels for it; None where it does."""
     try:
+        if card is not None:
+            torch.cuda.set_device(card)
         torch.ones(1, device="cuda").add_(1).item()
     except torch.OutOfMemoryError:
         return None
     except RuntimeError as error:
         return str(error).strip().splitlines()[0]
     return None
+
+
+def cards() -> list[int]:
+    """The CUDA devices for runs side by side: those of the current one's model, so that equal runs have equal bits."""
+    if not torch.cuda.is_available():
+        return []
+    names = [torch.cuda.get_device_name(card) for card in range(torch.cuda.device_count())]
+    return [card for card, name in enumerate(names) if name == names[torch.cuda.current_device()]]
 
 
 def has_device(device: str) -> bool:
@@ -159,9 +183,16 @@ def build_of_torch(device: torch.device) -> dict[str, str | None]:
     """Which build of torch computes, and on CUDA with which driver and libraries of NVIDIA's, for the record."""
     build: dict[str, str | None] = {"torch_build": str(torch.__version__), "cuda": None, "cudnn": None, "driver": None}
     if device.type == "cuda":
-        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-        build |= {"cuda": torch.version.cuda, "cudnn": str(cudnn), "driver": _driver()}
+        build |= {"cuda": torch.version.cuda, "cudnn": _cudnn(), "driver": _driver()}
     return build
+
+
+def _cudnn() -> str | None:
+    """The version of cuDNN. The first question fails where another card is too old for it; a second has an answer."""
+    for _ in range(2):
+        with suppress(RuntimeError):
+            return str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+    return None
 
 
 def _driver() -> str | None:
@@ -234,7 +265,13 @@ def quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgro
 
 
 def settle(numerics: Numerics) -> torch.device:
-    """Set torch up for a run, so that equal runs give equal bits, and give its device."""
+    """Set torch up for a run, so that equal runs give equal bits, and give its device.
+
+    Raises:
+        UserError: it is a GPU that computes nothing.
+    """
+    if numerics.device == "cuda":
+        check_gpu()
     torch.set_num_threads(numerics.threads)
     keep_memory()
     # Where only a non-deterministic kernel exists, a warning beats a refusal; none is used by these networks.
@@ -243,6 +280,7 @@ def settle(numerics: Numerics) -> torch.device:
     # Filling new memory makes only code that reads it unwritten repeatable, and costs a pass over each activation.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     without_tf32(torch.backends)
+    torch.backends.cudnn.benchmark = False  # which would choose kernels, and so bits, by their time
     return torch.device(numerics.device)
 
 

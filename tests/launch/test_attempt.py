@@ -16,8 +16,12 @@ from repro.launch.attempt import attempt
 from repro.launch.options import Options
 from repro.launch.stop import Stop
 from repro.models import build
+from repro.models.norm import ShareNorm
+from repro.models.source import source_hash
 from repro.records import Row, read_health
 from repro.spec import Run, override
+from repro.train import begin
+from repro.train.ranks import Ranks
 
 RUN = override(Run("resnet-8", data="digits"), {"schedule.iterations": 23, "log_every": 4, "evaluate_every": 8})
 
@@ -147,3 +151,41 @@ def test_a_signal_that_comes_before_the_first_iteration_stops_all_the_same(digit
     outcome = attempt(RUN, Options(tmp_path, precision="fp32", threads=1), digits, stop)
     assert (outcome.status, outcome.message) == ("stopped", "at iteration 0")
     assert torch.load(tmp_path / RUN.path / "checkpoint.pt", weights_only=True)["state"]["iteration"] == 0
+
+
+class One(Ranks):
+    """Rank 0 of two that do the same."""
+
+    def __init__(self):
+        super().__init__(0, 2, 2)
+
+    def _group(self, device, size):
+        return None
+
+    def _gatherer(self, group, size):
+        return lambda own: torch.stack([own] * size)
+
+    def _collective(self, act):
+        pass
+
+
+@pytest.mark.parametrize("shares", [1, 2])
+def test_each_rank_captures_its_part_of_the_step_and_what_speaks_against_it_is_noted(
+    tmp_path, digits, monkeypatch, shares
+):
+    seen = []
+
+    def capture(net, example, numerics):
+        seen.append((len(example), {norm.spread.shares for norm in net.modules() if isinstance(norm, ShareNorm)}))
+        return net, "for want of a GPU"
+
+    monkeypatch.setattr(begin, "capture", capture)
+    monkeypatch.setattr(Ranks, "broadcast", lambda self, act: act())
+    run = override(RUN, {"model.norm_shares": shares})
+    options = Options(tmp_path, device="cpu", precision="fp32", threads=1, stop_at=2)
+    assert attempt(run, options, digits, Stop(), One()).status == "stopped"
+    assert seen == [(64, {1})]
+    (record,) = records(tmp_path)
+    assert record["sessions"][-1]["notes"] == ["not as a CUDA graph: for want of a GPU"]
+    # Ranks that have arranged a net have not made another of it.
+    assert record["network_sha256"] == source_hash(build("resnet-8", norm_shares=shares))

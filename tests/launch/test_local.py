@@ -6,16 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess as Process
+from types import SimpleNamespace as Fake
 
 import pytest
+import torch
 from processes import ROOT, begin, wait_until
 from runs import assert_same_bits, folder_of, records, runs, words, write_study
 
-from repro.launch.local import Processes
+from repro.errors import UserError
+from repro.launch import local, start
+from repro.launch.local import Processes, launcher
 from repro.launch.options import Options
 from repro.launch.scheduler import Scheduler
 from repro.lock import is_held
+from repro.records import RunFolder
 from repro.run import main
+from repro.train.precision import Numerics
+from repro.train.ranks import ALONE
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +60,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_has_the_same_bits(undis
 def test_runs_go_to_the_card_that_has_the_fewest(tmp_path, monkeypatch):
     given = []
 
-    class Process:
+    class Started:
         def __init__(self, target, args, daemon):
             given.append(args[-1])
 
@@ -60,13 +68,46 @@ def test_runs_go_to_the_card_that_has_the_fewest(tmp_path, monkeypatch):
             pass
 
     (run, _) = runs(write_study(tmp_path))
-    processes = Processes(Options(tmp_path), cards=3)
-    monkeypatch.setattr(type(processes.context), "Process", Process)
+    processes = Processes(Options(tmp_path), cards=[0, 2, 5])
+    monkeypatch.setattr(type(processes.context), "Process", Started)
     jobs = [processes.start(run) for _ in range(4)]
-    assert given == [0, 1, 2, 0]
+    assert given == [0, 2, 5, 0]
     processes.jobs.remove(jobs[1])
     processes.start(run)
-    assert given[-1] == 1
+    assert given[-1] == 2
+
+
+def test_a_word_stops_a_worker_after_a_checkpoint_on_every_system(tmp_path, monkeypatch):
+    """Windows ends a process that is sent a signal, and has neither a tracker of resources nor SIGKILL."""
+    monkeypatch.setattr(local.sys, "platform", "win32")
+    monkeypatch.setattr(local.resource_tracker, "ensure_running", lambda: pytest.fail("needs _posixsubprocess"))
+    monkeypatch.delattr(signal, "SIGKILL")
+    monkeypatch.setattr(Process, "terminate", lambda self: pytest.fail("would end it at once"))
+    run = runs(write_study(tmp_path, iterations=100_000), "resnet-8")[0]
+    options = Options(tmp_path, device="cpu", precision="fp32", threads=1, checkpoint_every=1000)
+    with launcher(options, run.data) as processes:
+        job, folder = processes.start(run), RunFolder(tmp_path, run)
+        wait_until(folder.curve_path.exists, Fake(poll=lambda: job.process.exitcode))
+        processes.stop(job)
+        outcome = wait_until(lambda: processes.ask(job), Fake(poll=lambda: None))
+    assert outcome.status == folder.read().status == "stopped"
+    assert folder.checkpoint_path.exists()
+    gone = processes._gone(Fake(run=run, process=Fake(exitcode=0)))
+    assert (gone.status, gone.message) == ("lost", "its process ended with status 0")
+
+
+def test_only_who_trains_takes_a_gpu(tmp_path, monkeypatch):
+    """The parent of several jobs would hold memory on the first one, and in exclusive mode all of it."""
+    monkeypatch.setattr(start, "resolve", lambda *_: Numerics("cuda", "fp32", 1))
+    monkeypatch.setattr(start, "cards", lambda: [0, 2])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(start, "check_gpu", lambda: (_ for _ in ()).throw(UserError("no kernels")))
+    study, plan = Fake(for_preset=lambda name: Fake(stop_at={})), runs(write_study(tmp_path))
+    options, _ = start._settle(study, plan, Options(tmp_path), ALONE)
+    assert options.jobs == 2
+    start._settle(study, plan, Options(tmp_path, launcher="slurm", jobs=1), ALONE)
+    with pytest.raises(UserError, match="no kernels"):
+        start._settle(study, plan, Options(tmp_path, jobs=1), ALONE)
 
 
 def test_a_worker_whose_parent_is_gone_stops_with_a_checkpoint(tmp_path):

@@ -2,15 +2,18 @@
 
 import gc
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
 
 from repro import models
 from repro.errors import UserError
+from repro.launch.failure import reason
 from repro.models import cifar
+from repro.models.norm import Spread, set_spread
 from repro.train import graph
-from repro.train.graph import capture, forget
+from repro.train.graph import capture, equal, forget
 from repro.train.precision import Numerics
 
 GPU = Numerics("cuda", "fp32", 1)
@@ -40,7 +43,8 @@ def capturing(monkeypatch):
         monkeypatch.setattr(torch.cuda, "make_graphed_callables", make_graphed_callables)
         return put_back
 
-    monkeypatch.setattr(graph, "_place", lambda: lambda: put_back.append("stream and random state"))
+    monkeypatch.setattr(graph, "place", lambda: lambda: put_back.append("stream and random state"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.delenv(graph.NO_GRAPH, raising=False)
     yield stand_in
     assert gc.isenabled()
@@ -55,8 +59,8 @@ def unchanged(net, **settings):
 def test_a_capture_is_used_and_leaves_weights_statistics_and_gradients_as_they_were(capturing):
     put_back = capturing()
     net, untouched = made(), made()
-    forward, reason = capture(net, X, GPU)
-    assert forward is not net and reason is None and not put_back
+    forward, why = capture(net, X, GPU)
+    assert forward is not net and why is None and not put_back
     assert "forward" not in vars(net), "it answers itself in evaluation and to hooks"
     assert unchanged(net) and net.training
     assert torch.equal(forward(X), untouched(X))
@@ -100,24 +104,59 @@ def stale():
 def test_a_capture_that_gives_other_bits_is_not_used(capturing, spoil):
     put_back = capturing(spoil)
     net = made()
-    forward, reason = capture(net, X, GPU)
-    assert forward is net and reason == "the captured step gives other bits than the net itself"
+    forward, why = capture(net, X, GPU)
+    assert forward is net and why == "the captured step gives other bits than the net itself"
     assert unchanged(net) and put_back
 
 
 def test_a_capture_that_takes_other_statistics_is_not_used(capturing):
     net = made()
     capturing(lambda y: (net.bn1.num_batches_tracked.add_(1), y)[1])
-    forward, reason = capture(net, X, GPU)
-    assert forward is net and "other bits" in reason and unchanged(net)
+    forward, why = capture(net, X, GPU)
+    assert forward is net and "other bits" in why and unchanged(net)
+
+
+def test_a_capture_that_keeps_weights_as_they_were_is_not_used(capturing, monkeypatch):
+    """As autocast's cache would: weights once cast are not cast again."""
+    capturing()
+    captured = torch.cuda.make_graphed_callables
+
+    def make_graphed_callables(module, sample_args):
+        module, net = captured(module, sample_args), module.net
+        cast = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+
+        def forward(x):
+            # The gradients go to the net's own weights, by way of the values that they had.
+            weights = {name: cast[name] + (p - p.detach()) for name, p in net.named_parameters()}
+            return torch.func.functional_call(net, weights, (x,))
+
+        module.forward = forward
+        return module
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", make_graphed_callables)
+    net = made()
+    forward, why = capture(net, X, GPU)
+    assert forward is net and why == "the captured step gives other bits than the net itself"
+    assert unchanged(net)
+
+
+def test_what_overflows_is_equal_to_what_overflows(capturing):
+    """In fp16 deep nets may, before the loss is scaled for them."""
+    capturing()
+    net = made()
+    net.fc.register_forward_hook(lambda module, inputs, y: y * float("inf") - y * float("inf"))
+    forward, why = capture(net, X, GPU)
+    assert forward(X).isnan().any() and forward is not net and why is None
+    number, none = torch.tensor([1.0, 0.0]), torch.tensor([1.0, float("nan")])
+    assert equal([none], [none.clone()]) and not equal([none], [number]) and not equal([number], [none])
 
 
 def test_a_gpu_that_does_not_repeat_itself_is_not_taken_for_a_graph_that_fails(capturing, monkeypatch):
     capturing()
     net, chance = made(), torch.Generator().manual_seed(0)
     net.fc.register_forward_hook(lambda module, inputs, y: y * (1 + 1e-6 * torch.rand(1, generator=chance)))
-    forward, reason = capture(net, X, GPU)
-    assert forward is net and "other bits each time for the same step" in reason and unchanged(net)
+    forward, why = capture(net, X, GPU)
+    assert forward is net and "other bits each time for the same step" in why and unchanged(net)
 
 
 def test_a_capture_that_fails_is_told_in_a_line_and_what_it_changed_is_put_back(capturing):
@@ -131,11 +170,42 @@ def test_a_gpu_that_computes_nothing_after_a_failed_capture_ends_the_run(capturi
     def broken():
         raise RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
 
-    monkeypatch.setattr(graph, "_place", lambda: broken)
+    monkeypatch.setattr(graph, "place", lambda: broken)
     capturing(error=RuntimeError("not permitted"))
     with pytest.raises(UserError, match=r"not permitted.*launch failure.*REPRO_NO_GRAPH=1") as caught:
         capture(made(), X, GPU)
     assert "\n" not in str(caught.value)
+
+
+def test_a_net_for_which_there_is_no_room_even_without_a_capture_is_told_so(capturing):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    capturing(error=RuntimeError("not permitted"))
+    net = made()
+    net.register_forward_pre_hook(full)
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        capture(net, X, GPU)
+    assert reason(caught.value, Path()).startswith("out of memory")
+
+
+def test_an_error_that_comes_late_belongs_to_the_capture(capturing, monkeypatch):
+    def late():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    capturing()
+    monkeypatch.setattr(torch.cuda, "synchronize", late)
+    with pytest.raises(UserError, match="illegal memory access"):
+        capture(made(), X, GPU)
+
+
+def test_a_net_that_normalises_over_several_ranks_is_not_captured(capturing):
+    """Were one rank to fail at it, the others would wait for its part."""
+    capturing(error=AssertionError("captured"))
+    net = made(norm_shares=2)
+    set_spread(net, Spread(1, gather=lambda own: pytest.fail("gathered")))
+    forward, why = capture(net, X, GPU)
+    assert forward is net and "several ranks" in why
 
 
 def test_nothing_is_captured_elsewhere_or_unasked(capturing, monkeypatch):
@@ -158,8 +228,8 @@ def test_a_net_computes_activations_again_only_where_there_is_no_room_for_them(
     monkeypatch.setattr(cifar, "DEEP", 1)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 2**40))
     net = made("resnet-14")
-    forward, reason = capture(net, X, GPU)
-    assert (forward is not net) == whole == (reason is None) and unchanged(net, name="resnet-14")
+    forward, why = capture(net, X, GPU)
+    assert (forward is not net) == whole == (why is None) and unchanged(net, name="resnet-14")
     assert [net.layer1.segment, net.layer3.segment] == [None if whole else cifar.SEGMENT] * 2
 
 

@@ -273,3 +273,41 @@ def test_evaluation_counts_every_image_once_and_leaves_the_net_as_found(dataset)
     logits = training.net(data.normalise(dataset.test_images))
     assert error == pytest.approx(100 * (logits.argmax(1) != dataset.test_labels).float().mean().item())
     assert loss == pytest.approx(F.cross_entropy(logits, dataset.test_labels).item(), rel=1e-5)
+
+
+def replayed(net):
+    """A step as CUDA graphs give it: its gradients lie in the same memory each time, which the next one overwrites."""
+    weights, static = list(net.parameters()), [torch.empty_like(p) for p in net.parameters()]
+
+    class Replay(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, *_):
+            with torch.enable_grad():
+                ctx.logits = net(x)
+            return ctx.logits.detach()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            for kept, new in zip(static, torch.autograd.grad(ctx.logits, weights, gradient), strict=True):
+                kept.copy_(new)
+            return None, *(kept.detach() for kept in static)
+
+    return lambda x: Replay.apply(x, *weights)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_gradients_are_dropped_before_a_replay_overwrites_them(dataset, monkeypatch, dropped):
+    """Zeroed in place they would be the memory that the next replay writes, and be added to themselves."""
+    run = run_of()
+    plain, data = begin(run, dataset)
+    captured, _ = begin(run, dataset)
+    captured.forward = replayed(captured.net)
+    for _ in zip(range(5), train(plain, data, run, FP32), strict=False):
+        pass
+    if not dropped:
+        really = torch.optim.SGD.zero_grad
+        monkeypatch.setattr(torch.optim.SGD, "zero_grad", lambda self, set_to_none: really(self, False))
+    for _ in zip(range(5), train(captured, data, run, FP32), strict=False):
+        pass
+    same = all(map(torch.equal, captured.net.state_dict().values(), plain.net.state_dict().values()))
+    assert same == dropped

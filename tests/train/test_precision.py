@@ -15,6 +15,7 @@ from repro.train.mps import agrees_with_cpu
 from repro.train.precision import (
     Numerics,
     best_precision,
+    check_gpu,
     cores,
     fallback,
     gpu_problem,
@@ -36,7 +37,6 @@ def machine(monkeypatch):
         monkeypatch.setattr(precision, "mps_is_sound", lambda: sound)
         monkeypatch.setattr(Path, "read_text", lambda self, **_: f"flags : fpu {flags}\n")
         monkeypatch.setattr(precision, "cores", lambda: 6)
-        monkeypatch.setattr(precision, "gpu_problem", lambda: None)
 
     return pretend
 
@@ -166,10 +166,12 @@ def test_threads_determinism_and_tf32_are_settled_without_a_warning(monkeypatch)
     before = torch.are_deterministic_algorithms_enabled()
     try:
         torch.use_deterministic_algorithms(False)
+        monkeypatch.setattr(backends.cudnn, "benchmark", True)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             settle(Numerics("cpu", "fp32", 3))
         assert asked == [3] and torch.are_deterministic_algorithms_enabled()
+        assert not backends.cudnn.benchmark
     finally:
         torch.use_deterministic_algorithms(before, warn_only=True)
     if hasattr(backends.cudnn, "conv"):
@@ -198,15 +200,43 @@ def test_a_gpu_without_kernels_in_this_build_of_torch_is_one_line_with_the_cure(
     def ones(*_, device):
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nFor debugging ...")
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch, "ones", ones)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda card: None)
     gpu_problem.cache_clear()
     try:
-        with pytest.raises(UserError, match=r"no kernel image.*use --device cpu") as caught:
-            resolve("cuda", "fp32", 1, None)
+        with pytest.raises(UserError, match=r"this GPU .*no kernel image.*use --device cpu") as caught:
+            settle(Numerics("cuda", "fp32", 1))
         assert "\n" not in str(caught.value)
+        with pytest.raises(UserError, match=r"CUDA device 2 .*no kernel image"):
+            check_gpu(2)
     finally:
         gpu_problem.cache_clear()
+
+
+def test_runs_side_by_side_have_the_cards_of_one_model(monkeypatch):
+    """A card for the screen may be too old for this build of torch: it would take each run in turn, and fail it."""
+    names = ["A", "old", "A"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda card: names[card])
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert precision.cards() == [0, 2]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert precision.cards() == []
+
+
+@pytest.mark.parametrize(("refusals", "known"), [(0, "91900"), (1, "91900"), (9, None)])
+def test_a_card_that_is_too_old_for_cudnn_fails_no_run_of_another(monkeypatch, refusals, known):
+    asked = []
+
+    def version():
+        asked.append(1)
+        if len(asked) <= refusals:
+            raise RuntimeError("cuDNN version 91900 is not compatible with devices with SM < 7.5")
+        return 91900
+
+    monkeypatch.setattr(torch.backends.cudnn, "version", version)
+    assert precision.build_of_torch(torch.device("cuda"))["cudnn"] == known
 
 
 @pytest.mark.parametrize(
