@@ -12,15 +12,15 @@ EXTRAS ?= test
 MARKERS ?= not slow
 PYTEST_ARGS ?=
 
-comma := ,
-empty :=
-space := $(empty) $(empty)
-installed := $(shell cat .venv/.installed 2>/dev/null)
-extras := $(sort $(installed) $(subst $(comma),$(space),$(EXTRAS)))
+# Without an NVIDIA GPU torch comes from here, without CUDA; empty: the usual build in any case. Where this cannot be
+# reached, it is the usual build as well.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# On other systems than Linux the usual build has no CUDA.
+CPU_BUILD = $(if $(TORCH_INDEX),$(shell test `uname -s` = Linux && ! nvidia-smi -L >/dev/null 2>&1 && echo yes))
 
 .PHONY: demo test test-gpu lint bench report setup clean
 
-demo: setup
+demo: .venv/.installed
 	$(BIN)/python -m repro.run degradation --preset demo
 	$(BIN)/python -m repro.report --preset demo --out demo-report
 
@@ -40,24 +40,26 @@ bench: setup
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=build/benchmarks.json
 	$(BIN)/python tests/benchmarks/speed_page.py build/benchmarks.json reports/speed.md
 
-report: setup
+report: .venv/.installed
 	$(BIN)/python -m repro.report --results results/reference --committed --out reports
 
-setup: .venv/.installed
+setup: .venv/.installed-$(EXTRAS)
 
 # Checks the report's pages for accessibility; without npm those tests are skipped.
 .cache/node_modules/axe-core/axe.min.js:
 	-command -v npm >/dev/null && npm install --silent --no-save --prefix .cache axe-core@4
 
-# The file holds the extras that are installed: it is made again where one is missing.
-ifneq ($(extras),$(sort $(installed)))
-.PHONY: .venv/.installed
-endif
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, e.g. make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[$(subst $(space),$(comma),$(extras))]'
-	echo '$(extras)' >$@
+	@echo 'Installing into .venv: $(if $(CPU_BUILD),1.5,6) GB of disk, most of it torch$(if $(CPU_BUILD), (6 where no CPU build can be had)).'
+	$(if $(CPU_BUILD),$(BIN)/python -m pip install --retries 1 --index-url $(TORCH_INDEX) torch torchvision || echo 'No CPU build to be had there: the usual one it is.')
+	$(BIN)/python -m pip install --editable .
+	touch $@
+
+.venv/.installed-$(EXTRAS): .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	touch $@
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

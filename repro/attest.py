@@ -12,13 +12,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from repro import names
-from repro.errors import UserError
+from repro import names, places
+from repro.errors import RecordError, UserError
 from repro.shell import Parser, command
 
-REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
 #: Where attestations are collected.
-ATTESTATIONS = Path("results/attestations")
+ATTESTATIONS = places.RESULTS / "attestations"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="of the reference's runs (0)")
     add("--threads", type=int, help="another number than the reference's: bits differ, results should not")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are, for presets on CIFAR-10")
-    add("--results", type=Path, default=Path("results/local"), metavar="DIR", help="where the repeats go, or are")
+    add("--results", type=Path, default=places.LOCAL, metavar="DIR", help="where the repeats go, or are")
     add("--by", default="", metavar="NAME", help="who you are, for the attestation (nobody is named)")
     add("--out", type=Path, metavar="FILE.json", help=f"the attestation (a new file in {ATTESTATIONS})")
     return parser
@@ -54,7 +53,9 @@ def _attest(arguments: argparse.Namespace) -> int:
     if arguments.threads is not None and arguments.threads < 1:
         raise UserError(f"--threads {arguments.threads}: a number from 1 is needed")
     networks = [str(names.parse(name)) for name in arguments.networks]
-    sources = [Source("reference", REFERENCE), Source(REPEATED, arguments.results)]
+    if not places.reference().is_dir():
+        raise RecordError(places.NO_REFERENCE)
+    sources = [Source("reference", places.reference()), Source(REPEATED, arguments.results)]
     references = find(collect(sources[:1]), networks, arguments.preset, arguments.seed)
     if limit := references.limit():
         # oneDNN reads it once, when torch first computes.

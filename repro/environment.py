@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,10 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> dict[str, Any]:
-    """The commit of this code, and whether files of it were changed since; None outside a checkout."""
+    """The commit of this code, and whether files of it were changed since; None where that is not known."""
     here = Path(__file__).resolve().parent
     if not (here.parent / ".git").exists():
-        return {"commit": None, "changed": None}
+        return {"commit": _installed_commit(here), "changed": None}
     try:
         commit = _git(here, "rev-parse", "HEAD").strip()
         # Records that a run adds change no code, so only the code and the experiments are looked at.
@@ -77,6 +78,18 @@ def _commit() -> dict[str, Any]:
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "changed": None}
     return {"commit": commit, "changed": changed}
+
+
+def _installed_commit(package: Path) -> str | None:
+    """The commit that pip installed this package from, if it was one: `pip install git+…`."""
+    try:
+        installed = distribution("resnet-repro")
+        if Path(str(installed.locate_file(package.name))).resolve() != package:
+            return None  # that is another copy than this one
+        told = json.loads(installed.read_text("direct_url.json") or "{}")
+        return str(told["vcs_info"]["commit_id"])
+    except (PackageNotFoundError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -29,8 +29,8 @@ class DataError(UserError):
     status = 1
 
 
-class OtherDataError(DataError):
-    """Images of another data set than is looked for."""
+class AbsentError(DataError):
+    """The data set looked for is not there, be it that another one is."""
 
 
 def unknown(kind: str, word: str, choices: Iterable[str]) -> UserError:

@@ -11,8 +11,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from repro.data.augment import Prepared
+    from repro.records import Record
     from repro.train.precision import Numerics
 
 
@@ -40,7 +40,9 @@ def _main(argv: Sequence[str] | None) -> int:
         names.parse(arguments.network, "cifar")
     if (arguments.mean is None) != (arguments.std is None):
         raise UserError("--mean and --std go together: give both, one number per channel")
-    print(_evaluate(arguments))
+    if arguments.responses and not arguments.responses.parent.is_dir():  # known before minutes are spent
+        raise UserError(f"--responses {arguments.responses}: there is no folder {arguments.responses.parent}")
+    print("\n".join(map(printable, _evaluate(arguments))))
     return 0
 
 
@@ -92,7 +94,8 @@ def _numbers(text: str) -> list[float]:
     return numbers
 
 
-def _evaluate(arguments: argparse.Namespace) -> str:
+def _evaluate(arguments: argparse.Namespace) -> list[str]:
+    """What was found, and how, a line each."""
     # Imported here so that bad usage is answered at once.
     from repro import data as images
     from repro.data.augment import prepare
@@ -103,55 +106,61 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     from repro.train.precision import best_device, resolve, settle
 
     path = arguments.checkpoint
-    # Known before minutes are spent on it.
-    if arguments.responses and not arguments.responses.parent.is_dir():
-        raise UserError(f"--responses {arguments.responses}: there is no folder {arguments.responses.parent}")
     content = read(path)
-    own, recorded, passed_over = _own(path, content, arguments.network)
+    record, notes = _record(path, content, arguments.network)
+    run = record.spec if record else Run(network=arguments.network or "")
     place = arguments.device or best_device()
     # Rounding moves a few images over the border: as it was trained and tested, it has the error of its record.
-    usual = recorded.get("precision") if recorded.get("device") == place else None
+    usual = record.numerics.precision if record and record.numerics.device == place else None
     numerics = resolve(place, arguments.precision or usual or "fp32", None, None)
     device = settle(numerics)
-    with _about(path):
+    subsample = arguments.subsample or run.model.subsample
+    try:
         found = networks(content, arguments.weights)
-        if own is None and arguments.network is None:
-            known = f"; by its shapes it is a {' or '.join(known_as(found[0])) or 'net unknown here'}"
-            raise UserError(f"--network is needed: nothing in {path}, or beside it, says what it is{known}")
-    run = own or Run(network=arguments.network)
-    dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
-    subsample, classes, block = arguments.subsample or run.model.subsample, len(dataset.classes), run.model.block
-    net = build(run.network, dataset.channels, classes, family="cifar", subsample=subsample, block=block)
-    with _about(path):
+        if not run.network:
+            known = " or ".join(known_as(found[0])) or "net unknown here"
+            raise UserError(
+                f"--network is needed: nothing in {path}, or beside it, says what it is; by its shapes it is a {known}"
+            )
+        dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
+        sizes = dataset.channels, len(dataset.classes)
+        net = build(run.network, *sizes, family="cifar", subsample=subsample, block=run.model.block)
         weights, taken = load_weights(net, found, run.network)
         kept = normalisation(weights)
-    pads = set_option_a(net, arguments.zeros or "both")
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from error
+    has_option_a = set_option_a(net, arguments.zeros or "both")
     net.to(device, memory_format=numerics.memory_format())  # type: ignore[call-overload]
-
     data, normalised = _normalise(prepare(dataset, run.images, device), arguments, kept)
     if arguments.statistics == "population":
         _normalise_by_population(net, data, run, numerics)
-    test_loss, percent = evaluate(net, data.batches("test"), numerics)
-    count = len(data.test_images)
-    wrong = round(percent * count / 100)
-    kind, whose = ("", " on held-out images") if run.images.evaluate_on == "held-out" else ("test ", "")
-    # On other images, such as the original pixels, the error is worth knowing, but it is not that of the record.
-    trained = f" (trained on {own.data})" if own and own.data != dataset.name else ""
-    layers = _write_responses(net, data, numerics, arguments.responses) if arguments.responses else ""
-    by = ", by population statistics" if arguments.statistics == "population" else ""
-    lines = [
-        f"{run.network} on {dataset.name}{trained}: {kind}error{whose} {percent:.2f} % ({wrong:,} of {count:,} wrong, "
-        f"standard error {_spread(percent, count):.2f}), {kind}loss {test_loss:.4f}, "
-        f"in {numerics.precision}{by}{layers}",
-        f"images: {normalised}",
-    ]
-    if pads:
-        lines.append(_option_a(arguments, subsample, own is not None))
-    if own is None:
-        lines.append(f"weights: {taken}")
+    loss, percent = evaluate(net, data.batches("test"), numerics)
+    lines = [f"{run.network} on {dataset.name}{_trained_on(record, dataset.name)}: {_found(run, data, loss, percent)}"]
+    lines[0] += f", in {numerics.precision}"
+    lines[0] += ", by population statistics" if arguments.statistics == "population" else ""
+    lines[0] += _write_responses(net, data, numerics, arguments.responses) if arguments.responses else ""
+    lines.append(f"images: {normalised}")
+    lines += [_option_a(arguments, subsample, record is not None)] if has_option_a else []
+    lines += [] if record else [f"weights: {taken}"]
     if percent > 95 - 100 / len(dataset.classes):
         lines.append("hint: that is the error of guessing: --mean and --std must be those that it was trained with")
-    return "\n".join(map(printable, [*lines, *passed_over]))
+    return [*lines, *notes]
+
+
+def _trained_on(record: Record | None, data: str) -> str:
+    """On other images, such as the original pixels, the error is worth knowing, but it is not that of the record."""
+    return f" (trained on {record.spec.data})" if record and record.spec.data != data else ""
+
+
+def _found(run: Run, data: Prepared, loss: float, percent: float) -> str:
+    """Error and loss, with the standard error by the choice of images."""
+    count = len(data.test_images)
+    kind, whose = ("", " on held-out images") if run.images.evaluate_on == "held-out" else ("test ", "")
+    spread = 100 * math.sqrt(percent / 100 * (1 - percent / 100) / count)
+    return (
+        f"{kind}error{whose} {percent:.2f} % ({round(percent * count / 100):,} of {count:,} wrong, standard error "
+        f"{spread:.2f}), {kind}loss {loss:.4f}"
+    )
 
 
 def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:
@@ -162,28 +171,23 @@ def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:
     return f"option A: {pixels}, zero channels {where}{assumed}"
 
 
-def _spread(percent: float, images: int) -> float:
-    """Standard error of an error in percent, by the choice of images."""
-    return float(100 * (percent / 100 * (1 - percent / 100) / images) ** 0.5)
-
-
 def _normalise(
     data: Prepared, arguments: argparse.Namespace, kept: tuple[list[float], list[float]] | None
 ) -> tuple[Prepared, str]:
-    """The images as the network wants them: by --mean and --std, else as its file says, else as in its run."""
+    """The images as the network wants them, and how, in words: by --mean and --std, else as its file or run says."""
     from repro.models.public import in_unit_scale
 
     if arguments.mean is None and kept is None:
         divided = "not divided" if data.std is None else "divided by the standard deviation per channel"
         return data, f"minus the mean per pixel of the training images, {divided}"
-    how, given = "the file's own normalisation", kept
+    how, given = "by the file's own mean and std", kept
     if arguments.mean is not None:
-        how, given = "--mean and --std", (arguments.mean, arguments.std)
-    assert given
+        how, given = "by --mean and --std", (arguments.mean, arguments.std)
+    assert given is not None
     mean, std, large = in_unit_scale(*given, data.images.shape[1])
     scale = ", which are for pixels of 0 to 255 and were divided by 255" if large else ""
     device = data.images.device
-    return dataclasses.replace(data, mean=mean.to(device), std=std.to(device)), f"by {how}{scale}"
+    return dataclasses.replace(data, mean=mean.to(device), std=std.to(device)), f"{how}{scale}"
 
 
 def _normalise_by_population(net: nn.Module, data: Prepared, run: Run, numerics: Numerics) -> None:
@@ -211,22 +215,12 @@ def _write_responses(net: nn.Module, data: Prepared, numerics: Numerics, file: P
     return f"; mean response {mean:.3f} over {len(found)} layers, each in {file}"
 
 
-@contextmanager
-def _about(path: Path) -> Iterator[None]:
-    """Name the file in what is found wrong with what it holds."""
-    try:
-        yield
-    except RecordError as error:
-        text = str(error)
-        raise RecordError(text if text.startswith(str(path)) else f"{path}: {text}") from error
-
-
-def _own(path: Path, content: Any, network: str | None) -> tuple[Run | None, Mapping[str, Any], list[str]]:
-    """The run that a checkpoint is of (None where it is none of ours), the numerics of its training, and a word.
+def _record(path: Path, content: Any, network: str | None) -> tuple[Record | None, list[str]]:
+    """The record of the run that a checkpoint is of (None where it is none of ours), and a word on what lies beside it.
 
     What the weights do not tell is known from it: how images were prepared, how option A takes a stride of 2, and
-    whether there are shortcuts at all, as option A's have no parameters. It is told by the run.json beside the
-    checkpoint, and where there is none by the record kept within.
+    whether there are shortcuts at all, as option A's have no parameters. It is the run.json beside the checkpoint, and
+    where there is none the record kept within.
 
     Raises:
         RecordError: it cannot be read, or is of another network than is asked for.
@@ -234,21 +228,23 @@ def _own(path: Path, content: Any, network: str | None) -> tuple[Run | None, Map
     from repro.records import Record, read_record
     from repro.train.checkpoint import record_in
 
-    file, kept, record, said = path.parent / "run.json", record_in(content), None, []
-    if file.exists() and _is_ours(file):
-        record = read_record(file)
-    elif file.exists():
-        said = [f"{file}: passed over, as another program wrote it"]
+    file, kept, notes = path.parent / "run.json", record_in(content), []
     try:
-        record = record or (Record.of(kept) if kept else None)
+        if file.exists() and _is_ours(file):
+            record = read_record(file)
+        else:
+            notes = [f"{file}: passed over, as another program wrote it"] if file.exists() else []
+            if kept is None:
+                return None, notes
+            record = Record.of(kept)
+    except RecordError:
+        raise
     except UserError as error:
         raise RecordError(f"{path}: its record {error}") from error
-    if record is None:
-        return None, {}, said
-    run = record.spec
-    if network is not None and names.parse(network, "cifar") != names.parse(run.network, "cifar"):
-        raise RecordError(f"{path}: is of {run.network}, not {network}, by its run.json: leave --network out")
-    return run, record.numerics.to_dict(), said
+    own = record.spec.network
+    if network is not None and names.parse(network, "cifar") != names.parse(own, "cifar"):
+        raise RecordError(f"{path}: is of {own}, not {network}, by its run.json: leave --network out")
+    return record, notes
 
 
 def _is_ours(file: Path) -> bool:

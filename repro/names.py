@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from repro.errors import UserError, unknown
+from repro.errors import UserError, shown, unknown
 
 #: Depths that the paper trains on CIFAR-10 (Section 4.2).
 CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)
@@ -79,43 +79,36 @@ def parse(name: str, family: Family | None = None) -> NetworkName:
     Raises:
         UserError: another form, or a depth that the family does not have; the nearest valid name is given.
     """
-    match = re.fullmatch(rf"({'|'.join(get_args(Kind))})-([1-9]\d{{0,5}})(?:-(\w+))?", name, re.ASCII)
-    # As torchvision and others write it.
-    theirs = re.fullmatch(r"resnet[-_]?(\d{2,3})", name, re.ASCII | re.IGNORECASE)
-    layers = int(theirs[1]) if theirs and family == "cifar" else 0
-    if family == "cifar" and layers in IMAGENET_DEPTHS and not (match and _is_cifar_depth(layers)):
-        raise UserError(
-            f"unknown network {name!r}: that is a net of ImageNet's family (Table 1); those of CIFAR-10 have 6n + 2 "
-            f"layers ({', '.join(map(str, CIFAR_DEPTHS))} in the paper): "
-            f"did you mean 'resnet-{_nearest_depth(layers, family)}'?"
-        )
-    if match is None:
-        depths = IMAGENET_DEPTHS if family == "imagenet" else CIFAR_DEPTHS
-        known = [f"{kind}-{depth}" for kind in get_args(Kind) for depth in depths]
-        raise unknown("network", name, known + [f"resnet-{depth}-{option}" for depth in depths for option in "ABC"])
-    kind, depth, option = match[1], int(match[2]), match[3]
+    match = re.fullmatch(r"(plain|resnet)-([1-9][0-9]{0,5})(?:-([ABC]))?", name)
+    depth = int(match[2]) if match else 0
     if family is None:
         family = "imagenet" if depth in IMAGENET_DEPTHS and not _is_cifar_depth(depth) else "cifar"
-    nearest = _nearest_depth(depth, family)
-    if option and kind == "plain":
-        reason = "a plain net has no shortcuts"
-    elif option and option not in get_args(Option):
-        reason = "the shortcut options are A, B, C"
-    elif depth != nearest:
-        reason = "a depth is 6n + 2" if family == "cifar" else f"a depth is one of {list(IMAGENET_DEPTHS)} on ImageNet"
-    elif kind == "plain":
+    fits = _is_cifar_depth(depth) if family == "cifar" else depth in IMAGENET_DEPTHS
+    if match and fits and match[1] == "plain" and not match[3]:
         return NetworkName("plain", depth, None, family)
+    if match and fits and match[1] == "resnet":
+        return NetworkName("resnet", depth, match[3] or default_option(depth, family), family)  # type: ignore[arg-type]
+    raise _unknown(name, family)
+
+
+def _unknown(name: str, family: Family) -> UserError:
+    """Say that this is no network, what names there are, and the one nearest to it."""
+    # Also as torchvision and others write it: resnet18, ResNet-56.
+    like = re.match(r"(plain|resnet)[-_]?([0-9]{1,6})(?:-([abc])$)?", name.lower())
+    depths = CIFAR_DEPTHS if family == "cifar" else IMAGENET_DEPTHS
+    if not like:
+        return unknown("network", name, [f"{kind}-{depth}" for kind in get_args(Kind) for depth in depths])
+    kind, depth, option = like[1], int(like[2]), like[3] if like[1] == "resnet" else None
+    if family == "cifar":
+        near, rule = max(8, 6 * round((depth - 2) / 6) + 2), "L = 6n + 2"
     else:
-        return NetworkName(kind, depth, option or default_option(depth, family), family)  # type: ignore[arg-type]
-    asked = option.upper() if option and kind != "plain" else ""
-    suffix = f"-{asked}" if asked in get_args(Option) else ""
-    raise UserError(f"unknown network {name!r}: {reason}, did you mean '{kind}-{nearest}{suffix}'?")
-
-
-def _nearest_depth(depth: int, family: Family) -> int:
-    if family == "imagenet":
-        return min(IMAGENET_DEPTHS, key=lambda known: abs(known - depth))
-    return max(8, 6 * round((depth - 2) / 6) + 2)
+        near, rule = min(depths, key=lambda known: abs(known - depth)), "L of Table 1"
+    other = "that is a net of ImageNet's family; " if family == "cifar" and depth in IMAGENET_DEPTHS else ""
+    return UserError(
+        f"unknown network {shown(name)}: {other}names are plain-L and resnet-L[-A|-B|-C], {rule} "
+        f"({', '.join(map(str, depths))} in the paper): did you mean "
+        f"'{kind}-{near}{f'-{option.upper()}' if option else ''}'?"
+    )
 
 
 def _is_cifar_depth(depth: int) -> bool:

@@ -141,7 +141,9 @@ def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> R
             runs = records.runs.query("source == @REFERENCE and data == @data and preset == @preset and variant == ''")
             known = sorted(set(runs.loc[(runs["status"] == "complete") & (runs["seed"] == seed), "network"]))
             there = f": there is {', '.join(known)}" if known else ""
-            raise RecordError(f"{network}: the reference has no complete run of seed {seed}, preset {preset}{there}")
+            damaged = "".join(f"; passed over: {item.reason}" for item in records.damaged[:1])
+            none = f"{network}: the reference has no complete run of seed {seed}, preset {preset}"
+            raise RecordError(f"{none}{there}{damaged}")
         found[network] = records.record(REFERENCE, run.folder)
     return References(evidence, seed, found)
 

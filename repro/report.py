@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro import study
+from repro import places, study
 from repro.errors import RecordError, UserError, printable, unknown
 from repro.records.foreign import add_options
 from repro.shell import Parser, command
@@ -18,7 +18,6 @@ from repro.shell import Parser, command
 if TYPE_CHECKING:  # it brings pandas, see below
     from repro.records import Source
 
-ROOT = Path(__file__).resolve().parent.parent
 #: The project's own runs; the names of the others come first in a report.
 OWN_SOURCES = ("reference", "local")
 #: What lies beside the sources and is none.
@@ -45,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="D | NAME=D",
         help="a results folder, by default under its own name; may be repeated "
-        "(default: every folder under results/ of this project)",
+        "(default: every folder under results/ here, and the project's own records)",
     )
     add("--out", type=Path, default=Path("report"), metavar="D", help="the report's folder (default: report/ here)")
     add(
@@ -75,7 +74,7 @@ def _report(options: argparse.Namespace) -> int:
     from repro.site.load import load
     from repro.site.output import replaced
 
-    gathered = load(sources, options.preset, ROOT / "results" / ATTESTATIONS)
+    gathered = load(sources, options.preset, places.reference().parent / ATTESTATIONS)
     with replaced(options.out) as folder:
         verdicts = build(gathered, folder, "committed" if options.committed else "pages")
     runs = gathered.records.runs
@@ -86,6 +85,8 @@ def _report(options: argparse.Namespace) -> int:
     unreadable = f"; {len(gathered.records.damaged)} unreadable" if gathered.records.damaged else ""
     front = options.out / ("REPORT.md" if options.committed else "index.html")
     print(printable(f"{front}: {len(runs)} runs ({counts}){unreadable}"))
+    if not (options.results or places.reference().is_dir()):
+        print(places.NO_REFERENCE)
     if not options.strict:
         return 0
     for verdict in verdicts:
@@ -109,7 +110,7 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
         if preset not in study.presets():
             raise unknown("preset", preset, study.presets())
     preset = options.preset[0] if len(options.preset) == 1 else "paper"
-    folder = ROOT / "results" / options.name
+    folder = places.RESULTS / options.name
     target = target_of(options, preset)
     for line in bring_in(options.import_curves, folder, target):
         print(printable(line))
@@ -120,7 +121,7 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
 
 
 def _sources(given: Sequence[str]) -> list[Source]:
-    """The results folders as asked for, or the project's own.
+    """The results folders as asked for, or those of the working folder and the project's own.
 
     Raises:
         UserError: two of one name, or a name that is not a plain word.
@@ -129,13 +130,11 @@ def _sources(given: Sequence[str]) -> list[Source]:
     from repro.records import Source
 
     if not given:
-        found = {path.name for path in (ROOT / "results").glob("*") if path.is_dir()} | set(OWN_SOURCES)
+        found = {path.name: path for path in places.RESULTS.glob("*") if path.is_dir()}
+        found |= {"local": places.LOCAL, "reference": places.reference()}
         # Whoever has runs wants to see them before those of the project.
-        return [
-            Source(name, ROOT / "results" / name)
-            for name in sorted(found, key=lambda name: (name == "reference", name != "local", name))
-            if _is_name(name) and name != ATTESTATIONS
-        ]
+        order = sorted(found, key=lambda name: (name == "reference", name != "local", name))
+        return [Source(name, found[name]) for name in order if _is_name(name) and name != ATTESTATIONS]
     sources: list[Source] = []
     for text in given:
         name, sign, path = text.partition("=")

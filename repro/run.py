@@ -23,10 +23,10 @@ from repro import study as studies
 from repro.errors import UserError
 from repro.launch import torchrun
 from repro.launch.options import Options
+from repro.places import LOCAL
 from repro.records.record import MOST_THREADS
 from repro.shell import Parser, command
 
-LOCAL = Path("results/local")
 #: More seeds than anyone trains; "0-1000000000" is a slip of the finger.
 MOST_SEEDS = 10_000
 
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--address", metavar="HOST:PORT", help="of a Ray cluster that exists (default: one is started here)")
     add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run; ray takes 0.5, say")
     add("--slurm", action="append", default=[], metavar="KEY=VALUE", help="of each job: partition=NAME, time=MINUTES")
+    add("--log", metavar="tensorboard", help="write the curves for TensorBoard as well: tensorboard --logdir DIR")
     add("--dry-run", action="store_true", help="print the plan with an estimated time per run, and train nothing")
     add("--list", action="store_true", help="list the studies and presets")
     return parser
@@ -120,7 +121,13 @@ def _run(arguments: argparse.Namespace, place: torchrun.Place) -> int:
 
     from repro.launch.start import start
 
-    return start(study, plan, options, Console(highlight=False, quiet=place.rank > 0))
+    bars = None if _can_draw() else False
+    return start(study, plan, options, Console(highlight=False, quiet=place.rank > 0, force_terminal=bars))
+
+
+def _can_draw() -> bool:
+    """Whether bars can be drawn: on a terminal, and a notebook's is none that moves a cursor, nor FORCE_COLOR one."""
+    return bool(sys.stdout) and sys.stdout.isatty() and "backend_inline" not in os.environ.get("MPLBACKEND", "")
 
 
 def _listing() -> str:

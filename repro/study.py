@@ -17,9 +17,9 @@ from repro import names as network_names
 from repro.checked import Text, Whole, checked, flattened
 from repro.data.table import DATA_SETS
 from repro.errors import UserError, unknown
+from repro.places import EXPERIMENTS
 from repro.spec import AtLeastOne, Run, fields_of, override
 
-EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 #: Larger than any study a person writes; a file beyond it is refused unread.
 LARGEST_FILE = 1_000_000
 
@@ -229,7 +229,7 @@ def load(name: str) -> Study:
     """
     path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
     if not name.endswith(".toml") and name not in names():
-        raise unknown("study", name, names())
+        raise _no_study(name)
     try:
         table = _read_toml(path)
         if "name" in table:
@@ -241,6 +241,20 @@ def load(name: str) -> Study:
     except UserError as error:
         text = str(error)
         raise UserError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def _no_study(name: str) -> UserError:
+    """What a word is, where it is no study's name."""
+    if name in presets():
+        return UserError(f"{name} is a preset: give a study, as in python -m repro.run degradation --preset {name}")
+    try:
+        network = _shortest(name)
+    except UserError:
+        return unknown("study", name, names())
+    networks = {study: load(study).networks for study in names()}
+    study = max((study for study in networks if network in networks[study]), key=lambda s: len(networks[s]), default="")
+    how = f"python -m repro.run {study} --only {network}" if study else "name it in an experiment file of your own"
+    return UserError(f"{name} is a network, which a study trains: {how}")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

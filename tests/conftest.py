@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 from planted import plant_paper_like
 
+from repro import places
 from repro.records import Records, Source, collect
 
 # Nothing timed is asserted, not even by hypothesis: a busy machine is no failure.
@@ -27,6 +28,14 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 def paper_like(tmp_path_factory: pytest.TempPathFactory) -> Records:
     """Records of a project that found exactly what the paper did: source "planted", data cifar10, preset paper."""
     return collect([Source("planted", plant_paper_like(tmp_path_factory.mktemp("paper-like")))])
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, from which the project's own records are not seen, as from an installed package."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(places, "PACKAGE", tmp_path / "site-packages" / "repro")
+    return tmp_path
 
 
 @pytest.fixture

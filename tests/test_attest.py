@@ -10,20 +10,19 @@ from planted import plant
 
 from repro import attest, repeat
 from repro.records import read_record
+from repro.records.seal import seal
 from repro.records.tables import read_curve
 
 REFERENCE = (10.0, 10.4, 9.6)
 
 
 @pytest.fixture
-def reference(tmp_path, monkeypatch):
+def reference(elsewhere, monkeypatch):
     """Three seeds of plain-20 in the demo, which end at 10 ± 0.4 % training error and twice that test error."""
-    folder = tmp_path / "reference"
+    folder = elsewhere / "results" / "reference"
     for seed, error in enumerate(REFERENCE):
         plant(folder, "plain-20", preset="demo", data="digits", seed=seed, train_end=error, test_end=2 * error)
-    monkeypatch.setattr(attest, "REFERENCE", folder)
     monkeypatch.setattr(repeat, "instructions", lambda: "avx2")  # else oneDNN would be limited in all later tests too
-    monkeypatch.chdir(tmp_path)
     return folder
 
 
@@ -91,6 +90,23 @@ def test_what_cannot_be_repeated_is_told_in_a_line(words, status, said, referenc
     assert attest.main(words) == status
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_a_reference_that_was_tampered_with_is_told(reference, capsys):
+    folder = reference / "digits" / "demo" / "plain-20" / "seed-0"
+    seal(folder, (folder / "run.json").read_text())
+    with (folder / "curve.csv").open("a") as file:
+        file.write("\n")
+    assert attest.main(["plain-20"]) == 1
+    error = capsys.readouterr().err
+    assert str(Path("seed-0", "curve.csv")) in error and "was changed" in error and error.count("\n") == 1
+
+
+def test_an_installed_package_says_where_the_reference_is_to_be_had(elsewhere, capsys):
+    assert attest.main(["plain-20"]) == 1
+    error = capsys.readouterr().err
+    assert "results/reference/" in error and "repository" in error and error.count("\n") == 1
+    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,23 @@ def test_without_a_commit_there_is_none(problem, environment, checkout, monkeypa
     assert {key: environment()[key] for key in ("commit", "changed")} == {"commit": None, "changed": None}
 
 
+@pytest.mark.parametrize("other", [False, True], ids=["this copy", "another copy"])
+def test_of_an_installed_package_the_commit_is_what_pip_was_given(other, environment, tmp_path, monkeypatch):
+    (tmp_path / "repro").mkdir()
+    about = tmp_path / "resnet_repro-0.1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: resnet-repro\nVersion: 0.1.0\n")
+    source = {"url": "https://example.org/it.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}}
+    (about / "direct_url.json").write_text(json.dumps(source))
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / ("elsewhere" if other else "") / "repro"
+    monkeypatch.setattr(module, "__file__", str(package / "environment.py"))
+    assert environment()["commit"] == (None if other else "c0ffee")
+    environment.cache_clear()
+    (about / "direct_url.json").write_text('{"url": "file:///it.whl", "archive_info": {}}')
+    assert environment()["commit"] is None
+
+
 def test_a_package_that_is_not_there_has_no_version(environment, monkeypatch):
     monkeypatch.setattr(module, "PACKAGES", ("torch", "no-such-package"))
     assert environment()["no-such-package"] is None

@@ -285,10 +285,10 @@ def problem(capsys, arguments, status):
 def test_files_that_hold_no_weights(tmp_path, capsys):
     (tmp_path / "text.pt").write_text("not a checkpoint")
     torch.save({"epoch": 3, "history": [1, 2]}, tmp_path / "empty.pt")
-    assert "no such file" in problem(capsys, [tmp_path / "absent.pt", *NETWORK], 1)
+    assert "No such file" in problem(capsys, [tmp_path / "absent.pt", *NETWORK], 1)
     shutil.copy("README.md", tmp_path)
     for name in ("text.pt", "README.md"):
-        assert problem(capsys, [tmp_path / name, *NETWORK], 1).endswith(f"{name}: is no PyTorch checkpoint")
+        assert f"{name}: cannot be read as a checkpoint" in problem(capsys, [tmp_path / name, *NETWORK], 1)
     assert "no network's weights found among epoch, history" in problem(capsys, [tmp_path / "empty.pt", *NETWORK], 1)
 
 

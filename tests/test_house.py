@@ -12,7 +12,7 @@ LINES_OF_FUNCTION, PARAMETERS, LINES_OF_FILE = 60, 6, 400
 KNOWN = {"repro/models/registry.py:build": 10}
 #: Data moves down this list; a module imports only from its own floor or from those above.
 FLOORS = (
-    ("errors", "environment", "disk", "shell", "checked", "lock"),
+    ("errors", "environment", "disk", "shell", "checked", "lock", "places"),
     ("names", "paper", "statistics"),
     ("spec", "study", "data"),
     ("models", "records"),
@@ -20,7 +20,7 @@ FLOORS = (
     ("launch", "claims"),
     ("figures", "tables", "repeat"),
     ("site",),
-    ("run", "report", "evaluate", "attest"),
+    ("run", "report", "evaluate", "attest", "__main__"),
 )
 
 

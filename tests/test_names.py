@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import UserError
-from repro.names import CIFAR_DEPTHS, CLASSES, IMAGENET_DEPTHS, default_option, parse
+from repro.names import CIFAR_DEPTHS, IMAGENET_DEPTHS, NetworkName, default_option, parse
 
 CIFAR = st.builds(
     lambda n, name: name.format(6 * n + 2),
@@ -25,57 +25,74 @@ def test_a_name_is_taken_apart_and_put_together_again(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "depth", "option", "family"),
+    ("name", "family", "expected"),
     [
-        ("plain-20", "plain", 20, None, "cifar"),
-        ("resnet-20", "resnet", 20, "A", "cifar"),
-        ("resnet-1202", "resnet", 1202, "A", "cifar"),
-        ("resnet-56-C", "resnet", 56, "C", "cifar"),
-        ("resnet-18", "resnet", 18, "A", "imagenet"),
-        ("plain-34", "plain", 34, None, "imagenet"),
-        ("resnet-34-B", "resnet", 34, "B", "imagenet"),
-        ("resnet-101", "resnet", 101, "B", "imagenet"),
-        ("resnet-50", "resnet", 50, "A", "cifar"),
+        ("plain-20", None, ("plain", 20, None, "cifar")),
+        ("resnet-20", None, ("resnet", 20, "A", "cifar")),
+        ("resnet-1202-C", None, ("resnet", 1202, "C", "cifar")),
+        # 50 and 152 are 6n + 2 as well as depths of Table 1; 18, 34 and 101 are not.
+        ("resnet-50", None, ("resnet", 50, "A", "cifar")),
+        ("resnet-152", None, ("resnet", 152, "A", "cifar")),
+        ("resnet-18", None, ("resnet", 18, "A", "imagenet")),
+        ("plain-34", None, ("plain", 34, None, "imagenet")),
+        ("resnet-34-B", None, ("resnet", 34, "B", "imagenet")),
+        ("resnet-101", None, ("resnet", 101, "B", "imagenet")),
+        ("resnet-50", "imagenet", ("resnet", 50, "B", "imagenet")),
+        ("plain-152", "imagenet", ("plain", 152, None, "imagenet")),
+        ("resnet-101-A", "imagenet", ("resnet", 101, "A", "imagenet")),
     ],
 )
-def test_what_a_name_says(name, kind, depth, option, family):
-    parsed = parse(name)
-    assert (parsed.kind, parsed.depth, parsed.option, parsed.family) == (kind, depth, option, family)
+def test_what_a_name_says(name, family, expected):
+    assert parse(name, family) == NetworkName(*expected)
 
 
-def test_two_depths_are_of_both_families():
-    assert [depth for depth in IMAGENET_DEPTHS if parse(f"resnet-{depth}").family == "cifar"] == [50, 152]
-    assert parse("resnet-50", "imagenet").bottleneck
-    assert parse("resnet-152", "imagenet").option == default_option(152, "imagenet") == "B"
-    assert set(CLASSES) == {"cifar", "imagenet"}
+@pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
+def test_the_stages_of_table_1_add_up_to_the_depth(depth):
+    parsed = parse(f"resnet-{depth}", "imagenet")
+    assert (3 if parsed.bottleneck else 2) * sum(parsed.stages) + 2 == depth
+    assert parsed.bottleneck == (default_option(depth, "imagenet") == "B")
 
 
 @pytest.mark.parametrize(
-    ("name", "family", "said"),
+    ("name", "family", "meant"),
     [
-        ("resnet-57", None, "6n + 2, did you mean 'resnet-56'?"),
-        ("plain-21", None, "did you mean 'plain-20'?"),
-        ("resnet-1200", None, "did you mean 'resnet-1202'?"),
-        ("resnet-57-B", None, "did you mean 'resnet-56-B'?"),
-        ("resnet-2", None, "did you mean 'resnet-8'?"),
-        ("resnet-33", "imagenet", "did you mean 'resnet-34'?"),
-        ("resnet-20-D", None, "the shortcut options are A, B, C, did you mean 'resnet-20'?"),
-        ("resnet-20-b", None, "did you mean 'resnet-20-B'?"),
-        ("plain-20-B", None, "a plain net has no shortcuts, did you mean 'plain-20'?"),
-        ("resnet56", None, "did you mean 'resnet-56'?"),
-        ("Resnet-56", None, "did you mean 'resnet-56'?"),
-        ("resnet-056", None, "did you mean"),
-        ("resnet-56\n", None, "did you mean 'resnet-56'?"),
-        ("resnet-５６", None, "did you mean"),
-        ("vgg", None, "unknown network 'vgg': there is plain-20"),
-        ("", None, "unknown network '': there is plain-20"),
+        ("resnet-57", None, "resnet-56"),
+        ("plain-21", None, "plain-20"),
+        ("resnet-1200", "cifar", "resnet-1202"),
+        ("resnet-57-B", "cifar", "resnet-56-B"),
+        ("resnet-2", None, "resnet-8"),
+        ("resnet-20-D", None, "resnet-20"),
+        ("resnet-38-b", "cifar", "resnet-38-B"),
+        ("plain-57-B", None, "plain-56"),
+        ("plain-20-A", "cifar", "plain-20"),
+        ("resnet56", None, "resnet-56"),
+        ("ResNet-56-C", "cifar", "resnet-56-C"),
+        ("resnet-056", None, "resnet-56"),
+        ("resnet-56\n", None, "resnet-56"),
+        ("residual-110", "cifar", "resnet-110"),
+        ("resnet-５６", None, "resnet-56"),
+        ("resnet-20", "imagenet", "resnet-18"),
+        ("resnet-33", "imagenet", "resnet-34"),
+        ("plain-100", "imagenet", "plain-101"),
+        ("vgg", None, None),
+        ("", None, None),
     ],
 )
-def test_what_is_no_network_and_what_might_have_been_meant(name, family, said):
+def test_a_wrong_name_is_one_line_with_the_nearest_valid_one(name, family, meant):
     with pytest.raises(UserError) as caught:
         parse(name, family)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert caught.value.status == 2 and "\n" not in message and repr(name) in message
+    assert f"did you mean '{meant}'?" in message if meant else "there is plain-20" in message
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet-18", "ResNet34", "resnet_50", "resnet101"])
+def test_a_net_of_imagenet_is_told_from_those_of_cifar(name):
+    with pytest.raises(UserError) as caught:
+        parse(name, "cifar")
+    message = str(caught.value)
+    assert "ImageNet" in message and "6n + 2" in message and "\n" not in message
+    assert all(str(depth) in message for depth in CIFAR_DEPTHS)
 
 
 @given(st.text(max_size=300), st.sampled_from([None, "cifar", "imagenet"]))

@@ -142,25 +142,24 @@ def test_what_is_committed_has_no_pages_and_few_forms(tmp_path: Path) -> None:
         assert (tmp_path / "o" / unquote(address)).is_file(), address
 
 
-def test_own_results_come_before_the_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_results_come_before_the_references(elsewhere: Path) -> None:
     """By default every folder under results/ is a source; a report opens with what is not the project's own."""
-    monkeypatch.setattr(report, "ROOT", tmp_path)
-    monkeypatch.chdir(tmp_path)
+    results = elsewhere / "results"
     for network in ("plain-20", "plain-56", "resnet-20", "resnet-56"):
-        plant(tmp_path / "results" / "reference", network, data="cifar10-jpeg", responses=1.0)
+        plant(results / "reference", network, data="cifar10-jpeg", responses=1.0)
     for source in ("local", "jsg"):
-        plant(tmp_path / "results" / source, "plain-20", data="digits", preset="demo")
-    plant(tmp_path / "results" / "reference", "plain-20", data="digits", preset="demo")
-    attestations = tmp_path / "results" / "attestations"
+        plant(results / source, "plain-20", data="digits", preset="demo")
+    plant(results / "reference", "plain-20", data="digits", preset="demo")
+    attestations = results / "attestations"
     attestations.mkdir()
     (attestations / "theirs.json").write_text(
         '{"format": 1, "date": "2026-01-02", "data": "digits", "preset": "demo", "environment": {}, "repeats": ['
         '{"network": "plain-44", "seed": 7, "verdict": "differs", "why": "so", "outputs": []}]}'
     )
     assert report.main([]) == 0
-    text = (tmp_path / "report" / "REPORT.md").read_text()
+    text = (elsewhere / "report" / "REPORT.md").read_text()
     assert "plain-44, seed 7" in text and "differs" in text
-    own = Page(tmp_path / "report" / "runs" / "local--digits--demo--plain-20--seed-0.html")
+    own = Page(elsewhere / "report" / "runs" / "local--digits--demo--plain-20--seed-0.html")
     assert "the same as the reference's" in own.text
     short = text[text.index("## In short") :]
     assert re.findall(r"^Source \*\*(.*)\*\*:", short, re.MULTILINE)[:4] == ["local", "jsg", "reference", "reference"]
@@ -311,9 +310,8 @@ def test_strict_fails_where_a_claim_is_contradicted(tmp_path: Path, capsys: pyte
 
 
 def test_foreign_curves_are_brought_in_and_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(report, "ROOT", tmp_path)
     file = tmp_path / "curves.csv"
     file.write_text("epoch,train_error,test_error\n1,0.6,0.5\n164,0.0071,0.0784\n")
     arguments = ["--import-curves", str(file), "--as", "jsg", "--network", "resnet-20", "--out", str(tmp_path / "o")]
@@ -379,15 +377,19 @@ def test_mistakes_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_absent_default_folders_are_fine_as_long_as_one_has_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_without_the_projects_records_a_report_is_of_the_others_and_says_where_to_have_those(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(report, "ROOT", tmp_path)
-    assert report.main(["--out", str(tmp_path / "out")]) == 1
+    assert report.main(["--out", "out"]) == 1
     assert "no run in" in capsys.readouterr().err
-    plant(tmp_path / "results" / "local", "plain-20", data="digits", preset="demo")
-    assert report.main(["--out", str(tmp_path / "out")]) == 0
-    assert "1 local" in capsys.readouterr().out
+    plant(elsewhere / "results" / "local", "plain-20", data="digits", preset="demo")
+    assert report.main(["--out", "out"]) == 0
+    written, missing = capsys.readouterr().out.splitlines()
+    assert "1 local" in written
+    assert "results/reference/" in missing and "repository" in missing
+    plant(elsewhere / "results" / "reference", "plain-20", data="digits", preset="demo")
+    assert report.main(["--out", "out"]) == 0
+    assert "1 local, 1 reference" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_the_command_does_not_import_torch() -> None:

@@ -67,7 +67,7 @@ def refused(capsys, place, *arguments, status=2):
         (["degradation", "--data", "../../etc"], "unknown data set '../../etc'"),
         (
             ["degradation", "--only", "plain-21"],
-            "unknown network 'plain-21': a depth is 6n + 2, did you mean 'plain-20'?",
+            "did you mean 'plain-20'?",
         ),
         (
             ["degradation", "--only", "resnet-1202"],
@@ -76,7 +76,7 @@ def refused(capsys, place, *arguments, status=2):
         (["degradation", "--only", ","], "argument --only: at least one is needed"),
         (
             ["degradation", "--only", "plain-20,,resnet-2"],
-            "unknown network 'resnet-2': a depth is 6n + 2, did you mean 'resnet-8'?",
+            "did you mean 'resnet-8'?",
         ),
         (["degradation", "--set", "schedule.iteration=5"], "did you mean 'schedule.iterations'?"),
         (["degradation", "--set", "schedule.iterations"], "KEY=VALUE is needed, such as schedule.iterations=4000"),
@@ -150,9 +150,31 @@ def test_an_experiment_file_that_is_wrong_is_named(line, said, place, tmp_path, 
     assert str(path) in err
 
 
-def test_images_that_are_not_there_are_told_with_what_to_do(place, capsys):
-    err = refused(capsys, place, "degradation", "--preset", "short", "--data-dir", "nowhere", status=1)
-    assert "nowhere" in err
+@pytest.mark.parametrize(("words", "folder"), [(["--data-dir", "nowhere"], "nowhere"), ([], "data")])
+def test_a_folder_of_images_that_is_not_there_is_bad_usage(words, folder, place, capsys):
+    err = refused(capsys, place, "degradation", "--preset", "short", *words)
+    assert f" {folder}: there is no such folder" in err and "--data-dir" in err and "--download" in err
+
+
+def test_images_that_are_not_there_are_told_with_what_to_do(place, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    err = refused(capsys, place, "degradation", "--preset", "short", "--data-dir", str(tmp_path / "empty"), status=1)
+    assert f"{tmp_path / 'empty'}: no CIFAR-10 there, it holds nothing" in err
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("demo", "demo is a preset: give a study, as in python -m repro.run degradation --preset demo"),
+        ("paper", "--preset paper"),
+        ("resnet-56", "resnet-56 is a network, which a study trains: python -m repro.run degradation --only resnet-56"),
+        ("resnet-20-A", "python -m repro.run degradation --only resnet-20"),
+        ("resnet-1202", "python -m repro.run depth --only resnet-1202"),
+        ("resnet-8", "resnet-8 is a network, which a study trains: name it in an experiment file of your own"),
+    ],
+)
+def test_a_preset_or_a_network_in_place_of_a_study_is_told_with_what_to_type(word, said, place, capsys):
+    assert said in refused(capsys, place, word)
 
 
 def test_usage_errors_need_no_torch(place):
@@ -260,14 +282,29 @@ def test_the_command_line_overrides_where_a_study_stops(words, ends, place, tiny
     assert json.loads(record.read_text())["iteration"] == ends
 
 
-def test_the_command_that_draws_the_results_names_them_where_a_report_does_not_look(place, tiny, monkeypatch, capsys):
+def test_the_command_that_draws_the_results_names_them_where_a_report_does_not_look(place, tiny, capsys):
     arguments = [tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "1"]
     assert main([*arguments, "--results", "my results"]) == 0
     said = "Records are in my results; python -m repro.report --results 'my results' --out FOLDER draws them."
     assert said in capsys.readouterr().out
-    monkeypatch.setattr("repro.launch.start._REPORTED", place / "results" / "local")
     assert main(arguments) == 0
     assert f"Records are in {Path('results/local')}; python -m repro.report draws them." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("terminal", "backend", "drawn"),
+    [(True, "agg", True), (True, "module://matplotlib_inline.backend_inline", False), (False, "agg", False)],
+    ids=["a terminal", "a notebook's", "a pipe"],
+)
+def test_bars_are_drawn_where_a_cursor_can_move(terminal, backend, drawn, place, tiny, capsys, monkeypatch):
+    """A notebook's kernel gives its commands a terminal that shows each picture of a bar below the last."""
+    for name, value in {"MPLBACKEND": backend, "FORCE_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert main([tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "2"]) == 0
+    said = capsys.readouterr().out
+    assert ("\x1b" in said) is drawn
+    assert drawn or ": 2/2 loss" in said
 
 
 def test_ctrl_c_before_or_after_the_training_is_no_traceback(place, capsys, monkeypatch):

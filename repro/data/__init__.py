@@ -42,7 +42,8 @@ def identify(name: str, folder: Path | None = None) -> str:
         return name
     from repro.data.forms import choose
 
-    return "cifar10-jpeg" if choose(name, data_folder(folder)).jpeg else "cifar10"
+    _, jpeg = choose(name, data_folder(folder))
+    return "cifar10-jpeg" if jpeg else "cifar10"
 
 
 def load(name: str, folder: Path | None = None, download: bool = False) -> Dataset:

@@ -5,32 +5,21 @@ In memory they are in canonical order (`repro.data.pixels.Split`), whatever form
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from repro.data import binary_batches, forms, image_folder, parquet_files, python_batches
+from repro.data import forms
 from repro.data.dataset import Dataset
 from repro.data.download import download as fetch
 from repro.data.pixels import CLASSES, Split
 from repro.data.table import DATA_SETS
-from repro.errors import DataError
+from repro.errors import AbsentError, DataError
 
 #: Images of each class.
 TRAIN_PER_CLASS = 5_000
 TEST_PER_CLASS = 1_000
-
-_READERS: dict[forms.Kind, Callable[[Path], tuple[Split, Split]]] = {
-    "python batches": python_batches.read_folder,
-    "python archive": python_batches.read_archive,
-    "binary batches": binary_batches.read,
-    "binary archive": binary_batches.read_archive,
-    "parquet files": parquet_files.read,
-    "image folders": image_folder.read,
-}
 
 
 def load(name: str, folder: Path, download: bool = False) -> Dataset:
@@ -44,18 +33,18 @@ def load(name: str, folder: Path, download: bool = False) -> Dataset:
     Raises:
         DataError: missing, damaged, mixed, mislabelled, or not as many images as CIFAR-10 has.
     """
-    if download and name == "cifar10" and not forms.holds_any(folder):
+    try:
+        form, jpeg = forms.choose(name, folder)
+    except AbsentError:
+        if not download or name != "cifar10":
+            raise
         fetch(folder)
-    choice = forms.choose(name, folder)
-    form = choice.form
-    others = [f"{o.kind} in {o.path}" for o in choice.found if o != form and _same(o.kind) != _same(form.kind)]
-    if others:
-        warnings.warn(f"{folder}: the {form.kind} in {form.path} are taken, not the {', '.join(others)}", stacklevel=2)
-    train, test = _READERS[form.kind](form.path)
+        form, jpeg = forms.choose(name, folder)
+    train, test = forms.READERS[form.kind](form.path)
     _check(train, TRAIN_PER_CLASS, f"{form.path}: the training set")
     _check(test, TEST_PER_CLASS, f"{form.path}: the test set")
     train, test = train.in_canonical_order(), test.in_canonical_order()
-    row = DATA_SETS["cifar10-jpeg" if choice.jpeg else "cifar10"]
+    row = DATA_SETS["cifar10-jpeg" if jpeg else "cifar10"]
     return Dataset(
         name=row.name,
         train_images=torch.from_numpy(train.images),
@@ -69,28 +58,14 @@ def load(name: str, folder: Path, download: bool = False) -> Dataset:
     )
 
 
-def _same(kind: forms.Kind) -> str:
-    """torchvision leaves its archive beside the batches that it unpacked, and so do people: the same bytes."""
-    return kind.replace("archive", "batches")
-
-
 def _check(split: Split, per_class: int, what: str) -> None:
-    """Labels in range, and exactly as many images of each class as there should be."""
-    needed = per_class * len(CLASSES)
-    wrong = np.flatnonzero((split.labels < 0) | (split.labels >= len(CLASSES)))
-    if len(wrong):
+    """Exactly as many images of each class as there should be, and no other label."""
+    found = dict(zip(*(values.tolist() for values in np.unique(split.labels, return_counts=True)), strict=True))
+    needed = dict.fromkeys(range(len(CLASSES)), per_class)
+    wrong = [label for label in {**needed, **found} if found.get(label, 0) != needed.get(label, 0)]
+    if wrong:
+        counts = ", ".join(f"{found.get(label, 0):,} labelled {label}" for label in wrong[:3])
         raise DataError(
-            f"{what} has label {split.labels[wrong[0]]} at image {wrong[0]}, where labels are 0 to "
-            f"{len(CLASSES) - 1}: {_FETCH}"
+            f"{what} has {len(split.labels):,} images, not {per_class * len(CLASSES):,} with {per_class:,} of each "
+            f"label from 0 to {len(CLASSES) - 1} ({counts}): it is incomplete or mislabelled, so fetch it again"
         )
-    if len(split.labels) != needed:
-        raise DataError(f"{what} has {len(split.labels):,} images, not {needed:,}: {_FETCH}")
-    counts = np.bincount(split.labels, minlength=len(CLASSES))
-    for label, count in enumerate(counts):
-        if count != per_class:
-            raise DataError(
-                f"{what} has {count:,} images labelled {label} ({CLASSES[label]}), not {per_class:,}: {_FETCH}"
-            )
-
-
-_FETCH = "it is incomplete or mislabelled, so fetch it again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from repro.data import forms, python_batches
+from repro.data import forms
+from repro.data.batches import PYTHON_ARCHIVE
 from repro.data.pixels import reason
+from repro.disk import replacing
 from repro.errors import DataError
 
 #: Seconds without a single byte after which the server is given up.
@@ -26,30 +25,18 @@ def download(folder: Path) -> None:
     It gets its name only once it is complete and its MD5 is the published one.
 
     Raises:
-        DataError: the server cannot be reached, is silent or sends something else; the folder cannot be written; or
-            another process is fetching it.
+        DataError: the server cannot be reached, is silent or sends something else, or the folder cannot be written.
     """
     from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import download_url
 
-    part = folder / f"{python_batches.ARCHIVE}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{python_batches.ARCHIVE}.lock", timeout=0):
-            print(f"Fetching {CIFAR10.url} (170 MB) into {folder}; the server is often slow.", file=sys.stderr)
-            try:
-                with _patience(PATIENCE):
-                    download_url(CIFAR10.url, folder, part.name, CIFAR10.tgz_md5)
-                with part.open("rb+") as file:
-                    os.fsync(file.fileno())
-                part.replace(folder / python_batches.ARCHIVE)
-            except RuntimeError as error:  # torchvision's word for a wrong MD5
-                why = f"what {CIFAR10.url} sent is not the published archive, or not all of it"
-                raise _failed(folder, why) from error
-            finally:
-                part.unlink(missing_ok=True)
-    except Timeout as error:
-        raise DataError(f"{folder}: another process is fetching CIFAR-10 into it: wait until it ends") from error
+        print(f"Fetching {CIFAR10.url} (170 MB) into {folder}; the server is often slow.", file=sys.stderr)
+        with replacing(folder / PYTHON_ARCHIVE) as part, _patience(PATIENCE):
+            download_url(CIFAR10.url, folder, part.name, CIFAR10.tgz_md5)
+    except RuntimeError as error:  # torchvision's word for a wrong MD5
+        raise _failed(folder, f"what {CIFAR10.url} sent is not the published archive, or not all of it") from error
     except (OSError, HTTPException) as error:
         raise _failed(folder, f"{reason(error)}; from {CIFAR10.url}") from error
 

@@ -2,99 +2,83 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
-from repro.data import binary_batches, image_folder, parquet_files, python_batches
-from repro.data.pixels import is_jpeg, reason
-from repro.errors import DataError, OtherDataError
+from repro.data import batches, image_folder, parquet_files
+from repro.data.pixels import Split, is_jpeg, reason
+from repro.errors import AbsentError, DataError
 
-#: In the order in which they are preferred.
-Kind = Literal["python batches", "python archive", "binary batches", "binary archive", "parquet files", "image folders"]
 #: So many levels below the folder given are looked into, as in the cache of the Hugging Face hub, and so many folders.
 DEEPEST, MOST_FOLDERS = 5, 2_000
+#: How each form is read, in the order in which they are preferred.
+READERS: dict[str, Callable[[Path], tuple[Split, Split]]] = {
+    "python batches": batches.read_python,
+    "binary batches": batches.read_binary,
+    "parquet files": parquet_files.read,
+    "image folders": image_folder.read,
+}
+_FIRST_IMAGES = {"parquet files": parquet_files.first_image, "image folders": image_folder.first_image}
 
 #: What a user can do, for the end of an error.
 CHOICES = (
-    f"put one of these there: {python_batches.FOLDER} or {python_batches.ARCHIVE}; {binary_batches.FOLDER} or "
-    f"{binary_batches.ARCHIVE}; the Hugging Face files train-*.parquet and test-*.parquet (of uoft-cs/cifar10); "
-    "or folders of images train/airplane/*.png … test/truck/*.png"
-)
-_JPEG_CHOICES = (
-    "put the JPEG images there: as parquet files train-*.parquet and test-*.parquet, "
-    "or as folders train/airplane/*.jpg … test/truck/*.jpg"
+    f"put one of these there: cifar-10-batches-py or {batches.PYTHON_ARCHIVE}; cifar-10-batches-bin or "
+    f"{batches.BINARY_ARCHIVE}; the Hugging Face files train-*.parquet and test-*.parquet (of uoft-cs/cifar10); "
+    "or folders of images train/airplane/*.png … test/truck/*.png, or .jpg"
 )
 
 
 @dataclass(frozen=True)
 class Form:
-    """Where CIFAR-10 lies, and how: the folder that holds the files, or the archive."""
+    """Where CIFAR-10 lies, and how: a key of `READERS`, and the folder that holds the files, or the archive."""
 
-    kind: Kind
+    kind: str
     path: Path
 
+    def is_jpeg(self) -> bool:
+        """Whether its images are JPEG, by the first one.
 
-@dataclass(frozen=True)
-class Choice:
-    """The form taken, whether its images are JPEG, and all forms found."""
-
-    form: Form
-    jpeg: bool
-    found: tuple[Form, ...]
+        Raises:
+            AbsentError: it is another data set in a like form.
+            DataError: that image cannot be read.
+        """
+        return self.kind in _FIRST_IMAGES and is_jpeg(*_FIRST_IMAGES[self.kind](self.path))
 
 
-def choose(name: str, folder: Path) -> Choice:
-    """Decide which form in a folder to read.
+def choose(name: str, folder: Path) -> tuple[Form, bool]:
+    """Decide which form in a folder to read, and whether its images are JPEG.
 
     Original pixels come before JPEG images, unless "cifar10-jpeg" is what is asked for; among equals the order is
-    that of `Kind`; and the folder itself comes before those in it. Images of other data sets, which may lie in the same
-    form beside them, are passed over.
+    that of `READERS`; and the folder itself comes before those in it. Images of other data sets, which may lie in the
+    same form beside them, are passed over.
 
     Raises:
-        DataError: there is none, or only original pixels where "cifar10-jpeg" is asked for, or one that comes before
-            the one to take is damaged.
+        AbsentError: there is none.
+        DataError: only original pixels where "cifar10-jpeg" is asked for, one that comes before the one to take is
+            damaged, or the folder is a file or cannot be read.
     """
-    found = find(folder)
     wants_jpeg = name == "cifar10-jpeg"
-    if not found:
-        remedy = _JPEG_CHOICES if wants_jpeg else f"fetch the archive with --download, or {CHOICES}"
-        raise DataError(f"{folder}: {_contents(folder)}: {remedy}")
-    other: OtherDataError | None = None
-    for form in list(found):
+    other: AbsentError | None = None
+    second: Form | None = None
+    for form in find(folder):
         try:
-            jpeg = _is_jpeg(form)
-        except OtherDataError as error:
+            jpeg = form.is_jpeg()
+        except AbsentError as error:
             other = other or error
-            found.remove(form)
             continue
         if jpeg == wants_jpeg:
-            return Choice(form, jpeg, tuple(one for one in found if one == form or not _is_of_another_set(one)))
-    if other and not found:
-        raise other
-    if wants_jpeg:
+            return form, jpeg
+        second = second or form
+    if second and wants_jpeg:
         raise DataError(
-            f"{folder}: cifar10-jpeg is asked for, but the {found[0].kind} there hold the original pixels: "
+            f"{folder}: cifar10-jpeg is asked for, but the {second.kind} there hold the original pixels: "
             "ask for cifar10, or give the folder of the JPEG images"
         )
-    # No original pixels, so JPEG ones: the first that was found.
-    return Choice(found[0], True, tuple(found))
-
-
-def holds_any(folder: Path) -> bool:
-    """Whether any form of CIFAR-10 is there, be it damaged; images of other data sets do not count.
-
-    Raises:
-        DataError: the folder is a file or cannot be read, or the first form to be taken is damaged.
-    """
-    if not find(folder):
-        return False
-    try:
-        choose("cifar10", folder)
-    except OtherDataError:
-        return False
-    return True
+    if second:
+        return second, True
+    remedy = f"{'' if wants_jpeg else 'fetch the archive with --download, or '}{CHOICES}"
+    raise other or AbsentError(f"{folder}: {_contents(folder)}: {remedy}")
 
 
 def find(folder: Path) -> list[Form]:
@@ -107,12 +91,9 @@ def find(folder: Path) -> list[Form]:
         next(folder.iterdir(), None)
     except FileNotFoundError:
         return []
-    except NotADirectoryError as error:
-        raise DataError(
-            f"{folder}: is no folder: --data-dir and $REPRO_DATA take the folder that holds the data"
-        ) from error
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read: {reason(error)}") from error
+        remedy = "--data-dir and $REPRO_DATA take the folder that holds the data"
+        raise DataError(f"{folder}: is no folder that can be read ({reason(error)}): {remedy}") from error
     found: list[Form] = []
     level, seen = [folder], 0
     for _ in range(DEEPEST + 1):
@@ -124,7 +105,7 @@ def find(folder: Path) -> list[Form]:
             below += inside if not here or place == folder else []
         seen += len(level)
         level = below
-    order = get_args(Kind)
+    order = list(READERS)
     return sorted(found, key=lambda form: order.index(form.kind))
 
 
@@ -135,12 +116,13 @@ def _look(place: Path) -> tuple[list[Form], list[Path]]:
         folders = [path for path in inside if path.is_dir() and not image_folder.is_leftover(path.name)]
         names = {path.name for path in inside}
         found = []
-        if place.name == python_batches.FOLDER or python_batches.FIRST_BATCH in names:
-            found.append(Form("python batches", place))
-        if place.name == binary_batches.FOLDER or binary_batches.FIRST_BATCH in names:
-            found.append(Form("binary batches", place))
-        found += [Form("python archive", path) for path in inside if _is_copy(path, python_batches.ARCHIVE)]
-        found += [Form("binary archive", path) for path in inside if _is_copy(path, binary_batches.ARCHIVE)]
+        for kind, batch_names, archive in (
+            ("python batches", batches.PYTHON_NAMES, batches.PYTHON_ARCHIVE),
+            ("binary batches", batches.BINARY_NAMES, batches.BINARY_ARCHIVE),
+        ):
+            found += [Form(kind, place)] if names & set(batch_names) else []
+            # Also by the name of a browser's second copy, "… (1).tar.gz".
+            found += [Form(kind, path) for path in inside if path.match(archive.replace(".tar.gz", "*.tar.gz"))]
         if any(parquet_files.shards(place, split) for split in ("train", "test")):
             found.append(Form("parquet files", place))
         splits = [path for path in folders if path.name in ("train", "test")]
@@ -148,57 +130,14 @@ def _look(place: Path) -> tuple[list[Form], list[Path]]:
             found.append(Form("image folders", place))
             folders = [path for path in folders if path not in splits]
     except PermissionError:
-        # A disk's root has folders that nobody may read; `_contents` names them if nothing else is found.
-        return [], []
+        return [], []  # a disk's root has folders that nobody may read
     return found, folders
-
-
-def _is_copy(path: Path, archive: str) -> bool:
-    """Whether a file has the name of an archive, or that of a browser's second copy of it, "… (1).tar.gz"."""
-    return path.match(archive.replace(".tar.gz", "*.tar.gz"))
-
-
-def _is_jpeg(form: Form) -> bool:
-    if form.kind == "parquet files":
-        return is_jpeg(*parquet_files.first_image(form.path))
-    if form.kind == "image folders":
-        return is_jpeg(*image_folder.first_image(form.path))
-    return False
-
-
-def _is_of_another_set(form: Form) -> bool:
-    try:
-        _is_jpeg(form)
-    except OtherDataError:
-        return True
-    except DataError:
-        return False  # CIFAR-10's, as far as one can tell, and damaged
-    return False
 
 
 def _contents(folder: Path) -> str:
     """What lies in a folder without CIFAR-10, in a few words."""
-    try:
-        paths = sorted(folder.iterdir())
-    except FileNotFoundError:
+    if not folder.exists():
         return "there is no such folder (--data-dir or $REPRO_DATA names it)"
-    if not paths:
-        return "the folder is empty"
-    names = [path.name if os.access(path, os.R_OK) else f"{path.name} that may not be read" for path in paths]
-    known = [f"{name} is {what}" for name, what in _OTHERS.items() if (folder / name).exists()]
+    names = sorted(path.name for path in folder.iterdir())
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"no CIFAR-10 there, it holds {', '.join(names[:5])}{more}{''.join(f' ({text})' for text in known[:1])}"
-
-
-#: Other data sets, by a file or folder that they come as.
-_OTHERS = {
-    "cifar-100-python": "CIFAR-100",
-    "cifar-100-python.tar.gz": "CIFAR-100",
-    "cifar-100-binary": "CIFAR-100",
-    "MNIST": "MNIST",
-    "FashionMNIST": "Fashion-MNIST",
-    "train-images-idx3-ubyte.gz": "MNIST, or one in its form",
-    "train_32x32.mat": "SVHN",
-    "stl10_binary": "STL-10",
-    "tiny-imagenet-200": "Tiny ImageNet",
-}
+    return f"no CIFAR-10 there, it holds {', '.join(names[:5]) or 'nothing'}{more}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
-from repro.data.pixels import CLASSES, Split, decode, label_of_each, reason
-from repro.errors import DataError, OtherDataError
+from repro.data.pixels import CLASSES, Encoded, Split, decoded, label_of_each, reason
+from repro.errors import AbsentError, DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -17,12 +16,13 @@ def first_image(folder: Path) -> tuple[bytes, str]:
     """One encoded image, and what to call it in an error.
 
     Raises:
-        DataError: there is none, it cannot be read, or the classes are not those of CIFAR-10.
+        AbsentError: the classes are not those of CIFAR-10.
+        DataError: there is none, or it cannot be read.
     """
     first = _folders(folder / "train")[0]
     paths = _images(first)
     if not paths:
-        raise DataError(f"{folder}: train/{first.name} holds no image (.png, .jpg): {_EXPECTED}")
+        raise DataError(f"{first}: holds no image (.png, .jpg): {_EXPECTED}")
     return _read_bytes(paths[0]), str(paths[0])
 
 
@@ -32,15 +32,14 @@ def read(folder: Path) -> tuple[Split, Split]:
     Raises:
         DataError: the classes are not those of CIFAR-10, or a file cannot be read or is not an image of 32x32 RGB.
     """
-    paths: list[Path] = []
-    labels = []
-    for split in ("train", "test"):
-        of_class = [_images(path) for path in _folders(folder / split)]
-        paths += [path for group in of_class for path in group]
-        labels.append(np.repeat(np.arange(len(CLASSES), dtype=np.int64), [len(group) for group in of_class]))
-    pixels = decode([_read_bytes(path) for path in paths], [str(path) for path in paths])
-    cut = len(labels[0])
-    return Split(pixels[:cut], labels[0]), Split(pixels[cut:], labels[1])
+    return decoded(_encoded(folder / "train"), _encoded(folder / "test"))
+
+
+def _encoded(folder: Path) -> Encoded:
+    of_class = [_images(path) for path in _folders(folder)]
+    paths = [path for group in of_class for path in group]
+    labels = np.repeat(np.arange(len(CLASSES), dtype=np.int64), [len(group) for group in of_class])
+    return Encoded([_read_bytes(path) for path in paths], labels, [str(path) for path in paths])
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -55,18 +54,7 @@ def _folders(folder: Path) -> list[Path]:
     found = {path.name.lower() for path in inside}
     missing, others = [name for name in CLASSES if name not in found], sorted(found - set(CLASSES))
     words = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"also holds {', '.join(others[:5])}"] * bool(others)
-    what = _another_set(found)
-    raise (OtherDataError if others else DataError)(f"{folder}: {what}{' and '.join(words)}: {_EXPECTED}")
-
-
-def _another_set(names: set[str]) -> str:
-    """What the folders of another data set's classes are, where that can be told by their names."""
-    if {"apple", "aquarium_fish", "baby"} <= names:
-        return "holds CIFAR-100, "
-    if names and all(name in {str(digit) for digit in range(10)} for name in names):
-        return "holds classes by number, as MNIST has them, "
-    wordnet = names and all(re.fullmatch(r"n\d{8}", name) for name in names)
-    return "holds ImageNet's classes, " if wordnet else ""
+    raise (AbsentError if others else DataError)(f"{folder}: {' and '.join(words)}: {_EXPECTED}")
 
 
 def is_leftover(name: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from repro.data.pixels import Split, decode, label_of_each, reason
-from repro.errors import DataError, OtherDataError
+from repro.data.pixels import Encoded, Split, decoded, label_of_each, reason
+from repro.errors import AbsentError, DataError
 
 #: In rows; a file with more is refused unread.
 LARGEST_FILE = 60_000
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels")
+_FETCH = "fetch the file again"
 
 
 def shards(folder: Path, split: str) -> list[Path]:
@@ -31,16 +32,13 @@ def first_image(folder: Path) -> tuple[bytes, str]:
     """One encoded image, and what to call it in an error.
 
     Raises:
-        DataError: the first file cannot be read, has other columns or no rows.
+        AbsentError: the first file has other columns or classes.
+        DataError: it cannot be read, or has no rows.
     """
     path = (shards(folder, "train") or shards(folder, "test"))[0]
-    try:
-        with pq.ParquetFile(path) as file:
-            key, *_ = _columns(file, path)
-            batch = next(file.iter_batches(batch_size=1, columns=[f"{key}.bytes"]), None)
-            image = pc.struct_field(batch.column(key), "bytes")[0].as_py() if batch else None
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as (file, key, _):
+        batch = next(file.iter_batches(batch_size=1, columns=[f"{key}.bytes"]), None)
+        image = pc.struct_field(batch.column(key), "bytes")[0].as_py() if batch else None
     if image is None:
         raise DataError(f"{path}: its first row holds no image: {_FETCH}")
     return image, f"{path}: row 0"
@@ -53,68 +51,59 @@ def read(folder: Path) -> tuple[Split, Split]:
         DataError: a file is missing or cannot be read, has other columns, or holds a row without an image of 32x32
             RGB or without a label.
     """
-    images: list[bytes] = []
-    where: list[str] = []
-    labels = []
-    for split in ("train", "test"):
-        paths = shards(folder, split)
-        if not paths:
-            raise DataError(f"{folder}: {split}-*.parquet is missing beside the other set's files: put it there")
-        of_split = []
-        for path in paths:
-            blobs, values = _read_shard(path)
-            images += blobs
-            where += [f"{path}: row {row}" for row in range(len(blobs))]
-            of_split.append(values)
-        labels.append(np.concatenate(of_split))
-    pixels = decode(images, where)
-    cut = len(labels[0])
-    return Split(pixels[:cut], labels[0]), Split(pixels[cut:], labels[1])
+    return decoded(_encoded(folder, "train"), _encoded(folder, "test"))
 
 
-def _read_shard(path: Path) -> tuple[list[bytes], NDArray[np.int64]]:
-    try:
-        with pq.ParquetFile(path) as file:
+def _encoded(folder: Path, split: str) -> Encoded:
+    found = Encoded([], np.empty(0, dtype=np.int64), [])
+    paths = shards(folder, split)
+    if not paths:
+        raise DataError(f"{folder}: {split}-*.parquet is missing beside the other set's files: put it there")
+    for path in paths:
+        with _opened(path) as (file, image, label):
             if file.metadata.num_rows > LARGEST_FILE:
                 raise DataError(f"{path}: has {file.metadata.num_rows:,} rows, more than all of CIFAR-10: {_FETCH}")
-            image, label, places = _columns(file, path)
             table = file.read(columns=[f"{image}.bytes", label])
             blobs = pc.struct_field(table[image], "bytes").to_pylist()
-            labels = table[label].cast(pa.int64()).to_pylist()
+            values = table[label].cast(pa.int64()).to_pylist()
+        for what, cells in (("image", blobs), ("label", values)):
+            if None in cells:
+                raise DataError(f"{path}: row {cells.index(None)} has no {what}: {_FETCH}")
+        where = [f"{path}: row {row}" for row in range(len(blobs))]
+        labels = np.append(found.labels, np.asarray(values, dtype=np.int64))
+        found = Encoded(found.images + blobs, labels, found.where + where)
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, str, str]]:
+    """A file, and its columns of images and of labels, by any of the names that the hub has for them."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield (file, *_columns(file.schema_arrow, path))
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
-    for row, (blob, label) in enumerate(zip(blobs, labels, strict=True)):
-        if blob is None or label is None:
-            raise DataError(f"{path}: row {row} has no {'image' if blob is None else 'label'}: {_FETCH}")
-    if places and all(0 <= value < len(places) for value in labels):
-        labels = [places[value] for value in labels]
-    return blobs, np.asarray(labels, dtype=np.int64)
+        raise DataError(f"{path}: cannot be read as a parquet file ({reason(error)}): {_FETCH}") from error
 
 
-def _columns(file: Any, path: Path) -> tuple[str, str, list[int] | None]:
-    """The columns of the images and of the labels, by any of the names that the hub has for them; and CIFAR-10's label
-    for each of the file's own, where its classes are named.
-    """
-    schema = file.schema_arrow
+def _columns(schema: Any, path: Path) -> tuple[str, str]:
     image = next((name for name in schema.names if name in IMAGE_COLUMNS), None)
     label = next((name for name in schema.names if name in LABEL_COLUMNS), None)
     kind = schema.field(image).type if image else None
     holds_bytes = kind is not None and pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
     if not image or not label or not holds_bytes or not pa.types.is_integer(schema.field(label).type):
-        what = " (those of CIFAR-100)" if "fine_label" in schema.names else ""
         found = ", ".join(f"{field.name}: {field.type}" for field in schema)
-        raise OtherDataError(
-            f"{path}: its columns are {found or 'none'}{what}, where CIFAR-10 on the Hugging Face hub "
+        raise AbsentError(
+            f"{path}: its columns are {found or 'none'}, where CIFAR-10 on the Hugging Face hub "
             "(uoft-cs/cifar10) has img: struct<bytes, path> and label: int64"
         )
     names = _class_names(schema.metadata, label)
-    places = label_of_each(names) if names else None
-    if names and places is None:
+    if names and label_of_each(names) != list(range(len(names))):
         more = " and more" if len(names) > 5 else ""
-        raise OtherDataError(
-            f"{path}: its classes are {', '.join(names[:5])}{more}, not those of CIFAR-10: give the folder of CIFAR-10"
+        raise AbsentError(
+            f"{path}: its classes are {', '.join(names[:5])}{more}, not those of CIFAR-10 in their order: give the "
+            "folder of CIFAR-10"
         )
-    return image, label, places
+    return image, label
 
 
 def _class_names(metadata: Mapping[bytes, bytes] | None, label: str) -> list[str]:
@@ -124,12 +113,3 @@ def _class_names(metadata: Mapping[bytes, bytes] | None, label: str) -> list[str
     except (KeyError, TypeError, ValueError, RecursionError):
         return []
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
-
-
-def _unreadable(path: Path, error: BaseException) -> DataError:
-    if isinstance(error, PermissionError):
-        return DataError(f"{path}: cannot be read: {reason(error)}")
-    return DataError(f"{path}: cannot be read as a parquet file ({reason(error)}): {_FETCH}")
-
-
-_FETCH = "fetch the file again"

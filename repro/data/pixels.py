@@ -58,16 +58,22 @@ def is_jpeg(image: bytes, where: str) -> bool:
     raise DataError(f"{where}: is no PNG or JPEG image: fetch the file again")
 
 
-def decode(images: Sequence[bytes], where: Sequence[str]) -> NDArray[np.uint8]:
-    """Decode PNG images, or JPEG images, to uint8 (N, 3, 32, 32).
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Likewise, images being PNG or JPEG, with what to call each in an error."""
 
-    Args:
-        images: encoded images, all of one encoding.
-        where: what to call each image in an error.
+    images: list[bytes]
+    labels: NDArray[np.int64]
+    where: list[str]
+
+
+def decoded(train: Encoded, test: Encoded) -> tuple[Split, Split]:
+    """Decode the images of both sets.
 
     Raises:
         DataError: an image cannot be decoded, is not 32x32 RGB, or is encoded otherwise than the first.
     """
+    images, where = train.images + test.images, train.where + test.where
     pixels = np.empty((len(images), 3, SIZE, SIZE), dtype=np.uint8)
     for index, image in enumerate(images):
         if is_jpeg(image, where[index]) != is_jpeg(images[0], where[0]):
@@ -90,7 +96,8 @@ def decode(images: Sequence[bytes], where: Sequence[str]) -> NDArray[np.uint8]:
         except Exception as error:
             why = "its header is damaged" if isinstance(error, UnidentifiedImageError) else reason(error)
             raise DataError(f"{where[index]}: cannot be decoded ({why}): fetch the file again") from error
-    return pixels
+    cut = len(train.images)
+    return Split(pixels[:cut], train.labels), Split(pixels[cut:], test.labels)
 
 
 def reason(error: BaseException) -> str:

@@ -24,11 +24,13 @@ from repro.launch.failure import is_foreseen, reason
 from repro.launch.options import Options
 from repro.launch.resume import changes, check_numerics, record_of_checkpoint, take_up
 from repro.launch.stop import Stop
+from repro.launch.tensorboard import scalars
 from repro.measure.health import signal_health
-from repro.measure.responses import responses
+from repro.measure.responses import NoResponsesError, responses
 from repro.models import build
 from repro.models.norm import given_whole_batches
-from repro.records import HealthRow, Record, RunFolder, read_curve, write_responses
+from repro.models.source import source_hash
+from repro.records import HealthRow, Record, Row, RunFolder, read_curve, write_responses
 from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate, mistakes
@@ -103,6 +105,7 @@ class _Attempt:
         self.record: dict[str, Any] = {}
         self.notes: list[str] = []
         self.claimed = False
+        self.log: Callable[[Row], None] = lambda row: None
 
     def carry_out(self, claim: ExitStack, between: Callable[[], None]) -> Outcome:
         """Open, restore, record, train, close."""
@@ -115,6 +118,8 @@ class _Attempt:
             return restored
         if self.ranks.rank:
             checkpoint.unpack(restored, self.training)
+        elif self.options.log:
+            self.log = claim.enter_context(scalars(self.folder.path, self.training.state.iteration))
         try:
             self.train(between)
         except DivergedError as error:
@@ -190,6 +195,9 @@ class _Attempt:
         found, at = self.found, self.training.state.iteration
         device = self.prepared.images.device
         surroundings = {**environment(), "device": device_name(device), **build_of_torch(device)}
+        source = source_hash(self.training.net)
+        if found and found.network_sha256 not in (None, source):
+            self.notes.append("the code of its network has changed since the session before")
         session = {"began": _now(), "from": at, **changes(found, surroundings, self.notes)}
         if self.notes:  # the folder's own path is nobody else's concern
             session["notes"] = [note.replace(f"{self.folder.path}/", "") for note in self.notes]
@@ -200,6 +208,7 @@ class _Attempt:
             "numerics": self.numerics.to_dict(),
             "data": _describe(self.dataset, self.prepared),
             "environment": surroundings,
+            "network_sha256": source,
             "sessions": [*(past.to_dict() for past in (found.sessions if found else ())), session],
         }
         self.folder.write(self.record)
@@ -218,6 +227,7 @@ class _Attempt:
             if row is not None:
                 if ranks.rank == 0:
                     self.folder.append(row)
+                    self.log(row)
                 continue
             if state.iteration in checkups:
                 self._check_up()
@@ -254,8 +264,12 @@ class _Attempt:
         """Measure the trained network."""
         self._save()
         net = self.training.net
+        without = measure_responses(self.folder, net, self.prepared, self.numerics)
+        if without:
+            self.record["sessions"][-1].setdefault("notes", []).append(without)
         outcome = self.close(
             "complete",
+            without,
             final=_final(net, self.folder, self.prepared, self.numerics),
             wrong_test_images=_bits(mistakes(net, self.prepared.batches("test"), self.numerics)),
             weights_sha256=checkpoint.weights_hash(net),
@@ -295,7 +309,18 @@ def check_up(folder: RunFolder, training: Training, data: Prepared, numerics: Nu
     autocast = nullcontext() if numerics.precision == "fp16" else numerics.autocast()
     with autocast, given_whole_batches(training.net):
         signals = signal_health(training.net, x, y)
-    folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
+    if signals:
+        folder.add_health([HealthRow(iteration, **vars(signal)) for signal in signals])
+
+
+def measure_responses(folder: RunFolder, net: nn.Module, data: Prepared, numerics: Numerics) -> str:
+    """Record the responses to the test images (Figure 7); gives a word where the network has none."""
+    try:
+        with numerics.autocast():
+            write_responses(folder.responses_path, responses(net, (x for x, _ in data.batches("test"))))
+    except NoResponsesError as error:
+        return str(error)
+    return ""
 
 
 def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
@@ -324,8 +349,6 @@ def _final(net: nn.Module, folder: RunFolder, data: Prepared, numerics: Numerics
     weights = [row.iteration - before.iteration for before, row in itertools.pairwise(rows)]
     weights = ([rows[0].iteration, *weights])[-len(last) :]
     clean_loss, clean_error = evaluate(net, data.batches("train"), numerics)
-    with numerics.autocast():
-        write_responses(folder.responses_path, responses(net, (x for x, _ in data.batches("test"))))
     return {
         "train_error": _mean([row.train_error for row in last], weights),
         "train_loss": _mean([row.train_loss for row in last], weights),

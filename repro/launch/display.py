@@ -25,8 +25,8 @@ from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run
 
-#: Where the output is no terminal, a run prints a line at most this often (seconds).
-LINE_EVERY = 15.0
+#: Where the output is no terminal, a run prints a line at most this often (seconds), and so many in all.
+LINE_EVERY, LINES = 15.0, 50
 #: Seconds between two looks at the files of runs.
 LOOK_EVERY = 0.25
 
@@ -146,9 +146,10 @@ class Display:
         at, last = found.row.iteration, self.options.last(run)
         now, done = time.monotonic(), at - shown.first
         left = (now - shown.since) / done * (last - at) if at < last else 0.0
+        pause = max(LINE_EVERY, (now - shown.since + left) / LINES)
         if self.live:
             self.bars.update(shown.task, completed=at, state=_state(found, left, brief=True))
-        elif at > shown.told and (now >= shown.printed + LINE_EVERY or at >= last):
+        elif at > shown.told and (now >= shown.printed + pause or at >= last):
             shown.printed, shown.told = now, at
             self._print(f"{label(run)}: {at:,}/{last:,} {_state(found, left)}")
         shown.training = True

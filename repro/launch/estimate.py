@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 from repro.data.augment import prepare
 from repro.data.dataset import Dataset
 from repro.data.table import DATA_SETS
 from repro.launch.attempt import CHECKUPS, make_net
+from repro.measure.health import signal_health
+from repro.measure.responses import NoResponsesError, responses
 from repro.spec import Run, override
 from repro.train.evaluate import evaluate
 from repro.train.graph import capture, forget
@@ -25,10 +28,17 @@ _IMAGES, _BLOCKS, _LONG = 500, 3, 2.0
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that a network takes on this machine: of one iteration of training, and of evaluating one image."""
+    """What a network takes on this machine.
+
+    Attributes:
+        iteration: seconds of one iteration of training.
+        image: seconds of evaluating one image.
+        without: what cannot be measured of the network, and why.
+    """
 
     iteration: float
     image: float
+    without: str = ""
 
     def of(self, run: Run, last: int | None = None, begun_at: int = 0) -> float:
         """Seconds from one iteration of a run to another, by default all of it, with what is measured on the way."""
@@ -84,6 +94,21 @@ def _measure(run: Run, numerics: Numerics) -> Cost:
     first = timed(lambda: next(steps))
     size = min(20, max(1, int(_LONG / _BLOCKS / first))) if device.type == "cpu" else 20
     blocks = [timed(lambda: [next(steps) for _ in range(size)]) / size for _ in range(_BLOCKS if first < _LONG else 1)]
-    image = timed(lambda: evaluate(training.net, data.batches("train"), numerics)) / _IMAGES
+    evaluations = 1 if device.type == "cpu" else 3  # the first on a GPU loads kernels and chooses among them
+    image = min(timed(lambda: evaluate(training.net, data.batches("train"), numerics)) for _ in range(evaluations))
     # Not the mean: in so short a time one disturbance would pass for a slow machine.
-    return Cost(statistics.median(blocks), image)
+    return Cost(
+        statistics.median(blocks), image / _IMAGES, _without(training.net, batch_of(data, run, 0), run, numerics)
+    )
+
+
+def _without(net: nn.Module, batch: tuple[Tensor, Tensor], run: Run, numerics: Numerics) -> str:
+    """Measure a trained network once, so that nothing at the end of its training is the first of its kind."""
+    images, labels = (part[: 2 * run.model.norm_shares] for part in batch)
+    with numerics.autocast():
+        signal_health(net, images, labels)
+        try:
+            responses(net, [images])
+        except NoResponsesError as error:
+            return str(error)
+    return ""

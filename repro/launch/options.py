@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from repro.data import data_folder
+from repro.data.table import DATA_SETS
 from repro.errors import UserError, unknown
 from repro.launch.torchrun import Place
 from repro.spec import Run
 
-#: What --launcher takes, with the package that each needs and the extra of this project that installs it.
-LAUNCHERS = {"local": None, "ray": ("ray", "cluster"), "slurm": ("submitit", "slurm")}
+#: What --launcher and --log take, with the package that each needs.
+LAUNCHERS = {"local": None, "ray": "ray", "slurm": "submitit"}
+LOGS = {None: None, "tensorboard": "tensorboard"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Options:
         stops: likewise for single networks, by name, where `stop_at` is None.
         checkpoint_every: seconds between checkpoints.
         dry_run: estimate, train nothing.
+        log: tensorboard, or None.
         launcher: local, ray or slurm.
         address: of a Ray cluster that exists.
         gpus_per_run: with ray or slurm.
@@ -50,6 +55,7 @@ class Options:
     stops: Mapping[str, int] = field(default_factory=dict)
     checkpoint_every: float = 60.0
     dry_run: bool = False
+    log: str | None = None
     launcher: str = "local"
     address: str | None = None
     gpus_per_run: float | None = None
@@ -79,9 +85,22 @@ class Options:
             raise UserError(f"--gpus-per-run {gpus:g}: a whole number is needed{' above 1' if name == 'ray' else ''}")
         if self.place.count > 1:
             self._check_ranks(plan, self.place.count)
-        package, extra = LAUNCHERS[name] or ("", "")
-        if package and find_spec(package) is None:
-            raise UserError(f"--launcher {name} needs the package {package}: python -m pip install -e '.[{extra}]'")
+        if self.log not in LOGS:
+            raise unknown("log", str(self.log), filter(None, LOGS))
+        for option, package in ((f"--launcher {name}", LAUNCHERS[name]), (f"--log {self.log}", LOGS[self.log])):
+            if package and find_spec(package) is None:
+                raise UserError(f"{option} needs the package {package}: python -m pip install {package}")
+        data = plan[0].data
+        if data in DATA_SETS and DATA_SETS[data].in_folder and not (self.download or self.dry_run):
+            self._check_folder(data)
+
+    def _check_folder(self, data: str) -> None:
+        folder = data_folder(self.data_dir)
+        with suppress(OSError):  # reading it says why
+            if not folder.exists() and not folder.is_symlink():
+                raise UserError(
+                    f"{folder}: there is no such folder: give --data-dir the one with {data}, or --download to fetch it"
+                )
 
     def _check_ranks(self, plan: Sequence[Run], ranks: int) -> None:
         name = self.launcher

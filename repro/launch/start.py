@@ -24,18 +24,17 @@ from repro.launch.failure import out_of_memory
 from repro.launch.local import Here, Processes
 from repro.launch.options import Options
 from repro.launch.progress import is_complete
+from repro.launch.remarks import other_bits, other_source
 from repro.launch.scheduler import Launcher, Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
 from repro.launch.summary import finding, results_table
+from repro.places import LOCAL
 from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run, override
-from repro.study import EXPERIMENTS, Study
+from repro.study import Study
 from repro.train.precision import DEVICES, PRECISIONS, Numerics, cores, fallback, resolve
 from repro.train.ranks import ALONE, Ranks, check_devices, join
-
-#: A report is of these results without being told.
-_REPORTED = EXPERIMENTS.parent / "results" / "local"
 
 
 def start(study: Study, plan: Sequence[Run], options: Options, console: Console) -> int:
@@ -61,6 +60,8 @@ def _start(study: Study, plan: Sequence[Run], options: Options, console: Console
     todo, done, damaged = ranks.broadcast(lambda: _sort(plan, options.results))
     if done:
         console.print(f"{len(done)} of {len(plan)} runs are complete already")
+        if note := other_source(done, options.results):
+            console.print(note, soft_wrap=True, markup=False)
     for error in damaged if ranks.rank == 0 else ():
         print(f"repro.run: {error}", file=sys.stderr)
     status, stopped = _train(todo, options, console, ranks) if todo else (0, False)
@@ -119,6 +120,8 @@ def _announce(study: Study, plan: Sequence[Run], numerics: Numerics, options: Op
         soft_wrap=True,
         markup=False,
     )
+    if note := other_bits(plan, numerics.device, threads):
+        console.print(note, soft_wrap=True, markup=False)
     if here and not options.precision and (reason := fallback(numerics.device)):
         console.print(f"It computes in {reason}.", soft_wrap=True, markup=False)
 
@@ -196,6 +199,8 @@ def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, conso
         rows.append((label(run), iteration, takes, run.path))
     headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
     console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
+    for said in dict.fromkeys(f"{run.network}: {cost.without}" for run, cost in costs.items() if cost.without):
+        console.print(said, soft_wrap=True, markup=False)
     waits = f" on {ranks} ranks, without what they wait for each other" if ranks > 1 else ""
     console.print(
         f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time{waits}; nothing was written",
@@ -231,7 +236,7 @@ def _close(study: Study, plan: Sequence[Run], options: Options, numerics: Numeri
     if sentence:
         console.print(f"\n{sentence}", markup=False, soft_wrap=True)
     results = str(options.results)
-    drawn = "" if options.results.absolute() == _REPORTED else f" --results {shlex.quote(results)} --out FOLDER"
+    drawn = "" if options.results.absolute() == LOCAL.absolute() else f" --results {shlex.quote(results)} --out FOLDER"
     console.print(
         f"\nRecords are in {printable(results)}; python -m repro.report{printable(drawn)} draws them.",
         markup=False,

@@ -7,7 +7,6 @@ are for one image. Tests find the same numbers by running the networks. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -67,42 +66,22 @@ def complexity(
         UserError: no such network; the nearest one is named.
     """
     parsed = names.parse(name, family)
-    if classes is None:
-        classes = names.CLASSES[parsed.family]
-    if parsed.family == "cifar":
-        return _cifar(parsed, 32 if size is None else size, channels, classes)
-    return _imagenet(parsed, 224 if size is None else size, channels, classes, stride_on_3x3)
-
-
-def _cifar(name: names.NetworkName, size: int, channels: int, classes: int) -> Complexity:
-    layers = [convolution("conv1", channels, 16, 3, size), normalisation("bn1", 16)]
-    channels_in = 16
-    for stage, (blocks, width) in enumerate(zip(name.stages, (16, 32, 64), strict=True), start=1):
+    cifar = parsed.family == "cifar"
+    size = (32 if cifar else 224) if size is None else size
+    widths, kernel = ((16, 32, 64), 3) if cifar else ((64, 128, 256, 512), 7)
+    size = size if cifar else strided(size, 2)
+    layers = [convolution("conv1", channels, widths[0], kernel, size), normalisation("bn1", widths[0])]
+    size = size if cifar else strided(size, 2)  # max pooling
+    channels_in = widths[0]
+    for stage, (blocks, width) in enumerate(zip(parsed.stages, widths, strict=True), start=1):
         for block in range(blocks):
             stride = 2 if stage > 1 and block == 0 else 1
-            inside = basic_block(channels_in, width, size, stride, name.option)
-            layers += _below(f"layer{stage}.{block}", inside)
-            channels_in, size = width, strided(size, stride)
-    return Complexity((*layers, fully_connected("fc", channels_in, classes)))
-
-
-def _imagenet(name: names.NetworkName, size: int, channels: int, classes: int, stride_on_3x3: bool) -> Complexity:
-    size = strided(size, 2)
-    layers = [convolution("conv1", channels, 64, 7, size), normalisation("bn1", 64)]
-    size = strided(size, 2)
-    channels_in = 64
-    for stage, (blocks, width) in enumerate(zip(name.stages, (64, 128, 256, 512), strict=True), start=1):
-        for block in range(blocks):
-            stride = 2 if stage > 1 and block == 0 else 1
-            if name.bottleneck:
-                inside = bottleneck(channels_in, width, size, stride, name.option, stride_on_3x3)
-                channels_in = 4 * width
-            else:
-                inside = basic_block(channels_in, width, size, stride, name.option)
-                channels_in = width
-            layers += _below(f"layer{stage}.{block}", inside)
-            size = strided(size, stride)
-    return Complexity((*layers, fully_connected("fc", channels_in, classes)))
+            bottleneck = ("3x3" if stride_on_3x3 else "1x1") if parsed.bottleneck else ""
+            inside = block_layers(channels_in, width, size, stride, parsed.option, bottleneck)
+            layers += [replace(layer, name=f"layer{stage}.{block}.{layer.name}") for layer in inside]
+            channels_in, size = width * (4 if parsed.bottleneck else 1), strided(size, stride)
+    outputs = names.CLASSES[parsed.family] if classes is None else classes
+    return Complexity((*layers, fully_connected("fc", channels_in, outputs)))
 
 
 VGG_DEPTHS: tuple[Literal[16, 19], ...] = (16, 19)
@@ -116,17 +95,13 @@ def vgg(depth: Literal[16, 19]) -> Complexity:
     """
     layers: list[Layer] = []
     size, channels_in = 224, 3
-    widths = (64, 128, 256, 512, 512)
-    for stage, width in enumerate(widths, start=1):
-        per_stage = 2 if stage <= 2 else {16: 3, 19: 4}[depth]
-        for k in range(1, per_stage + 1):
+    for stage, width in enumerate((64, 128, 256, 512, 512), start=1):
+        for k in range(1, (2 if stage <= 2 else {16: 3, 19: 4}[depth]) + 1):
             layers.append(convolution(f"conv{stage}_{k}", channels_in, width, 3, size, bias=True))
             channels_in = width
         size //= 2
-    layers.append(fully_connected("fc6", channels_in * size**2, 4096))
-    layers.append(fully_connected("fc7", 4096, 4096))
-    layers.append(fully_connected("fc8", 4096, 1000))
-    return Complexity(tuple(layers))
+    features = (channels_in * size**2, 4096, 4096, 1000)
+    return Complexity((*layers, *(fully_connected(f"fc{n + 6}", *features[n : n + 2]) for n in range(3))))
 
 
 def figure_5() -> dict[Literal["basic", "bottleneck", "projected bottleneck"], Complexity]:
@@ -136,38 +111,34 @@ def figure_5() -> dict[Literal["basic", "bottleneck", "projected bottleneck"], C
     size are doubled" (Section 4.1).
     """
     return {
-        "basic": Complexity(tuple(basic_block(64, 64, 56, 1, "A"))),
-        "bottleneck": Complexity(tuple(bottleneck(256, 64, 56, 1, "A"))),
-        "projected bottleneck": Complexity(tuple(bottleneck(256, 64, 56, 1, "C"))),
+        "basic": Complexity(block_layers(64, 64, 56, 1, "A")),
+        "bottleneck": Complexity(block_layers(256, 64, 56, 1, "A", "1x1")),
+        "projected bottleneck": Complexity(block_layers(256, 64, 56, 1, "C", "1x1")),
     }
 
 
-def basic_block(channels_in: int, width: int, size: int, stride: int, option: Option | None) -> list[Layer]:
-    """Two 3x3 convolutions and the shortcut, on maps of size x size before the stride."""
-    after = strided(size, stride)
-    return [
-        convolution("conv1", channels_in, width, 3, after),
-        normalisation("bn1", width),
-        convolution("conv2", width, width, 3, after),
-        normalisation("bn2", width),
-        *shortcut(channels_in, width, after, stride, option),
-    ]
+def block_layers(
+    channels_in: int,
+    width: int,
+    size: int,
+    stride: int,
+    option: Option | None,
+    bottleneck: str = "",
+) -> tuple[Layer, ...]:
+    """Two 3x3 convolutions and the shortcut, on maps of size x size before the stride.
 
-
-def bottleneck(
-    channels_in: int, width: int, size: int, stride: int, option: Option | None, stride_on_3x3: bool = False
-) -> list[Layer]:
-    """1x1, 3x3 and 1x1 convolutions and the shortcut, on maps of size x size before the stride."""
+    Args:
+        bottleneck: where a bottleneck, of 1x1, 3x3 and 1x1 convolutions, has its stride: "1x1", the first, or "3x3".
+    """
     after = strided(size, stride)
-    return [
-        convolution("conv1", channels_in, width, 1, size if stride_on_3x3 else after),
-        normalisation("bn1", width),
-        convolution("conv2", width, width, 3, after),
-        normalisation("bn2", width),
-        convolution("conv3", width, 4 * width, 1, after),
-        normalisation("bn3", 4 * width),
-        *shortcut(channels_in, 4 * width, after, stride, option),
-    ]
+    plan = [(3, width, after), (3, width, after)]
+    if bottleneck:
+        plan = [(1, width, size if bottleneck == "3x3" else after), (3, width, after), (1, 4 * width, after)]
+    layers, channels = [], channels_in
+    for k, (kernel, out, at) in enumerate(plan, start=1):
+        layers += [convolution(f"conv{k}", channels, out, kernel, at), normalisation(f"bn{k}", out)]
+        channels = out
+    return (*layers, *shortcut(channels_in, channels, after, stride, option))
 
 
 def shortcut(channels_in: int, channels_out: int, after: int, stride: int, option: Option | None) -> list[Layer]:
@@ -198,7 +169,3 @@ def fully_connected(name: str, features: int, outputs: int) -> Layer:
 def strided(size: int, stride: int) -> int:
     """Size of a map after a layer with this stride and a padding of half its kernel: size / stride, rounded up."""
     return -(-size // stride)
-
-
-def _below(prefix: str, layers: Sequence[Layer]) -> list[Layer]:
-    return [replace(layer, name=f"{prefix}.{layer.name}") for layer in layers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ class Signal:
         activation_variance: of the layer's response as in Figure 7 (after batch normalisation, before ReLU or addition,
             pooled over all units and images), but in training mode. By construction it is gamma^2, averaged over the
             channels, plus the variance of beta over them: 1 at the start, and not 0 in any net. That is the paper's
-            argument, and says nothing of what reaches the layer; `conv_variance` does.
+            argument, and says nothing of what reaches the layer; `conv_variance` does. NaN for a layer that has no
+            response.
         gradient_norm: Euclidean norm of the gradient of the mean cross-entropy, in nats, with respect to the
             convolution's weights; weight decay is not in it.
         conv_variance: of the convolution's output before batch normalisation, within each channel over images and
@@ -46,7 +48,7 @@ def signal_health(net: nn.Module, images: Tensor, labels: Tensor) -> list[Signal
     left as found (the networks draw no random numbers); precision is the caller's, by autocast.
 
     Args:
-        net: a network of the paper.
+        net: a network of the paper, or any with 3x3 convolutions.
         images: (N, C, H, W), as the training loop would give them, on the network's device.
         labels: (N,), class indices.
 
@@ -54,6 +56,8 @@ def signal_health(net: nn.Module, images: Tensor, labels: Tensor) -> list[Signal
         A signal per 3x3 convolution, in the network's order, the first included; projections are not among them.
     """
     found = layers(net)
+    if not found:
+        return []
     variances: dict[str, tuple[float, float]] = {}
 
     def take(key: str, name: str, output: Tensor) -> None:
@@ -68,7 +72,7 @@ def signal_health(net: nn.Module, images: Tensor, labels: Tensor) -> list[Signal
         Signal(
             layer=index,
             name=name,
-            activation_variance=variances[f"{name} response"][0],
+            activation_variance=variances.get(f"{name} response", (math.nan,))[0],
             gradient_norm=torch.linalg.vector_norm(gradient.cpu().double()).item(),
             conv_variance=variances[f"{name} out"][1],
         )

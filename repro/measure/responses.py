@@ -11,6 +11,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from repro.errors import UserError
+
+
+class NoResponsesError(UserError):
+    """A network has no responses as the paper defines them: it does not normalise right after each 3x3 layer."""
+
 
 @torch.no_grad()
 def responses(net: nn.Module, batches: Iterable[Tensor]) -> list[tuple[str, float]]:
@@ -29,9 +35,11 @@ def responses(net: nn.Module, batches: Iterable[Tensor]) -> list[tuple[str, floa
         block, 6n + 1 of them; projections (1x1) are no responses. In the networks of Table 1, the 3x3 ones only.
 
     Raises:
-        ValueError: no images, or a net of another order of layers.
+        ValueError: no images.
+        NoResponsesError: a net of another order of layers.
     """
     found = layers(net)
+    some = False
     moments = {name: _Moments() for name, _, _ in found}
 
     def take(name: str, output: Tensor) -> None:
@@ -41,8 +49,13 @@ def responses(net: nn.Module, batches: Iterable[Tensor]) -> list[tuple[str, floa
     with mode(net, training=False), watched(found, response=take):
         for images in batches:
             net(images)
-    if not all(seen.count for seen in moments.values()):
+            some = some or len(images) > 0
+    if not some:
         raise ValueError("responses need at least one image")
+    without = next((name for name, seen in moments.items() if not seen.count), None)
+    if without or not moments:
+        why = f"no batch normalisation of its number right after {without}" if without else "no 3x3 convolution"
+        raise NoResponsesError(f"its responses are not measured: {why}")
     return [(name, math.sqrt(seen.squares / seen.count)) for name, seen in moments.items()]
 
 
@@ -81,35 +94,28 @@ class _Moments:
         self.count = total
 
 
-def layers(net: nn.Module) -> list[tuple[str, nn.Conv2d, nn.BatchNorm2d]]:
-    """The 3x3 convolutions in the network's order: name, convolution, and the batch normalisation right after it.
-
-    Raises:
-        ValueError: a 3x3 convolution that is not followed by a batch normalisation of its number.
-    """
+def layers(net: nn.Module) -> list[tuple[str, nn.Conv2d, nn.Module | None]]:
+    """The 3x3 convolutions in the network's order: name, convolution, and the module that has its number as bnK."""
     modules = dict(net.named_modules())
     found = []
     for name, module in modules.items():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
             parent, dot, own = name.rpartition(".")
-            norm = modules.get(f"{parent}{dot}{own.replace('conv', 'bn')}")
-            if not isinstance(norm, nn.BatchNorm2d) or norm.num_features != module.out_channels:
-                raise ValueError(f"{name} has no batch normalisation of its own: it has no response to measure")
-            found.append((name, module, norm))
+            found.append((name, module, modules.get(f"{parent}{dot}{own.replace('conv', 'bn')}")))
     return found
 
 
 @contextmanager
 def watched(
-    found: Iterable[tuple[str, nn.Conv2d, nn.BatchNorm2d]],
+    found: Iterable[tuple[str, nn.Conv2d, nn.Module | None]],
     *,
     response: Callable[[str, Tensor], None],
     output: Callable[[str, Tensor], None] = lambda name, tensor: None,
 ) -> Iterator[None]:
     """While a net runs, hand on the output of each of some layers, and its response, as (name, tensor).
 
-    A ValueError comes out of a net that normalises before it convolves, where a normalisation of a convolution's number
-    takes in something else than what that gives out: what was measured would be another layer's.
+    A layer whose output is not what its bnK takes in, as in a net that normalises before it convolves, has no response:
+    what came out there would be another layer's.
     """
     given: dict[str, Tensor] = {}
 
@@ -118,14 +124,14 @@ def watched(
         output(name, tensor)
 
     def of_norm(name: str, module: nn.Module, inputs: tuple[Tensor, ...], tensor: Tensor) -> None:
-        if given.pop(name, None) is not inputs[0]:
-            raise ValueError(f"{name} is not followed by the batch normalisation of its number: no response to measure")
-        response(name, tensor)
+        if given.pop(name, None) is inputs[0]:
+            response(name, tensor)
 
     hooks = []
     for name, convolution, norm in found:
         hooks.append(convolution.register_forward_hook(partial(of_convolution, name)))
-        hooks.append(norm.register_forward_hook(partial(of_norm, name)))
+        if isinstance(norm, nn.BatchNorm2d):
+            hooks.append(norm.register_forward_hook(partial(of_norm, name)))
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ class BasicBlock(nn.Module):
     the second ReLU after the addition (Section 3.2). Maps (N, in, H, W) to (N, width, H / stride, W / stride).
     """
 
-    expansion = 1
+    layers, expansion = 2, 1
 
     def __init__(
         self, channels_in: int, width: int, stride: int, option: Option | None, subsample: Subsample = "stride"
@@ -44,7 +44,7 @@ class OneLayerBlock(nn.Module):
     The paper has "not observed advantages" of it over a plain layer. Maps as `BasicBlock` does.
     """
 
-    expansion = 1
+    layers, expansion = 1, 1
 
     def __init__(
         self, channels_in: int, width: int, stride: int, option: Option | None, subsample: Subsample = "stride"

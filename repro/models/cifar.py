@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +24,8 @@ class CifarNet(nn.Module):
     """A 3x3 convolution, 3 stages of n blocks of two 3x3 convolutions each, global average pooling, a 10-way fc.
 
     "Subsampling is performed by convolutions with a stride of 2": the first of stages 2 and 3. The plain net
-    (`option=None`) and the residual net with option A have exactly the same parameters. With `layers=1` a shortcut goes
-    around each convolution, in stages of 2n blocks (Section 3.2).
+    (`option=None`) and the residual net with option A have exactly the same parameters. With `OneLayerBlock` a shortcut
+    goes around each convolution, in stages of 2n blocks (Section 3.2).
 
     Takes (N, channels, H, W) of any size from 4x4; gives (N, classes) logits.
     """
@@ -38,7 +37,7 @@ class CifarNet(nn.Module):
         channels: int = 3,
         classes: int = 10,
         subsample: Subsample = "stride",
-        layers: Literal[1, 2] = 2,
+        block: type[BasicBlock] | type[OneLayerBlock] = BasicBlock,
     ) -> None:
         super().__init__()
         first, second, third = WIDTHS
@@ -46,11 +45,10 @@ class CifarNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(first)
         self.relu = nn.ReLU(inplace=True)
         segment = SEGMENT if 3 * n >= DEEP else None
-        make, blocks = (BasicBlock, n) if layers == 2 else (OneLayerBlock, 2 * n)
-        block = partial(make, option=option, subsample=subsample)
-        self.layer1 = Stage(block, blocks, first, first, 1, segment)
-        self.layer2 = Stage(block, blocks, first, second, 2, segment)
-        self.layer3 = Stage(block, blocks, second, third, 2, segment)
+        make, blocks = partial(block, option=option, subsample=subsample), 2 * n // block.layers
+        self.layer1 = Stage(make, blocks, first, first, 1, segment)
+        self.layer2 = Stage(make, blocks, first, second, 2, segment)
+        self.layer3 = Stage(make, blocks, second, third, 2, segment)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(third, classes)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ _SYNONYMS = (("linear.", "fc."), ("classifier.", "fc."), (".shortcut.", ".downsa
 _COUNTS = ("num_batches_tracked", "total_ops", "total_params")
 #: What names of alike layers count by: numbers, and single letters.
 _COUNTING = re.compile(r"\d+|(?<![a-zA-Z])[a-z](?![a-zA-Z])")
-_AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged?|shadow)", re.IGNORECASE)
+#: How images are normalised, where a file keeps that beside the layers.
 _MEAN, _STD = (re.compile(rf"(^|.*[._])(?<!running_)({words})$") for words in ("mean|mu", "std|sigma"))
 
 
@@ -37,34 +38,34 @@ def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> tupl
         try:
             tensors, how = _matched(wanted, weights.tensors)
         except RecordError as error:
-            problem = problem or f"not the weights of a {network}: {_instead(weights, network) or error}"
+            known = known_as(weights)
+            others = f"these are the weights of a {' or '.join(known)}"
+            # Of the net that is asked for it is some name, or the size of the first layer or the last, that differs.
+            reason = others if known and str(names.parse(network, "cifar")) not in known else error
+            problem = problem or f"not the weights of a {network}: {reason}"
             continue
         if not any(all(torch.equal(tensors[key], others[key]) for key in wanted) for _, others, _ in fitting):
             fitting.append((weights, tensors, how))
     if not fitting:
         raise RecordError(problem)
-    kept = [one for one in fitting if not _AVERAGED.search(one[0].place)] or fitting
-    if len(kept) > 1:
-        places = ", ".join(weights.place for weights, _, _ in kept)
+    if len(fitting) > 1:
+        places = ", ".join(weights.place or "the file itself" for weights, _, _ in fitting)
         raise RecordError(f"holds the weights of several {network}s ({places}): --weights NAME says which to take")
-    weights, tensors, how = kept[0]
+    weights, tensors, how = fitting[0]
     net.load_state_dict(tensors, strict=False)
-    others = [f"not those at {other.place!r}, which --weights takes" for other, _, _ in fitting if other is not weights]
     where = f"at {weights.holder!r}" if weights.holder else "the whole file"
     prefix = f"prefix {weights.prefix!r} taken off" if weights.prefix else ""
     aside = f"left aside: {', '.join(weights.aside)}" if weights.aside else ""
-    return weights, "; ".join(filter(None, (where, prefix, how, *others, aside)))
+    return weights, "; ".join(filter(None, (where, prefix, how, aside)))
 
 
 def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """The weights under the names used here, and how they came to these where not by their own."""
+    given = {key: value for key, value in given.items() if not _is_aside(key)}
     named = {_name(key): value for key, value in given.items()}
+    # What else a program keeps has names of other beginnings.
     used = {key.split(".")[0] for key in wanted}
-    excess = [
-        key
-        for key in named
-        if key not in wanted and not _is_aside(key) and ("." not in key or key.split(".")[0] in used)
-    ]
+    excess = [key for key in named if key not in wanted and ("." not in key or key.split(".")[0] in used)]
     lacking = [key for key in wanted if key not in named]
     shapes = [
         f"{key} {list(named[key].shape)} instead of {list(value.shape)}"
@@ -93,44 +94,31 @@ def _name(key: str) -> str:
 
 
 def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem: str) -> tuple[dict[str, Tensor], str]:
-    """Weights of other names, matched as the layers come; those of 3x3 and of 1x1 each among themselves."""
-    # As safetensors has them. As defined they never are: a weight comes before its bias.
-    if list(given) == sorted(given):
-        raise RecordError(f"{problem}; nor does their order tell, which here is that of the alphabet")
-    ours, theirs = _layers(wanted), _layers(given)
-    pairs = [pair for kind in ours for pair in zip(ours[kind], theirs[kind], strict=False)]
-    matched = {
-        key: given[other]
-        for our, their in pairs
-        for key, other in ((key, their + key[len(our) :]) for key in wanted if key.rpartition(".")[0] == our)
-        if other in given and given[other].shape == wanted[key].shape
-    }
-    if not len(matched) == len(wanted) == sum(not _is_aside(key) for key in given):
-        raise RecordError(problem)
-    if not all(_counts_up(layers) for layers in theirs.values()):
-        raise RecordError(f"{problem}; nor does their order tell, which is not that of the numbers in their names")
-    our, their = next(pair for pair in pairs if pair[0] != pair[1])
-    return matched, f"read by the order of its layers, which have other names ({their} for {our}, ...)"
+    """Weights of other names, matched as they come, where all that can be seen is alike.
 
-
-def _layers(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """The names of the layers by their kind, in the order of the file.
-
-    Batch normalisation counts only right after a convolution, and beside it: a net that normalises before it convolves
-    has the same shapes in the same order, and is another.
+    A net that normalises before it convolves has the same shapes in the same order, and is another: there what comes
+    after a convolution belongs to the next block.
     """
-    order = list(dict.fromkeys(key.rpartition(".")[0] for key in tensors))
-    layers: dict[str, list[str]] = {"3x3": [], "1x1": [], "linear": []}
-    for layer, after in zip(order, [*order[1:], ""], strict=True):
-        weight = tensors.get(f"{layer}.weight")
-        if weight is not None and weight.dim() == 2:
-            layers["linear"].append(layer)
-        elif weight is not None and weight.dim() == 4 and layer.rpartition(".")[0] == after.rpartition(".")[0]:
-            layers["1x1" if weight.shape[-1] == 1 else "3x3"] += [layer, after]
-    return layers
+    ours, theirs = (
+        [(key.rpartition(".")[2], value.shape) for key, value in weights.items()] for weights in (wanted, given)
+    )
+    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in given))
+    beside = all(
+        layer.rpartition(".")[0] == after.rpartition(".")[0]
+        for layer, after in pairwise(layers)
+        if f"{layer}.weight" in given and given[f"{layer}.weight"].dim() == 4
+    )
+    if ours != theirs or not beside:
+        raise RecordError(problem)
+    if not _counts_up(layers):
+        # As that of the alphabet is, in which safetensors has them: block 10 comes before block 2.
+        raise RecordError(f"{problem}; nor does their order tell, which is not that of the numbers in their names")
+    first = next(pair for pair in zip(given, wanted, strict=True) if pair[0] != pair[1])
+    how = f"read by the order of its layers, which have other names ({first[0]} for {first[1]}, ...)"
+    return dict(zip(wanted, given.values(), strict=True)), how
 
 
-def _counts_up(layers: Sequence[str]) -> bool:
+def _counts_up(layers: Iterable[str]) -> bool:
     """Whether names that differ in numbers, or in single letters, alone are in the order of these."""
     last: dict[str, list[int]] = {}
     for layer in layers:
@@ -140,20 +128,6 @@ def _counts_up(layers: Sequence[str]) -> bool:
             return False
         last[alike] = found
     return True
-
-
-def _instead(weights: Weights, network: str) -> str:
-    """Of what network else the weights are, in a clause; empty where their shapes are those of this one."""
-    shapes = [tuple(tensor.shape) for tensor in weights.tensors.values() if tensor.dim() == 4]
-    widths = sorted({shape[0] for shape in shapes})
-    known = known_as(weights)
-    if not known:
-        return f"its {len(shapes)} convolutions, {widths[0]} to {widths[-1]} filters wide, are of no net of the paper"
-    classes = [len(tensor) for tensor in weights.tensors.values() if tensor.dim() == 2][-1]
-    channels = min(shape[1] for shape in shapes)
-    clause = f"these are the weights of a {' or '.join(known)}, from {channels} channels to {classes} classes"
-    # Of the net that is asked for it is some name, or the size of the first layer or the last, that differs.
-    return "" if str(names.parse(network, "cifar")) in known else clause
 
 
 def known_as(weights: Weights) -> list[str]:
@@ -182,7 +156,8 @@ def normalisation(weights: Weights) -> tuple[list[float], list[float]] | None:
     channels = next(tensor.shape[1] for tensor in weights.tensors.values() if tensor.dim() == 4)
     found = []
     for pattern in (_MEAN, _STD):
-        values = {tuple(v.flatten().tolist()) for key, v in weights.mapping.items() if pattern.match(key)}
+        kept = {**weights.tensors, **weights.beside}
+        values = {tuple(value.flatten().tolist()) for key, value in kept.items() if pattern.match(key)}
         found.append([list(value) for value in values if len(value) == channels])
     if max(map(len, found)) > 1:
         raise RecordError("keeps several normalisations of images: --mean and --std say which")
@@ -195,20 +170,15 @@ def in_unit_scale(mean: Sequence[float], std: Sequence[float], channels: int) ->
     Raises:
         UserError: it can be of neither.
     """
-    if len(mean) != channels or len(std) != channels:
-        raise UserError(f"--mean and --std need {channels} numbers each for these images")
-    if min(std) <= 0:
-        raise UserError("--std needs numbers above 0")
-    if not 0 <= min(mean) <= max(mean) <= 255:
-        raise UserError("--mean needs numbers from 0 to 1, or from 0 to 255")
-    large = max(mean) > 1
-    if (large and min(std) < 1) or (not large and max(std) > 1):
+    unit = 255 if max(mean) > 1 else 1
+    is_one = 0 <= min(mean) <= max(mean) <= unit and (min(std) >= 1 if unit == 255 else 0 < min(std) <= max(std) <= 1)
+    if not len(mean) == len(std) == channels or not is_one:
         raise UserError(
-            "--mean and --std are of different scales: give both for pixels of 0 to 1, or both for pixels of 0 to 255"
+            f"--mean and --std need {channels} numbers each for these images, of --std above 0, and both for pixels of "
+            "0 to 1, or both for pixels of 0 to 255"
         )
-    unit = 255 if large else 1
     first, second = (torch.tensor([value / unit for value in values])[:, None, None] for values in (mean, std))
-    return first, second, large
+    return first, second, unit == 255
 
 
 def set_option_a(net: nn.Module, zeros: str) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from repro.models.norm import ShareNorm, Spread
+
 
 def in_segments(blocks: Sequence[nn.Module], x: Tensor, size: int) -> Tensor:
     """Apply blocks in a row, keeping for the backward pass only the input of each segment of `size` blocks.
@@ -28,13 +30,16 @@ def in_segments(blocks: Sequence[nn.Module], x: Tensor, size: int) -> Tensor:
 
 def activation_bytes(net: nn.Module, images: Tensor) -> int:
     """What a net in training mode that computes nothing again keeps for the backward pass of images (N, C, H, W), as
-    measured on three of them, whose statistics it takes.
+    measured on three of them for each share that it normalises, whose statistics it takes.
     """
-    few = 3  # no layer has so many channels, by which weights, too, are told from activations
+    norms = (module for module in net.modules() if isinstance(module, ShareNorm))
+    shares = max(((norm.spread or Spread(norm.shares)).shares for norm in norms), default=1)
+    # No layer has 3 times so many channels, by which weights, too, are told from activations.
+    few, of_a_share = 3 * shares, 3
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        if len(tensor.shape) and len(tensor) == few:
+        if len(tensor.shape) and len(tensor) in (few, of_a_share):
             storage = tensor.untyped_storage()
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor

@@ -10,6 +10,7 @@ from torch import nn
 
 from repro import names
 from repro.errors import UserError
+from repro.models.blocks import BasicBlock, OneLayerBlock
 from repro.models.cifar import CifarNet
 from repro.models.imagenet import ImageNetNet
 from repro.models.norm import in_shares
@@ -71,8 +72,8 @@ def _net(
         case "plain" | "resnet":
             if parsed.family == "imagenet":
                 return ImageNetNet(parsed, channels, classes, subsample, stride_on_3x3)
-            layers: Literal[1, 2] = 1 if block == "one-layer" else 2
-            return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample, layers)
+            own = OneLayerBlock if block == "one-layer" else BasicBlock
+            return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample, own)
         case other:  # A kind that has a name but no class yet would else be trained as another.
             assert_never(other)
 

@@ -23,12 +23,6 @@ from repro.errors import RecordError, shown
 _DEEPEST = 4
 #: How torch.save began its files before they were zip archives: with a pickled number. Four pickles follow.
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19."
-#: Beginnings of what is often taken for a checkpoint.
-_OTHERS = {
-    b"\x89HDF": "is an HDF5 file, as Keras writes: a state_dict of PyTorch is needed",
-    b"version https://git-lfs": "is a pointer of Git LFS: `git lfs pull` fetches the file itself",
-    b"<": "is a page of a website: download the file itself",
-}
 _SAVE = "where it can be loaded, save its weights by torch.save(net.state_dict(), FILE)"
 
 
@@ -39,9 +33,7 @@ class _Attributes:
     """
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
-        made: OrderedDict[Any, Any] = OrderedDict()
-        made.__dict__["stands_for"] = cls.__name__
-        return made
+        return OrderedDict()
 
 
 class _Nothing(list[Any]):
@@ -64,80 +56,52 @@ def read(path: Path) -> Any:
     """What a file of torch.save, or of safetensors, holds, with inert mappings in the place of objects.
 
     Raises:
-        RecordError: it is neither, or damaged.
+        RecordError: it is neither, or damaged, or the package safetensors is needed.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a folder, or a pipe that nobody may ever write to
             raise RecordError(f"{path}: is no file")
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise RecordError(f"{path}: there is no such file") from error
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    for beginning, what in _OTHERS.items():
-        if content.lstrip()[: len(beginning)] == beginning:
-            raise RecordError(f"{path}: {what}")
-    if path.suffix == ".safetensors" or content[8:10] == b'{"':
-        return _safetensors(path, content)
     try:
+        if path.suffix == ".safetensors" or content[8:10] == b'{"':
+            from safetensors.torch import load
+
+            return dict(sorted(load(content).items()))
         stand_ins: list[Any] = [
-            (type(name, (_Nothing if name in _OTHER_STATE else _Attributes,), {}), name)
-            for name in _names(path, content)
+            (type(name, (_Nothing if name in _OTHER_STATE else _Attributes,), {}), name) for name in _names(content)
         ]
         # The file names classes; torch finds the inert ones under these names, and refuses any other.
         with torch.serialization.safe_globals(stand_ins):
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except RecordError:
-        raise
-    except Exception as error:  # torch.load documents no exceptions of its own: any of them means unreadable here
-        raise RecordError(f"{path}: {_unreadable(str(error) or repr(error))}") from error
+    except ModuleNotFoundError as error:
+        raise RecordError(f"{path}: needs the package safetensors: pip install safetensors") from error
+    except Exception as error:  # neither library documents its exceptions: any of them means unreadable here
+        # Of torch's text the reason, without its advice to execute what the file holds.
+        why = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0].partition(". ")[0]
+        raise RecordError(f"{path}: cannot be read as a checkpoint ({why or repr(error)}): {_SAVE}") from error
 
 
-def _names(path: Path, content: bytes) -> set[str]:
+def _names(content: bytes) -> set[str]:
     """The classes and functions that the pickle of a checkpoint names, as torch spells them."""
     if zipfile.is_zipfile(io.BytesIO(content)):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            inside = archive.namelist()
-            if any(name.endswith("/constants.pkl") for name in inside):
-                raise RecordError(f"{path}: is a program of TorchScript, which is not executed here: {_SAVE}")
-            pickles = [io.BytesIO(archive.read(name)) for name in inside if name.endswith("/data.pkl")]
-            if not pickles:
-                raise RecordError(f"{path}: is an archive, but no PyTorch checkpoint: it holds {shown(inside[:3])}")
-            if (bad := archive.testzip()) is not None:
-                raise RecordError(f"{path}: is damaged: {bad} does not match its checksum")
+            if (bad := archive.testzip()) is not None:  # torch does not look
+                raise ValueError(f"is damaged: {bad} does not match its checksum")
+            names = archive.namelist()
+            if any(name.endswith("/constants.pkl") for name in names):
+                raise ValueError("is a program of TorchScript, which is not executed here")
+            pickles = [io.BytesIO(archive.read(name)) for name in names if name.endswith("/data.pkl")]
     elif _LEGACY in content[:32]:
         pickles = [io.BytesIO(content)] * 5
     else:
-        raise RecordError(f"{path}: is no PyTorch checkpoint")
+        raise ValueError(f"it begins with {shown(content[:20])}")
     steps = (step for stream in pickles for step in pickletools.genops(stream))
     found = {str(name).partition(" ")[::2] for step, name, _ in steps if step.name == "GLOBAL"}
     # torch.save writes the names that Python 2 had for them.
     renamed = (NAME_MAPPING.get(pair, (IMPORT_MAPPING.get(pair[0], pair[0]), pair[1])) for pair in found)
     return {".".join(pair) for pair in (*found, *renamed)}
-
-
-def _unreadable(problem: str) -> str:
-    if found := re.search(r"GLOBAL (\S+) whose module", problem):
-        return f"is not read: it holds {found[1]}, which is no part of any weights"
-    if "persistent_load" in problem:
-        return f"holds a whole network, and nothing is executed here: {_SAVE}"
-    if "Unsupported operand" in problem:
-        return "was saved by another protocol of pickle than torch.save's own: save it again without pickle_protocol"
-    # torch's own advice is to execute what the file holds.
-    first = re.sub(r"^Weights only load failed.*?(?=\bUnsupported|\bCan only|\bTrying|$)", "", problem.splitlines()[0])
-    return f"cannot be read as a checkpoint: {first.strip() or 'what it holds is not known here'}"
-
-
-def _safetensors(path: Path, content: bytes) -> dict[str, Tensor]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-    except ImportError as error:
-        raise RecordError(f"{path}: needs the package safetensors: pip install safetensors") from error
-    try:
-        return dict(sorted(load(content).items()))
-    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise RecordError(f"{path}: cannot be read as safetensors: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -146,21 +110,17 @@ class Weights:
 
     Attributes:
         holder: the keys that lead to the mapping that they are in, joined by dots; empty where that is the whole file.
-        mapping: the tensors there, in the order of the file.
-        prefix: of the names of these weights.
+        prefix: of their names there.
+        tensors: by their names without it, in the order of the file.
+        beside: the mapping's other tensors, by their names.
         aside: what else the file holds, a few names.
     """
 
     holder: str
-    mapping: dict[str, Tensor]
     prefix: str
+    tensors: dict[str, Tensor]
+    beside: dict[str, Tensor]
     aside: tuple[str, ...]
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """The weights by their names without the prefix."""
-        inside = (key for key in self.mapping if key.startswith(self.prefix))
-        return {key.removeprefix(self.prefix): self.mapping[key] for key in inside}
 
     @property
     def place(self) -> str:
@@ -179,7 +139,8 @@ def networks(content: Any, place: str | None = None) -> list[Weights]:
     """
     found = [weights for holder, mapping in _mappings(content) for weights in _below(content, holder, mapping)]
     if not found:
-        raise RecordError(_no_weights(content))
+        keys = f" among {', '.join(map(str, list(content)[:8]))}" if isinstance(content, dict) and content else ""
+        raise RecordError(f"no network's weights found{keys}, and no whole network is executed here: {_SAVE}")
     chosen = [weights for weights in found if place is None or f"{weights.place}.".startswith(f"{place}.")]
     if not chosen:
         raise RecordError(f"no network's weights at {place!r}, but at {', '.join(sorted(w.place for w in found))}")
@@ -209,7 +170,9 @@ def _below(content: Any, holder: tuple[str, ...], mapping: Mapping[Any, Any]) ->
         others = [str(key) for key in content if holder and str(key) != holder[0]]
         others += sorted({key.split(".")[0] for key in tensors if not key.startswith(prefix)})
         aside = (*others[:8], *(["..."] if len(others) > 8 else []))
-        yield Weights(".".join(holder), tensors, prefix, aside)
+        inside = {key.removeprefix(prefix): tensors[key] for key in below[prefix]}
+        beside = {key: value for key, value in tensors.items() if key not in below[prefix]}
+        yield Weights(".".join(holder), prefix, inside, beside, aside)
 
 
 def _is_usable(value: Any) -> bool:
@@ -220,12 +183,3 @@ def _is_usable(value: Any) -> bool:
         and value.dtype.is_floating_point
         and not value.is_quantized
     )
-
-
-def _no_weights(content: Any) -> str:
-    for name, value in (("", content), *(content.items() if isinstance(content, dict) else ())):
-        if "_modules" in getattr(value, "__dict__", {}):
-            where = f" at {name!r}" if name else ""
-            return f"holds a whole network{where} ({value.stands_for}), and nothing is executed here: {_SAVE}"
-    keys = f" among {', '.join(map(str, list(content)[:8]))}" if isinstance(content, dict) else ""
-    return f"no network's weights found{keys}: a state_dict, or a dict holding one, is needed"

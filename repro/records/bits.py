@@ -14,25 +14,19 @@ if TYPE_CHECKING:
 Key = tuple[str, str]
 #: What of a session decides bits; a session has it where it is not as in the one before.
 MACHINE = ("device", "instructions", "torch", "torch_build", "cuda", "cudnn", "driver")
-_ENVIRONMENT = ("device", "processor", "torch", "torch_build", "instructions")
 #: Records of early versions lack these; what one of two runs does not know is taken to be equal.
-_NEWER = ("torch_build", "instructions")
-_NUMERICS = ("device", "precision", "threads", "ranks")
+_NEWER = ("torch_build", "instructions", "cuda", "cudnn", "driver")
 #: The tables of a run, and the column in which each says where a row belongs.
 _TABLES = (("curves", "iteration"), ("responses", "layer"), ("health", "iteration"))
 
 
 def reasons(reference: Record, mine: Record) -> list[str]:
     """What decides bits and is not the same in two records, in words; empty where the bits should be equal."""
-    pairs: list[tuple[str, Any, Any]] = [
-        (name, getattr(reference.numerics, name), getattr(mine.numerics, name)) for name in _NUMERICS
-    ]
-    pairs.append(("images", reference.data.fingerprint, mine.data.fingerprint))
-    pairs += [(name, _made_on(reference, name), _made_on(mine, name)) for name in _ENVIRONMENT]
+    its, own = _decide(reference), _decide(mine)
     found = [
-        f"{name} {own or 'unknown'}, the reference's {its or 'unknown'}"
-        for name, its, own in pairs
-        if its != own and not (name in _NEWER and None in (its, own))
+        f"{name} {own[name] or 'unknown'}, the reference's {its[name] or 'unknown'}"
+        for name in its
+        if name in own and its[name] != own[name] and not (name in _NEWER and None in (its[name], own[name]))
     ]
     for whose, record in (("the reference's", reference), ("its own", mine)):
         if moved(record):
@@ -45,9 +39,15 @@ def moved(record: Record) -> bool:
     return any(set(MACHINE) & set(session.model_extra or {}) for session in record.sessions[1:])
 
 
-def _made_on(record: Record, name: str) -> Any:
-    known = record.environment
-    return getattr(known, name) if name in type(known).model_fields else (known.model_extra or {}).get(name)
+def _decide(record: Record) -> dict[str, Any]:
+    numerics, made = record.numerics, record.environment
+    more = made.model_extra or {}
+    found = {name: getattr(numerics, name) for name in ("device", "precision", "ranks")}
+    found |= {"images": record.data.fingerprint, "torch": made.torch, "torch_build": more.get("torch_build")}
+    if numerics.device == "cpu":
+        by_cpu = {name: getattr(made, name) for name in ("processor", "instructions")}
+        return {**found, "threads": numerics.threads, **by_cpu}
+    return {**found, "card": made.device, **{name: more.get(name) for name in ("cuda", "cudnn", "driver")}}
 
 
 def first_difference(records: Records, one: Key, other: Key) -> str | None:

@@ -194,8 +194,4 @@ def _in_both_modes(
 ) -> list[tuple[int, str, float, float]]:
     """Each layer's response in evaluation mode, and in training mode as seen in the look after the last iteration."""
     looked = {row.layer: row.activation_variance for row in health if row.iteration == last}
-    variances = [looked.get(row.layer, math.nan) for row in responses]
-    return [
-        (*row, math.sqrt(variance) if variance >= 0 else math.nan)
-        for row, variance in zip(responses, variances, strict=True)
-    ]
+    return [(*row, math.sqrt(looked.get(row.layer, math.nan))) for row in responses]

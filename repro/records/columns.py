@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from repro.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 What = Literal[
     "iteration", "epoch", "network", "seed", "train_error", "test_error", "train_accuracy", "test_accuracy", "ignore"
 ]
 QUANTITIES = ("train_error", "test_error", "train_accuracy", "test_accuracy")
-_TRAIN = {"train", "training", "trn"}
-_TEST = {"test", "testing", "val", "valid", "validation", "eval", "evaluation", "dev"}
-_ERROR, _ACCURACY = {"error", "err"}, {"accuracy", "acc", "top", "prec"}
+_SPLITS = {"train": {"train", "training", "trn"}}
+_SPLITS["test"] = {"test", "testing", "val", "valid", "validation", "eval", "evaluation", "dev"}
+_KINDS = {"error": {"error", "err"}, "accuracy": {"accuracy", "acc", "top", "prec"}}
 #: What is none of these, or a part of it: losses, the top five, the range of several runs.
 _OTHER = {"loss", "5", "min", "max", "std"}
 
@@ -30,84 +33,79 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
     Raises:
         UserError: two hold the same; or it cannot be told of which split one is.
     """
-    found: dict[str, str] = {}
-    bare = {}
-    for name in header:
-        words = set(re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
-        if name in told:
-            what: str | None = told[name]
-        elif words & _OTHER:
-            what = None
-        elif kind := "error" if words & _ERROR else "accuracy" if words & _ACCURACY else "":
-            splits = [split for split, known in (("train", _TRAIN), ("test", _TEST)) if words & known]
-            what = f"{splits[0]}_{kind}" if len(splits) == 1 else None
-            if what is None:
-                bare[name] = kind
-        else:
-            what = next((key for key in get_args(What)[:4] if words & {key, f"{key}s"}), None)
-            what = "iteration" if what is None and words & {"iter", "step", "steps"} else what
-        if what and what != "ignore":
-            found[name] = what
-    for name, kind in bare.items():
+    found = {name: told.get(name) or _meaning(name) for name in header}
+    found = {name: what for name, what in found.items() if what != "ignore"}
+    bare = [name for name, what in found.items() if what in _KINDS]
+    for name in bare:
+        kind, known = found[name], found.values()
         # Keras writes accuracy beside val_accuracy.
-        if f"test_{kind}" in found.values() and f"train_{kind}" not in found.values() and len(bare) == 1:
-            found[name] = f"train_{kind}"
-        else:
+        if len(bare) > 1 or f"test_{kind}" not in known or f"train_{kind}" in known:
             raise UserError(f"{where}: column {name!r}: of training or of test? Give --column {name}=train_{kind}")
-    _check_once(found, told, where)
+        found[name] = f"train_{kind}"
+    alike: dict[str, list[str]] = {}
+    for name, what in found.items():
+        if header.count(name) > 1:
+            raise UserError(f"{where}: has several columns {name!r}: rename those that are not meant")
+        # An error and an accuracy of one split say the same.
+        alike.setdefault(what.replace("accuracy", "error"), []).append(name)
+    for what, names in alike.items():
+        if what == "iteration":  # a step may be of something else
+            for other in sorted(names, key=lambda name: (name not in told, "step" in name.lower()))[1:]:
+                del found[other]
+        elif len(names) > 1:
+            raise UserError(
+                f"{where}: columns {names[0]!r} and {names[1]!r} are both {what.replace('_', ' ')}: "
+                f"give --column {names[1]}=ignore, or the other one"
+            )
     return found
 
 
-def _check_once(found: dict[str, str], told: Mapping[str, str], where: str) -> None:
-    meant: dict[str, str] = {}
-    for name, what in list(found.items()):
-        # An error and an accuracy of one split say the same.
-        key = what.replace("accuracy", "error")
-        if key == "iteration" and key in meant:
-            keep = min(meant[key], name, key=lambda one: (one not in told, "step" in one.lower()))
-            del found[name if keep != name else meant[key]]
-            meant[key] = keep
-        elif key in meant:
-            raise UserError(
-                f"{where}: columns {meant[key]!r} and {name!r} are both {what.replace('_', ' ')}: "
-                f"give --column {name}=ignore, or the other one"
-            )
-        else:
-            meant[key] = name
+def _meaning(name: str) -> str:
+    """What a column holds by its words: a `What`, or an error or accuracy of who knows what."""
+    words = set(re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
+    if words & _OTHER:
+        return "ignore"
+    for kind, known in _KINDS.items():
+        if words & known:
+            splits = [split for split, known in _SPLITS.items() if words & known]
+            return f"{splits[0]}_{kind}" if len(splits) == 1 else kind
+    named = [key for key in get_args(What)[:4] if words & {key, f"{key}s"}]
+    return named[0] if named else "iteration" if words & {"iter", "step", "steps"} else "ignore"
 
 
-def first_epoch_of(rows: Sequence[Mapping[str, float]], where: str) -> int:
+def first_epoch_of(table: pd.DataFrame, where: str) -> int:
     """The number of the first epoch of training: 0 where training was measured in an epoch 0.
+
+    Args:
+        table: a column "epoch", and some of `QUANTITIES`.
 
     Raises:
         UserError: only a test was, which may be from before training or from after the first epoch.
     """
-    zero = [row for row in rows if row.get("epoch") == 0]
-    if not zero or any(row["epoch"] % 1 for row in rows if "epoch" in row):
+    zero = table[table["epoch"] == 0]
+    if zero.empty or (table["epoch"] % 1 > 0).any():
         return 1
-    if any(key.startswith("train") for row in zero for key in row):
+    if zero.filter(like="train_").notna().any(axis=None):
         return 0
     raise UserError(
         f"{where}: it has an epoch 0: give --first-epoch 0 if that is the first one, 1 if it is before training"
     )
 
 
-def unit_of(rows: Sequence[tuple[float, float]], quantity: str, early: float, where: str) -> str:
+def unit_of(values: pd.Series, iterations: pd.Series, early: float, where: str) -> str:
     """Whether a column is in percent or a fraction.
 
     Args:
-        rows: iterations and values.
-        quantity: one of `QUANTITIES`.
+        values: a column named as one of `QUANTITIES`.
         early: no training has errors below 1 % by this iteration.
         where: the file and column, for an error.
 
     Raises:
         UserError: it may be either: errors late in training, none of which is above 1.
     """
-    largest = max((value for _, value in rows), default=0.0)
-    if largest > 1:
+    if values.max() > 1:
         return "percent"
     # No network has an accuracy of 1 %, ten times worse than chance.
-    if largest == 0 or quantity.endswith("accuracy") or min(at for at, value in rows if value) <= early:
+    if not values.any() or str(values.name).endswith("accuracy") or iterations[values > 0].min() <= early:
         return "fraction"
     raise UserError(f"{where} may be percent or fractions, as none is above 1: give --unit percent or --unit fraction")

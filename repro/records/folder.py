@@ -28,7 +28,6 @@ from repro.records.tables import (
     format_row,
     read_curve,
     read_health,
-    without_seconds,
     write_curve,
     write_health,
 )
@@ -140,7 +139,7 @@ class RunFolder:
                 continue
             if not path.is_file() or not path.read_bytes().startswith(text.encode()):
                 changed.append(path.name)
-            write_text(path, without_seconds(text))
+            write_text(path, text)
         return changed
 
     def rewind(self, iteration: int) -> None:

@@ -116,6 +116,7 @@ class Record(Part):
         warm_up_ended: iteration at which training error had fallen below 80 %; 0 without a warm-up, None before.
         wrong_test_images: one bit per test image, in hex, the first image first: set if the final network was wrong.
         weights_sha256: of the final weights, see `repro.train.checkpoint.weights_hash`.
+        network_sha256: of the network's source code, see `repro.models.source.source_hash`.
     """
 
     format: Literal[1]
@@ -134,6 +135,7 @@ class Record(Part):
     traceback: Text | None = None
     wrong_test_images: Annotated[Text, Field(pattern="^([0-9a-f]{2})*$")] | None = None
     weights_sha256: Annotated[Text, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    network_sha256: Annotated[Text, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
     @classmethod
     def of(cls, values: Any) -> Record:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -51,8 +52,6 @@ class HealthRow(NamedTuple):
 
 
 COLUMNS, RESPONSE_COLUMNS, HEALTH_COLUMNS = Row._fields, Response._fields, HealthRow._fields
-#: What ended each line of a curve in the first versions.
-_FORMER = ",seconds"
 AnyRow = TypeVar("AnyRow", Row, Response, HealthRow)
 
 
@@ -65,52 +64,21 @@ def read_curve(path: Path) -> list[Row]:
     whole, _, torn = read_text(path, "curve").rpartition("\n")
     if torn:
         warnings.warn(f"{path}: last line was torn off and is dropped", stacklevel=2)
-    if not whole:
-        return []
-    last = -1
-
-    def check(row: Row) -> None:
-        """No training gives a number below 0, or an error above 100. What is missing or infinite is no number."""
-        nonlocal last
-        for name, value in zip(COLUMNS, row, strict=True):
-            if value < 0 or (name in ("train_error", "test_error") and 100 < value < math.inf):
-                raise ValueError(f"{name} is {value}")
-        if row.iteration <= last:
-            raise ValueError(f"iteration {row.iteration} does not come after {last}")
-        last = row.iteration
-
-    return _read(path, without_seconds(f"{whole}\n"), Row, check)
-
-
-def without_seconds(text: str) -> str:
-    """The text of a curve without the column of seconds that the first versions wrote."""
-    header, *lines = text.split("\n")
-    if header != ",".join(COLUMNS) + _FORMER:
-        return text
-    return "\n".join([header.removesuffix(_FORMER), *(line.rpartition(",")[0] for line in lines)])
+    rows = _read(path, f"{whole}\n", Row) if whole else []
+    for line, (before, row) in enumerate(pairwise(rows), start=3):
+        if row.iteration <= before.iteration:
+            raise RecordError(f"{path}: line {line} is malformed: iteration {row.iteration} is not beyond the last one")
+    return rows
 
 
 def read_responses(path: Path) -> list[Response]:
-    """Read responses.csv.
-
-    Raises:
-        RecordError: a malformed line, with its number.
-    """
-
-    def check(row: Response) -> None:
-        if row.std < 0:
-            raise ValueError(f"std is {row.std}")
-
-    return _read(path, read_text(path, "table of responses"), Response, check)
+    """Read responses.csv; RecordError tells a malformed line, with its number."""
+    return _read(path, read_text(path, "table of responses"), Response)
 
 
 def read_health(path: Path) -> list[HealthRow]:
-    """Read health.csv.
-
-    Raises:
-        RecordError: a malformed line, with its number.
-    """
-    return _read(path, read_text(path, "table of signal health"), HealthRow, lambda row: None)
+    """Read health.csv; RecordError tells a malformed line, with its number."""
+    return _read(path, read_text(path, "table of signal health"), HealthRow)
 
 
 def write_curve(path: Path, rows: Iterable[Row]) -> None:
@@ -137,37 +105,39 @@ def _write(path: Path, kind: type[AnyRow], rows: Iterable[AnyRow]) -> None:
     write_text(path, "\n".join([",".join(kind._fields), *map(format_row, rows)]) + "\n")
 
 
-def _read(path: Path, text: str, kind: type[AnyRow], check: Callable[[AnyRow], None]) -> list[AnyRow]:
+def _read(path: Path, text: str, kind: type[AnyRow]) -> list[AnyRow]:
     """The rows below the header; lines are numbered as in the file."""
     header, *lines = text.removesuffix("\n").split("\n")
     if header != ",".join(kind._fields):
         raise RecordError(f"{path}: line 1 is not the header {','.join(kind._fields)}")
-    kinds = get_type_hints(kind).values()
+    fields = get_type_hints(kind)
     rows = []
     for number, line in enumerate(lines, start=2):
         cells = line.split(",")
         try:
-            if len(cells) != len(kinds):
-                raise ValueError(f"it has {len(cells)} fields, not {len(kinds)}")
-            row = kind(*map(_value, kinds, cells))
-            check(row)
+            if len(cells) != len(fields):
+                raise ValueError(f"it has {len(cells)} fields, not {len(fields)}")
+            rows.append(kind(*map(_value, fields, fields.values(), cells)))
         except ValueError as error:
             raise RecordError(f"{path}: line {number} is malformed: {error}") from error
-        rows.append(row)
     return rows
 
 
-def _value(kind: type, text: str) -> Any:
-    """A cell as a whole number, a number (NaN where it is empty) or a layer's name."""
+def _value(name: str, kind: type, text: str) -> Any:
+    """A cell as a whole number, a number (NaN where it is empty) or a layer's name.
+
+    No training gives a number below 0, or an error above 100. What is missing or infinite is no number.
+    """
     if kind is str and text.isprintable() and len(text) <= 200:
         return text
     # Python's int and float also take spaces, underscores and other scripts' digits, which nothing here writes.
     if kind is not str and re.fullmatch("[-+.0-9a-zA-Z]*", text):
+        most = LARGEST if kind is int else 100 if name in ("train_error", "test_error") else math.inf
         with suppress(ValueError):
             value = kind(text) if text or kind is int else math.nan
-            if kind is float or 0 <= value <= LARGEST:
+            if not (value < 0 or most < value < math.inf):
                 return value
-    raise ValueError(f"{shown(text)} is no {_KINDS[kind]}")
+    raise ValueError(f"{name} is {shown(text)}: a {_KINDS[kind]} is needed")
 
 
 _KINDS = {int: "whole number", float: "number", str: "layer's name"}

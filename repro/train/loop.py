@@ -174,6 +174,7 @@ def set_rate(optimiser: torch.optim.SGD, rate: float, choice: Optimiser) -> None
     torch keeps v = m v + g and subtracts rate x v. In Caffe's form v = m v + rate x g is subtracted, so that what was
     gathered at the old rate goes on at the old rate: the same as scaling torch's v by old / new at a change.
     """
+    rate = rounded(rate, optimiser.param_groups[0]["params"][0].device)
     for group in optimiser.param_groups:
         if choice.momentum_form == "caffe" and group["lr"] != rate:
             for parameter in group["params"]:
@@ -181,3 +182,8 @@ def set_rate(optimiser: torch.optim.SGD, rate: float, choice: Optimiser) -> None
                 if buffer is not None:
                     buffer.mul_(group["lr"] / rate)
         group["lr"] = rate
+
+
+def rounded(rate: float, device: torch.device) -> float:
+    """A learning rate as a device steps by it: on CUDA as float32, as which its kernel takes it within a graph."""
+    return torch.tensor(rate, dtype=torch.float32).item() if device.type == "cuda" else rate

@@ -229,13 +229,6 @@ def test_only_runs_that_were_looked_at_are_counted(tmp_path):
     assert "plain-56 is 1 times its last layer's, the strongest 1 times, in 3 looks at 1 run." in found.evidence
 
 
-def test_what_is_no_norm_is_not_judged(tmp_path):
-    for network in ("plain-20", "plain-56"):
-        path = plant(tmp_path, network, preset="paper", coarse=10, health=(1.0, 1.0)) / "health.csv"
-    write_health(path, [row._replace(gradient_norm=-1.0) for row in read_health(path)])
-    assert judged(tmp_path)["H14"].verdict == "not run"
-
-
 def test_gradients_that_are_all_zero_are_not_healthy(tmp_path):
     for network in ("plain-20", "plain-56"):
         path = plant(tmp_path, network, preset="paper", coarse=10, health=(1.0, 1.0)) / "health.csv"

@@ -17,7 +17,9 @@ import pytest
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from repro import data
 from repro.data import cifar10
+from repro.errors import DataError
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 #: Training images come in five batches of 4, test images in one of 10.
@@ -31,6 +33,14 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the small set the one that is expected."""
     monkeypatch.setattr(cifar10, "TRAIN_PER_CLASS", PER_CLASS["train"])
     monkeypatch.setattr(cifar10, "TEST_PER_CLASS", PER_CLASS["test"])
+
+
+def refused(folder: Path, name: str = "cifar10", download: bool = False) -> str:
+    """The message with which a folder is refused, which must be one line."""
+    with pytest.raises(DataError) as caught:
+        data.load(name, folder, download)
+    assert "\n" not in str(caught.value) and caught.value.status == 1
+    return str(caught.value)
 
 
 def images(split: str) -> np.ndarray:
@@ -128,6 +138,14 @@ def write_parquet(folder: Path, kind: str = "png", shards: int = 1) -> None:
         for shard in range(shards):
             part = slice(shard * size, None if shard == shards - 1 else (shard + 1) * size)
             write_shard(folder / f"{split}-{shard:05}-of-{shards:05}.parquet", blobs[part], values[part])
+
+
+def write_classes(folder: Path, *names: str) -> None:
+    """Folders of other classes, an image in each."""
+    for split in ("train", "test"):
+        for name in names:
+            (folder / split / name).mkdir(parents=True)
+            (folder / split / name / "0.png").write_bytes(encoded(images("test")[0]))
 
 
 def write_images(folder: Path, kind: str = "png", suffix: str = ".png") -> None:

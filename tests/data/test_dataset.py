@@ -61,11 +61,6 @@ def test_fingerprint_tells_shapes_apart_and_does_not_see_memory_layout() -> None
     assert dataclasses.replace(tiny(), train_images=strided).fingerprint == tiny().fingerprint
 
 
-def test_channels() -> None:
-    wide = dataclasses.replace(tiny(), train_images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
-    assert wide.channels == 1
-
-
 def test_data_folder_is_the_argument_then_the_variable_then_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPRO_DATA", "/elsewhere")
     monkeypatch.setenv("HOME", "/home/somebody")
@@ -76,14 +71,6 @@ def test_data_folder_is_the_argument_then_the_variable_then_data(monkeypatch: py
     assert data.data_folder(None) == Path("data")
     monkeypatch.delenv("REPRO_DATA")
     assert data.data_folder(None) == Path("data")
-
-
-def test_no_folder_means_the_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    small_cifar.write_images(tmp_path)
-    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
-    small_cifar.shrink(monkeypatch)
-    assert data.identify("cifar10") == "cifar10"
-    assert data.load("cifar10").source == "image folders"
 
 
 @pytest.mark.parametrize("call", [data.identify, data.load])

@@ -10,9 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-from PIL import Image
-from small_cifar import archive, publish, shrink, write_images
+from small_cifar import archive, refused, write_classes, write_images
 from torchvision.datasets import CIFAR10
 
 from repro import data
@@ -39,7 +37,9 @@ class Server:
     """Counts the requests that it answers."""
 
     def __init__(self) -> None:
-        self.answer: Answer = send(archive())
+        # One archive for all, because each carries the time at which it was packed.
+        self.archive = archive()
+        self.answer: Answer = send(self.archive)
         self.requests = 0
         self.done = threading.Event()
         outer = self
@@ -57,12 +57,10 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(small: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server()
-    shrink(monkeypatch)
-    publish(monkeypatch)
     monkeypatch.setattr(CIFAR10, "url", server.url)
-    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive_of(server)).hexdigest())
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(server.archive).hexdigest())
     monkeypatch.setenv("no_proxy", "*")
     thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -73,28 +71,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     thread.join()
 
 
-def archive_of(server: Server) -> bytes:
-    """The archive that the server has; kept, because an archive carries the time at which it was packed."""
-    content = archive()
-    server.answer = send(content)
-    return content
-
-
-def refused(folder: Path) -> str:
-    with pytest.raises(DataError) as caught:
-        data.load("cifar10", folder, download=True)
-    assert "\n" not in str(caught.value) and caught.value.status == 1
-    return str(caught.value)
-
-
 def left_over(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_fetched_once_with_progress_shown(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "made" / "by it"
     found = data.load("cifar10", folder, download=True)
-    assert (found.name, found.source) == ("cifar10", "python archive")
+    assert (found.name, found.source) == ("cifar10", "python batches")
     assert left_over(folder) == [ARCHIVE]
     shown = capsys.readouterr()
     assert shown.out == "" and f"Fetching {server.url} (170 MB) into {folder}" in shown.err and "100" in shown.err
@@ -108,46 +92,44 @@ def test_nothing_is_fetched_where_any_form_lies_or_unasked(server: Server, tmp_p
     assert data.load("cifar10", tmp_path / "there", download=True).name == "cifar10-jpeg"
     with pytest.raises(DataError, match="fetch the archive with --download"):
         data.load("cifar10", tmp_path / "absent")
-    with pytest.raises(DataError, match="put the JPEG images there"):
+    with pytest.raises(DataError, match="put one of these there"):
         data.load("cifar10-jpeg", tmp_path / "absent", download=True)
     assert server.requests == 0 and not (tmp_path / "absent").exists()
 
 
 @pytest.mark.filterwarnings("error")
 def test_images_of_another_data_set_are_no_form_of_it(server: Server, tmp_path: Path) -> None:
-    for split in ("train", "test"):
-        (tmp_path / split / "tench").mkdir(parents=True)
-        Image.new("RGB", (224, 224)).save(tmp_path / split / "tench" / "1.png")
-    assert data.load("cifar10", tmp_path, download=True).source == "python archive"
+    write_classes(tmp_path, "tench")
+    assert data.load("cifar10", tmp_path, download=True).source == "python batches"
 
 
-@pytest.mark.parametrize("answer", ["truncated", "another", "empty"])
-def test_what_is_not_the_archive_is_not_kept(answer: str, server: Server, tmp_path: Path) -> None:
-    content = archive()
-    server.answer = {
-        "truncated": send(content[:5000], length=len(content)),
-        "another": send(b"<html>gone</html>"),
-        "empty": send(b""),
-    }[answer]
-    message = refused(tmp_path)
-    assert message.startswith(f"{tmp_path}: CIFAR-10 could not be fetched (")
-    assert ": try again later, or put one of these there: " in message
-    assert "*.parquet" in message and "train/airplane/*.png" in message
-    assert left_over(tmp_path) == []
-    with pytest.raises(DataError, match="no CIFAR-10 there"):
-        data.identify("cifar10", tmp_path)
+CONTENT = archive()
 
 
-def test_an_error_of_the_server(server: Server, tmp_path: Path) -> None:
-    server.answer = send(b"", status=503)
-    assert "could not be fetched (HTTP Error 503: Service Unavailable; from http://127.0.0.1" in refused(tmp_path)
-
-
-def test_no_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (send(CONTENT[:5000], length=len(CONTENT)), "is not the published archive"),
+        (send(b"<html>gone</html>"), "is not the published archive"),
+        (send(b""), "is not the published archive"),
+        (send(b"", status=503), "HTTP Error 503: Service Unavailable; from http://127.0.0.1"),
+        (None, "Connection refused"),
+    ],
+    ids=["truncated", "another", "empty", "an error", "no server"],
+)
+def test_what_is_not_the_archive_is_not_kept(
+    answer: Answer | None, said: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{unheard.getsockname()[1]}/{ARCHIVE}")
-        assert "Connection refused" in refused(tmp_path)
+        if answer:
+            server.answer = answer
+        else:
+            monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{unheard.getsockname()[1]}/{ARCHIVE}")
+        message = refused(tmp_path, download=True)
+    assert message.startswith(f"{tmp_path}: CIFAR-10 could not be fetched (") and said in message
+    assert ": try again later, or put one of these there: " in message
+    assert left_over(tmp_path) == []
 
 
 def test_a_silent_server_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +141,7 @@ def test_a_silent_server_is_given_up(server: Server, tmp_path: Path, monkeypatch
     server.answer = half
     monkeypatch.setattr(download, "PATIENCE", 2)
     before = socket.getdefaulttimeout()
-    assert "timed out" in refused(tmp_path)
+    assert "timed out" in refused(tmp_path, download=True)
     assert socket.getdefaulttimeout() == before and left_over(tmp_path) == []
 
 
@@ -177,23 +159,16 @@ def test_an_interrupted_one_leaves_nothing_behind(
 
 
 def test_what_a_killed_one_leaves_is_not_taken_for_the_archive(server: Server, tmp_path: Path) -> None:
-    (tmp_path / f"{ARCHIVE}.part").write_bytes(archive()[:1000])
-    with pytest.raises(DataError, match="no CIFAR-10 there"):
-        data.load("cifar10", tmp_path)
-    assert data.load("cifar10", tmp_path, download=True).source == "python archive"
-    assert left_over(tmp_path) == [ARCHIVE]
-
-
-def test_two_processes_do_not_fetch_into_one_folder(server: Server, tmp_path: Path) -> None:
-    with FileLock(tmp_path / f".{ARCHIVE}.lock"):
-        assert "another process is fetching CIFAR-10" in refused(tmp_path)
-    assert server.requests == 0
+    (tmp_path / f".{ARCHIVE}.1.tmp").write_bytes(CONTENT[:1000])
+    assert "no CIFAR-10 there" in refused(tmp_path)
+    assert data.load("cifar10", tmp_path, download=True).source == "python batches"
 
 
 def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert f"{tmp_path / 'file'}: is no folder" in refused(tmp_path / "file")
-    assert f"{tmp_path / 'file' / 'below'}: is no folder" in refused(tmp_path / "file" / "below")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert f"{place}: is no folder that can be read ([Errno 20]" in refused(place, download=True)
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    assert f"{tmp_path / 'link'}: CIFAR-10 could not be fetched ([Errno 17] File exists" in refused(tmp_path / "link")
+    message = refused(tmp_path / "link", download=True)
+    assert f"{tmp_path / 'link'}: CIFAR-10 could not be fetched ([Errno 17] File exists" in message
     assert server.requests == 0

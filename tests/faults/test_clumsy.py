@@ -10,7 +10,7 @@ import commands
 import pytest
 from commands import Command, assert_same_bits
 
-from repro import evaluate, report, run
+from repro import evaluate, places, report, run
 from repro.records import Source, collect
 
 LONG = "a" * 300
@@ -26,7 +26,7 @@ def place(tmp_path, undisturbed, monkeypatch):
     (tmp_path / "curves.csv").write_text("epoch,test_error\n1,50\n")
     (tmp_path / "wide.csv").write_text('epoch,test_error\n1,"' + "5" * 200_000 + '"\n')
     (tmp_path / "project" / "results").mkdir(parents=True)
-    monkeypatch.setattr(report, "ROOT", tmp_path / "project")
+    monkeypatch.setattr(places, "RESULTS", tmp_path / "project" / "results")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPRO_DATA", raising=False)
     # The command imports this when it needs it, and a user without rights may not be able to.
@@ -74,14 +74,14 @@ CURVES = ["--as", "theirs", "--network", "resnet-20", "--import-curves"]
         (["--results", "pipe"], 1, "there is no folder pipe"),
         (["--no\x1b[2Jpe\n"], 2, r"unrecognized arguments: --no\x1b[2Jpe\n (--help lists the options)"),
         (["--preset", "\x1b[2J\n"], 2, r"unknown preset '\x1b[2J\n'"),
-        (["--seed", "1e3"], 2, "argument --seed: invalid int value: '1e3'"),
+        (["--seed", "1e3"], 2, "argument --seed: 1e3: a whole number"),
         ([*CURVES, "pipe"], 1, "pipe: is no file"),
         ([*CURVES, "/dev/zero"], 1, "/dev/zero: is no file"),
         ([*CURVES, "results"], 1, "results: is no file"),
         ([*CURVES, "loop"], 1, "loop: cannot be read as a file of curves: Too many levels of symbolic links"),
         ([*CURVES, "wide.csv"], 1, "wide.csv: cannot be read as a table: field larger"),
-        ([*CURVES, "curves.csv", "--seed", "-3"], 2, "--seed -3: a number from 0"),
-        ([*CURVES, "curves.csv", "--seed", "1" * 40], 2, "--seed 1111111111"),
+        ([*CURVES, "curves.csv", "--seed", "-3"], 2, "argument --seed: -3: a whole number from 0"),
+        ([*CURVES, "curves.csv", "--seed", "1" * 40], 2, "argument --seed: 1111111111"),
     ],
     ids=range(22),
 )
@@ -104,7 +104,7 @@ def test_curves_that_find_no_place_to_be_written_to(place, capsys):
         (["loop"], 1, "loop: cannot be read: Too many levels of symbolic links"),
         (["file/below"], 1, "file/below: cannot be read: Not a directory"),
         ([LONG], 1, "cannot be read: File name too long"),
-        (["file"], 1, "file: is no PyTorch checkpoint"),
+        (["file"], 1, "file: cannot be read as a checkpoint"),
         (["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
         (["file", "--mean", "0", "--std", "1e999"], 2, "'1e999': numbers such as"),
         (["file", "--mean", ",", "--std", "1"], 2, "',': numbers such as"),
@@ -129,6 +129,7 @@ def test_evaluating(words, status, said, place, study, capsys):
     [
         (["--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is is not known"),
         (["--data", "cifar10", "--data-dir", "loop"], 1, "loop: "),
+        (["--data", "cifar10", "--data-dir", LONG], 1, f"{LONG}: "),
         (["--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
         (["--set", "schedule.lr=1979-05-27"], 2, "schedule.lr is datetime.date(1979, 5, 27): a number is needed"),
         (["--set", "schedule.milestones=[[0.5]]"], 2, "schedule.milestones is [0.5]: a number is needed"),
@@ -137,7 +138,7 @@ def test_evaluating(words, status, said, place, study, capsys):
         (["--results", "loop"], 1, "loop/digits/demo/"),
         (["--results", LONG], 1, "File name too long"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_training(words, status, said, place, study, capsys):
     words = commands.arguments(study, place / "new", "--only", "plain-8", *words)

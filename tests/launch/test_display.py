@@ -86,6 +86,19 @@ def test_lines_of_a_run_come_seldom_but_its_last_one_always(shown, tmp_path):
     assert [line.split()[3].split("/")[0] for line in lines] == ["50", "800", "1,000"]
 
 
+def test_a_run_of_days_prints_no_more_lines_than_one_of_minutes(shown, tmp_path, monkeypatch):
+    monkeypatch.setattr(display, "LINES", 4)
+    target, at = shown()
+    target.begin(RUN)
+    folder = session(tmp_path, 0)
+    at(0)
+    for step in range(1, 21):
+        folder.append(row(50 * step))
+        at(1000 * step)
+    lines = at(30_000)
+    assert [line.split()[3].split("/")[0] for line in lines] == ["50", "300", "550", "800", "1,000"]
+
+
 def test_what_was_on_disk_before_a_run_is_begun_is_no_news(shown, tmp_path):
     session(tmp_path, 0, ["an old note"]).append(row(100))
     target, at = shown()

@@ -9,15 +9,18 @@ from repro.errors import UserError
 from repro.run import main
 
 
-@pytest.mark.parametrize(("name", "package", "extra"), [("ray", "ray", "cluster"), ("slurm", "submitit", "slurm")])
+@pytest.mark.parametrize(
+    ("option", "name", "package"),
+    [("--launcher", "ray", "ray"), ("--launcher", "slurm", "submitit"), ("--log", "tensorboard", "tensorboard")],
+)
 def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it(
-    tmp_path, monkeypatch, capsys, name, package, extra
+    tmp_path, monkeypatch, capsys, option, name, package
 ):
     monkeypatch.setitem(sys.modules, package, None)
     study = write_study(tmp_path, iterations=10)
-    assert main([str(study), "--launcher", name, "--results", str(tmp_path / "results")]) == 2
+    assert main([str(study), option, name, "--results", str(tmp_path / "results")]) == 2
     error = capsys.readouterr().err
-    assert f"{package}: python -m pip install -e '.[{extra}]'" in error
+    assert f"{package}: python -m pip install {package}" in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "results").exists()
 
@@ -25,6 +28,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--log", "tensorbord"], "unknown log 'tensorbord': did you mean 'tensorboard'?"),
         (["--launcher", "rya"], "unknown launcher 'rya': did you mean 'ray'?"),
         (["--address", "head:6379"], "--address is for --launcher ray, not local"),
         (["--slurm", "time=60"], "--slurm is for --launcher slurm, not local"),

@@ -1,34 +1,17 @@
 from __future__ import annotations
 
+import math
 import weakref
 
 import pytest
 import torch
 import torch.nn.functional as F
+from nets import NETS, images, left_as_it_is, made
 from torch import Tensor, nn
 
 from repro import models
 from repro.measure.health import signal_health
-from repro.measure.responses import responses
-
-NETS = ["plain-14", "resnet-14", "resnet-14-B", "resnet-14-C"]
-
-
-def made(name: str, *, channels: int = 3, family: str | None = None) -> nn.Module:
-    """A net whose every layer has statistics, gamma and beta of its own."""
-    generator = torch.Generator().manual_seed(0)
-    net = models.build(name, channels, family=family, generator=generator)
-    with torch.no_grad():
-        for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
-            for values in (norm.weight, norm.running_var):
-                values.uniform_(0.5, 2.0, generator=generator)
-            for values in (norm.bias, norm.running_mean):
-                values.normal_(generator=generator)
-    return net
-
-
-def images(count: int = 20, channels: int = 3, size: int = 8) -> Tensor:
-    return torch.randn(count, channels, size, size, generator=torch.Generator().manual_seed(1))
+from repro.measure.responses import NoResponsesError, responses
 
 
 def directly(net: nn.Module, x: Tensor) -> list[float]:
@@ -89,12 +72,11 @@ def bn(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
     return scaled * per_channel(norm.weight) + per_channel(norm.bias)
 
 
-@pytest.mark.parametrize(("depth", "count"), [(20, 19), (56, 55), (110, 109)])
-@pytest.mark.parametrize("form", ["plain-{}", "resnet-{}", "resnet-{}-C"])
-def test_as_many_as_the_figure_has(depth, count, form):
-    net = models.build(form.format(depth), channels=1)
+@pytest.mark.parametrize(("name", "count"), [("plain-20", 19), ("resnet-56-C", 55), ("resnet-110", 109)])
+def test_as_many_as_the_figure_has(name, count):
+    net = models.build(name, channels=1)
     found = responses(net, [images(2, channels=1)])
-    assert [key for key, _ in found] == expected_names((depth - 2) // 6)
+    assert [key for key, _ in found] == expected_names((count - 1) // 6)
     assert len(found) == count
 
 
@@ -132,35 +114,16 @@ def test_under_the_callers_autocast():
     assert found != pytest.approx(directly(net, x), rel=1e-6)
 
 
-def test_any_memory_format():
-    net, x = made("resnet-14-B").double(), images().double()
-    found = responses(net.to(memory_format=torch.channels_last), [x.to(memory_format=torch.channels_last)])
-    assert stds(found) == pytest.approx(directly(net, x), rel=1e-12)
-
-
-def test_the_net_is_as_it_was():
-    net = made("resnet-14-B").train()
-    net.layer2.eval()
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    modes = [module.training for module in net.modules()]
-    state = torch.get_rng_state()
-    responses(net, [images()])
-    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
-    assert [module.training for module in net.modules()] == modes
-    assert not any(module._forward_hooks for module in net.modules())
-    assert all(p.grad is None for p in net.parameters())
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_the_net_is_as_it_was_even_if_the_images_run_out_with_an_error():
+def test_the_net_is_as_it_was_also_after_an_error():
     def broken():
         yield images()
         raise OSError("no more")
 
-    net = made("plain-8").train()
-    with pytest.raises(OSError, match="no more"):
+    net = made("resnet-14-B")
+    with left_as_it_is(net):
+        responses(net, [images()])
+    with left_as_it_is(net), pytest.raises(OSError, match="no more"):
         responses(net, broken())
-    assert all(module.training and not module._forward_hooks for module in net.modules())
 
 
 def test_no_activations_are_kept():
@@ -203,18 +166,30 @@ class PreActivation(nn.Module):
 
 
 def test_of_a_net_that_normalises_first_nothing_is_measured_under_another_layers_name():
-    with pytest.raises(ValueError, match="conv1 is not followed by"):
+    with pytest.raises(NoResponsesError, match="right after conv1"):
         responses(PreActivation(), [images(2)])
-    with pytest.raises(ValueError, match="conv1 is not followed by"):
-        signal_health(PreActivation(), images(2), torch.tensor([0, 1]))
     net = made("plain-8")
-    net.bn1 = nn.BatchNorm2d(3)
-    with pytest.raises(ValueError, match="conv1 has no batch normalisation"):
+    net.layer2[0].bn2 = nn.Identity()
+    with pytest.raises(NoResponsesError, match=r"right after layer2\.0\.conv2"):
         responses(net, [images(2)])
 
 
-def test_a_layer_without_batch_normalisation_is_an_error():
-    net = made("plain-8")
-    net.bn1 = nn.Identity()
-    with pytest.raises(ValueError, match="conv1 has no batch normalisation"):
-        responses(net, [images()])
+def test_a_net_without_3x3_layers_has_neither_responses_nor_signals():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(NoResponsesError, match="no 3x3 convolution"):
+        responses(net, [images(2)])
+    assert signal_health(net, images(2), torch.tensor([0, 1])) == []
+
+
+def test_signals_of_a_net_that_normalises_first_are_those_that_need_no_response():
+    net, x, y = PreActivation(), images(2), torch.tensor([0, 1])
+    found = signal_health(net, x, y)
+    assert [signal.name for signal in found] == ["conv1", "conv2"]
+    assert all(math.isnan(signal.activation_variance) for signal in found)
+    net.train()
+    first = net.conv1(net.bn1(x))
+    second = net.conv2(net.bn2(first))
+    F.cross_entropy(second.mean((2, 3)), y).backward()
+    for signal, output, layer in zip(found, (first, second), (net.conv1, net.conv2), strict=True):
+        assert signal.conv_variance == pytest.approx(output.var((0, 2, 3), correction=0).mean().item(), rel=1e-4)
+        assert signal.gradient_norm == pytest.approx(layer.weight.grad.norm().item(), rel=1e-4)

@@ -36,13 +36,6 @@ def test_a_bottleneck_is_its_formula(channels_in, width, stride, option, stride_
     assert torch.equal(x, kept)
 
 
-def test_where_the_stride_is_makes_a_difference_to_a_bottleneck():
-    x = torch.randn(1, 16, 8, 8, dtype=torch.float64)
-    on_1x1, on_3x3 = (randomised(Bottleneck(16, 8, 2, "B", stride_on_3x3=switch)).eval() for switch in (False, True))
-    assert on_1x1(x).shape == on_3x3(x).shape
-    assert not torch.allclose(on_1x1(x), on_3x3(x))
-
-
 def test_option_a_takes_every_second_pixel_and_splits_the_zeros_evenly():
     x = torch.arange(1.0, 1 + 2 * 3 * 5 * 4).reshape(2, 3, 5, 4)
     y = ZeroPadded(3, 8, 2)(x)
@@ -73,10 +66,3 @@ def test_which_shortcut_an_option_takes(changes):
     assert isinstance(shortcut("A", *changes), ZeroPadded)
     assert isinstance(shortcut("B", *changes), Projection)
     assert isinstance(shortcut("C", *changes), Projection)
-
-
-def test_a_projection_has_batch_normalisation_no_bias_and_no_relu():
-    projection = Projection(4, 8, 2)
-    assert [type(module) for module in projection] == [nn.Conv2d, nn.BatchNorm2d]
-    assert projection[0].bias is None
-    assert projection(torch.randn(2, 4, 6, 6)).min() < 0

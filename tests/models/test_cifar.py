@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,13 +12,6 @@ from repro import models
 from repro.models import registry
 from repro.names import CIFAR_DEPTHS, NetworkName, parse
 
-#: Computed by hand from Section 4.2: no convolution has a bias, batch normalisation has gamma and beta.
-PARAMETERS = {
-    "A": (269_722, 464_154, 658_586, 853_018, 1_727_962, 19_421_274),
-    "B": (272_474, 466_906, 661_338, 855_770, 1_730_714, 19_424_026),
-    "C": (283_962, 489_594, 695_226, 900_858, 1_826_202, 20_538_714),
-}
-
 
 def built(name: str, seed: int = 0, **settings) -> nn.Module:
     torch.manual_seed(seed)
@@ -32,17 +23,6 @@ def on_meta(name: str, **settings) -> nn.Module:
         return models.build(name, **settings)
 
 
-def parameters(net: nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters())
-
-
-@pytest.mark.parametrize("depth", CIFAR_DEPTHS)
-def test_parameters_are_those_of_the_paper_exactly(depth):
-    at = CIFAR_DEPTHS.index(depth)
-    assert {o: parameters(on_meta(f"resnet-{depth}-{o}")) for o in "ABC"} == {o: PARAMETERS[o][at] for o in "ABC"}
-    assert parameters(on_meta(f"plain-{depth}")) == PARAMETERS["A"][at]
-
-
 @pytest.mark.parametrize("depth", CIFAR_DEPTHS)
 def test_a_net_has_as_many_weighted_layers_as_its_name_says(depth):
     for name in (f"plain-{depth}", f"resnet-{depth}"):
@@ -50,20 +30,6 @@ def test_a_net_has_as_many_weighted_layers_as_its_name_says(depth):
         assert len(layers) == depth
         assert [m.kernel_size for m in layers[:-1]] == [(3, 3)] * (depth - 1)
         assert all(m.bias is None for m in layers[:-1]) and layers[-1].bias is not None
-
-
-def test_projections_are_where_the_options_put_them():
-    def projected(name: str) -> list[str]:
-        return [key for key, m in on_meta(name).named_modules() if isinstance(m, nn.Conv2d) and "downsample" in key]
-
-    assert projected("plain-20") == projected("resnet-20-A") == []
-    assert projected("resnet-20-B") == ["layer2.0.downsample.0", "layer3.0.downsample.0"]
-    assert projected("resnet-20-C") == [f"layer{s}.{b}.downsample.0" for s in (1, 2, 3) for b in range(3)]
-
-
-@pytest.mark.parametrize("option", ["A", "B"])
-def test_the_first_block_keeps_its_shape_and_so_its_identity(option):
-    assert isinstance(on_meta(f"resnet-20-{option}").layer1[0].downsample, nn.Identity)
 
 
 def test_parameters_are_named_as_in_the_public_networks():
@@ -79,8 +45,8 @@ def test_parameters_are_named_as_in_the_public_networks():
     assert {key for key, _ in on_meta("resnet-20-B").named_parameters()} == {*names, *extra}
 
 
-@pytest.mark.parametrize("name", ["plain-8", "resnet-8", "resnet-8-B", "resnet-8-C"])
-@pytest.mark.parametrize(("size", "maps"), [(32, (32, 16, 8)), (8, (8, 4, 2)), (9, (9, 5, 3)), (4, (4, 2, 1))])
+@pytest.mark.parametrize("name", ["plain-8", "resnet-8-C"])
+@pytest.mark.parametrize(("size", "maps"), [(32, (32, 16, 8)), (9, (9, 5, 3)), (4, (4, 2, 1))])
 def test_feature_maps_halve_from_stage_to_stage(name, size, maps):
     net = on_meta(name)
     shapes = []
@@ -88,13 +54,6 @@ def test_feature_maps_halve_from_stage_to_stage(name, size, maps):
         stage.register_forward_hook(lambda _module, _args, y: shapes.append(tuple(y.shape)))
     assert net(torch.empty(2, 3, size, size, device="meta")).shape == (2, 10)
     assert shapes == [(2, filters, m, m) for filters, m in zip((16, 32, 64), maps, strict=True)]
-
-
-def test_the_same_nets_take_grey_digits():
-    net = built("resnet-20", channels=1, classes=7)
-    assert net.conv1.weight.shape == (16, 1, 3, 3)
-    logits = net(torch.rand(5, 1, 8, 8))
-    assert logits.shape == (5, 7) and logits.isfinite().all()
 
 
 @settings(deadline=None, max_examples=25)
@@ -190,61 +149,9 @@ def test_a_whole_net_is_its_formula(name, training):
     torch.testing.assert_close(net(x), expected, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("option", ["A", "B"])
-@pytest.mark.parametrize("zeroed", ["gamma", "weights"])
-def test_a_deeper_net_can_be_a_trained_shallower_one(option, zeroed):
-    """Section 3.1: with identities for its added layers "a deeper model should have training error no greater"."""
-    shallow, images = trained(f"resnet-14-{option}")
-    deep = deepened(shallow, f"resnet-32-{option}", zeroed)
-    with torch.no_grad():
-        assert torch.equal(shallow(images), deep(images))
-
-
-def test_a_deeper_plain_net_cannot_so_easily():
-    shallow, images = trained("plain-14")
-    deep = deepened(shallow, "plain-32", "gamma")
-    with torch.no_grad():
-        assert not torch.allclose(shallow(images), deep(images))
-
-
-def trained(name: str) -> tuple[nn.Module, torch.Tensor]:
-    """A net after some steps on noise, in eval mode, so that no statistic is where it began; and some images."""
-    net = built(name).train()
-    images, labels = torch.randn(16, 3, 12, 12), torch.arange(16) % 10
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(5):
-        optimiser.zero_grad()
-        F.cross_entropy(net(images), labels).backward()
-        optimiser.step()
-    for key, value in net.state_dict().items():
-        if key.endswith("running_var"):
-            assert not torch.allclose(value, torch.ones_like(value)), key
-    return net.eval(), images
-
-
-def deepened(shallow: nn.Module, name: str, zeroed: str) -> nn.Module:
-    """The net of this name with the shallow net's blocks first in each stage, and residual branches of zero after."""
-    deep = built(name, seed=1)
-    deep.conv1, deep.bn1, deep.fc = (copy.deepcopy(module) for module in (shallow.conv1, shallow.bn1, shallow.fc))
-    for ours, theirs in zip(stages(deep), stages(shallow), strict=True):
-        for index, block in enumerate(ours):
-            if index < len(theirs):
-                block.load_state_dict(theirs[index].state_dict())
-            elif zeroed == "gamma":
-                nn.init.zeros_(block.bn2.weight)
-            else:
-                nn.init.zeros_(block.conv2.weight)
-    return deep.eval()
-
-
-def stages(net: nn.Module) -> list[nn.Sequential]:
-    return [net.layer1, net.layer2, net.layer3]
-
-
 def test_the_deepest_net_is_initialised_and_computes_again():
     net = models.build("resnet-1202")
     assert net.layer1.segment and built("resnet-110").layer1.segment is None
-    assert parameters(net) == PARAMETERS["A"][-1]
     assert all(p.device.type == "cpu" and p.isfinite().all() for p in net.parameters())
 
 
@@ -266,5 +173,5 @@ def test_a_net_of_one_layer_blocks_is_the_plain_net_with_a_shortcut_around_each_
     block = single.layer1[0]
     y = single.relu(single.bn1(single.conv1(x)))
     assert torch.equal(block(y), torch.relu(block.bn1(block.conv1(y)) + y))
-    assert [len(stage) for stage in stages(single)] == [4, 4, 4]
+    assert [len(stage) for stage in (single.layer1, single.layer2, single.layer3)] == [4, 4, 4]
     assert not torch.equal(single(x), plain(x))

@@ -9,18 +9,6 @@ from torch import nn
 from repro import models
 from repro.names import IMAGENET_DEPTHS
 
-#: Computed by hand from Table 1: no bias but the classifier's, batch normalisation with gamma and beta.
-PARAMETERS = {
-    "resnet-18-A": 11_515_688,
-    "resnet-18-B": 11_689_512,
-    "resnet-34-A": 21_623_848,
-    "resnet-34-B": 21_797_672,
-    "resnet-34-C": 22_716_840,
-    "resnet-50-B": 25_557_032,
-    "resnet-101-B": 44_549_160,
-    "resnet-152-B": 60_192_808,
-}
-
 
 def on_meta(name: str, **settings) -> nn.Module:
     with torch.device("meta"):
@@ -38,11 +26,6 @@ def parameters(net: nn.Module) -> int:
 
 def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
     return {key: module for key, module in net.named_modules() if isinstance(module, nn.Conv2d)}
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters_are_those_of_table_1_exactly(name):
-    assert parameters(on_meta(name)) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
@@ -85,25 +68,6 @@ def test_a_net_has_as_many_weighted_layers_as_its_name_says(name):
     weighted = [key for key in convolutions(net) if "downsample" not in key] + ["fc"]
     assert len(weighted) == int(name.split("-")[1])
     assert all(module.bias is None for module in convolutions(net).values())
-
-
-@pytest.mark.parametrize(
-    ("name", "projections"),
-    # Section 4.1: option C brings "many (thirteen) projection shortcuts" more than B to the 34 layers. The first stage
-    # of a bottleneck net widens 64 to 256 channels.
-    [
-        ("resnet-18-A", 0),
-        ("resnet-18-B", 3),
-        ("resnet-34-B", 3),
-        ("resnet-34-C", 3 + 13),
-        ("resnet-50-A", 0),
-        ("resnet-50-B", 4),
-        ("resnet-50-C", 16),
-        ("plain-50", 0),
-    ],
-)
-def test_projections_are_where_the_options_put_them(name, projections):
-    assert sum("downsample" in key for key in convolutions(on_meta(name))) == projections
 
 
 @pytest.mark.parametrize("name", ["plain-34", "plain-50", "resnet-18", "resnet-50-A", "resnet-152"])

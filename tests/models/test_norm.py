@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro import models
-from repro.models import cifar
 from repro.models.norm import ShareNorm, Spread, given_whole_batches, in_shares, set_spread
 
 FEATURES = 3
@@ -149,25 +148,6 @@ def test_putting_a_network_into_shares_keeps_what_its_layers_hold():
     held = {name: id(value) for name, value in [*net.named_parameters(), *net.named_buffers()]}
     in_shares(net, 2)
     assert {name: id(value) for name, value in [*net.named_parameters(), *net.named_buffers()]} == held
-
-
-@pytest.mark.parametrize("segment", [1, 2])
-def test_computing_again_updates_the_statistics_of_shares_once(segment, monkeypatch):
-    images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
-
-    def net() -> nn.Module:
-        made = models.build("resnet-14-C", norm_shares=2, generator=torch.Generator().manual_seed(0))
-        return made.double().train()
-
-    usual = net()
-    monkeypatch.setattr(cifar, "DEEP", 1)
-    monkeypatch.setattr(cifar, "SEGMENT", segment)
-    economical = net()
-    for each in (usual, economical):
-        F.cross_entropy(each(images), torch.arange(6)).backward()
-    for ours, theirs in zip(economical.parameters(), usual.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12)
-    assert all(torch.equal(a, b) for a, b in zip(economical.buffers(), usual.buffers(), strict=True))
 
 
 def test_given_whole_batches_a_process_computes_all_shares_by_itself():

@@ -13,13 +13,13 @@ from repro.models.recompute import activation_bytes
 
 
 @pytest.mark.parametrize("segment", [1, 2, 5])
-@pytest.mark.parametrize("name", ["plain-26", "resnet-26", "resnet-26-C"])
-def test_computing_again_changes_neither_results_nor_gradients_nor_statistics(name, segment, monkeypatch):
+@pytest.mark.parametrize(("name", "shares"), [("plain-26", 1), ("resnet-26", 1), ("resnet-26-C", 2)])
+def test_computing_again_changes_neither_results_nor_gradients_nor_statistics(name, shares, segment, monkeypatch):
     images, labels = torch.randn(6, 3, 12, 12, dtype=torch.float64), torch.arange(6)
-    usual = made(name)
+    usual = made(name, shares)
     monkeypatch.setattr(cifar, "DEEP", 1)
     monkeypatch.setattr(cifar, "SEGMENT", segment)
-    economical = made(name)
+    economical = made(name, shares)
     assert economical.layer1.segment == segment and usual.layer1.segment is None
     for _ in range(2):
         outputs = [net(images) for net in (usual, economical)]
@@ -35,8 +35,8 @@ def test_computing_again_changes_neither_results_nor_gradients_nor_statistics(na
     assert torch.equal(economical.eval()(images), usual.eval()(images))
 
 
-def made(name: str) -> nn.Module:
-    return models.build(name, generator=torch.Generator().manual_seed(0)).double().train()
+def made(name: str, shares: int) -> nn.Module:
+    return models.build(name, norm_shares=shares, generator=torch.Generator().manual_seed(0)).double().train()
 
 
 def test_computing_again_is_as_precise_as_the_first_time(monkeypatch):
@@ -55,10 +55,10 @@ def test_computing_again_is_as_precise_as_the_first_time(monkeypatch):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("precision", "width"), [(None, 4), (torch.bfloat16, 2)])
-def test_what_the_backward_pass_keeps_is_two_maps_a_layer(precision, width):
+@pytest.mark.parametrize(("precision", "width", "shares"), [(None, 4, 1), (torch.bfloat16, 2, 1), (None, 4, 2)])
+def test_what_the_backward_pass_keeps_is_two_maps_a_layer(precision, width, shares):
     """Each convolution's input, and its output, which batch normalisation reads; a ReLU overwrites what it is given."""
-    net, images = models.build("plain-14").train(), torch.randn(12, 3, 16, 16)
+    net, images = models.build("plain-14", norm_shares=shares).train(), torch.randn(12, 3, 16, 16)
     with torch.autocast("cpu", precision, cache_enabled=False) if precision else nullcontext():
         found = activation_bytes(net, images)
     maps = {16: (5, 16), 8: (4, 32), 4: (4, 64)}

@@ -143,8 +143,9 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,test_error\n1,-3\n", "line 2: test_error is '-3'"),
         ("epoch,test_error\n1,50\n2,101\n", "line 3: test_error is 101 %"),
         ("epoch,test_error\n1,50,7\n", "line 2 has 3 cells, not 2"),
-        ("epoch,test_error\n,50\n", "line 2: its iteration is nan"),
-        ("epoch,test_error\n1e300,50\n", "line 2: its iteration is"),
+        ("epoch,test_error\n,50\n", "line 2: its iteration is missing"),
+        ("epoch,test_error\n1e300,50\n", "line 2: epoch is '1e300'"),
+        ("step,step,test_error\n1,1,50\n", "has several columns 'step'"),
         ("iteration,test_error\n0,90\n", "no row beyond iteration 0"),
         ("epoch,test_error,seed\n1,50,x\n", "line 2: seed is 'x'"),
         ("epoch,test_error,network\n1,50,resnet-21\n", "did you mean 'resnet-20'"),
@@ -211,8 +212,7 @@ def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
             bring_in([gone], tmp_path / "r", Target("resnet-20"))
 
 
-def test_the_command_takes_several_files_and_what_their_columns_are(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(report, "ROOT", tmp_path)
+def test_the_command_takes_several_files_and_what_their_columns_are(tmp_path: Path, elsewhere, capsys) -> None:
     (tmp_path / "results" / "local").mkdir(parents=True)
     train = file(tmp_path, "iteration,train_error\n1000,40\n64000,30\n", "train.csv")
     test = file(tmp_path, TENSORBOARD.replace("390", "64000").replace("780", "63000"), "run-tag-acc.csv")

@@ -103,6 +103,20 @@ def test_other_bits_are_a_conflict_where_nothing_says_why(
     assert said.startswith("other than the reference's, in curves from iteration ") and why in said
 
 
+def test_on_a_gpu_its_libraries_decide_and_not_the_processor(tmp_path: Path) -> None:
+    numerics = {"device": "cuda"}
+    made = {"device": "One", "cudnn": "91900", "driver": "580.1"}
+    for name, end, more in (("reference", 9.0, {"processor": "a"}), ("mine", 9.5, {"processor": "b"})):
+        changed(plant(tmp_path / name, "plain-20", test_end=end), numerics=numerics, environment=made | more)
+    sources = [Source(name, tmp_path / name) for name in ("reference", "mine")]
+    assert load(sources).conflicts
+    changed(tmp_path / "mine" / "cifar10/short/plain-20/seed-0", environment={"cudnn": "92000"})
+    gathered = load(sources)
+    assert gathered.conflicts == ()
+    said = against_reference(gathered.records, "mine", "cifar10/short/plain-20/seed-0")
+    assert "(cudnn 92000, the reference's 91900)" in said
+
+
 def test_a_run_that_moved_to_other_instructions_is_no_conflict(tmp_path: Path) -> None:
     for name, end in (("reference", 9.0), ("mine", 9.5)):
         folder = plant(tmp_path / name, "plain-20", test_end=end)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from repro.models import build
 from repro.spec import Images, Optimiser, Run, Schedule, override
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
-from repro.train.loop import DivergedError, Training, batch_of, make_optimiser, set_rate, train
+from repro.train.loop import DivergedError, Training, batch_of, make_optimiser, rounded, set_rate, train
 from repro.train.precision import Numerics
 from repro.train.randomness import generator, order
 
@@ -234,6 +235,11 @@ def test_fp16_that_skips_its_first_step_follows_fp32_from_the_second(fresh_memor
     twin.state.iteration = 1
     expected = [row.train_loss for row in train(twin, data, run, FP32) if row]
     assert losses[1:] == pytest.approx(expected, rel=0.01)
+
+
+def test_a_rate_on_cuda_is_one_that_its_kernels_can_be_given():
+    """A tensor of float32 is what a captured step reads its rate from."""
+    assert [rounded(0.1, torch.device(kind)) for kind in ("cpu", "cuda")] == [0.1, float(np.float32(0.1))]
 
 
 @pytest.mark.parametrize("form", ["caffe", "torch"])

@@ -91,6 +91,14 @@ def test_a_device_with_a_wrong_gradient_in_one_layer_is_found_out(monkeypatch, f
     assert agrees_with_cpu(torch.device("cpu")) == sound
 
 
+def test_a_device_on_which_a_step_fails_is_not_taken(monkeypatch):
+    def to(net, *args, **kwargs):
+        raise RuntimeError("an operator is missing")
+
+    monkeypatch.setattr(nn.Module, "to", to)
+    assert not agrees_with_cpu(torch.device("cpu"))
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [("avx512f avx512_bf16", "bf16"), ("amx_bf16 amx_tile", "bf16"), ("avx512f", "fp32"), ("", "fp32")],
