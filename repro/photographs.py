@@ -76,11 +76,11 @@ def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
             f"{protocol}: top-1 error {_with_spread(top1, len(index))}, top-5 error {_with_spread(top5, len(index))}, "
             f"in {numerics.precision}{_CHOSEN[protocol]}"
         )
-        if top1 > 95 - 100 / len(index.classes):
-            yield "hint: that is the error of guessing: --form must be that of the weights"
         if place and made:
             tested.keep(place, made.model_copy(update={"errors": {protocol: _errors(top1, top5, numerics)}}))
             yield f"recorded in {place}"
+    if top1 > 95 - 100 / len(index.classes):
+        yield "hint: that is the error of guessing: --form must be that of the weights"
 
 
 def _protocols(views: str) -> list[str]:
