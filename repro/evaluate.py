@@ -1,5 +1,7 @@
 """python -m repro.evaluate CHECKPOINT: test error, and responses, of a checkpoint, ours or a public one.
 
+With --family imagenet: top-1 and top-5 errors on photographs (`repro.photographs`).
+
 Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C,
 141 what reads its output is gone.
 """
@@ -21,6 +23,12 @@ from repro.errors import RecordError, UserError, printable
 from repro.shell import Parser, command
 from repro.spec import Run
 
+#: Options that one family of networks alone has.
+_ONLY: dict[names.Family, tuple[str, ...]] = {
+    "cifar": ("subsample", "zeros", "data", "mean", "std", "statistics", "responses"),
+    "imagenet": ("form", "views", "crop", "record", "as"),
+}
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -36,6 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
+    _check_family(arguments)
+    if arguments.family == "imagenet":
+        from repro.photographs import evaluate
+
+        for line in evaluate(arguments):
+            print(printable(line), flush=True)  # some are hours apart
+        return 0
     if arguments.network is not None:
         names.parse(arguments.network, "cifar")
     if (arguments.mean is None) != (arguments.std is None):
@@ -46,6 +61,17 @@ def _main(argv: Sequence[str] | None) -> int:
     return 0
 
 
+def _check_family(arguments: argparse.Namespace) -> None:
+    """Raise UserError where an option is given that the other family of networks alone has."""
+    other: names.Family = "imagenet" if arguments.family == "cifar" else "cifar"
+    for option in _ONLY[other]:
+        if getattr(arguments, option):
+            needs = "needs" if other == "imagenet" else "is not for"
+            raise UserError(f"--{option} {needs} --family imagenet")
+    if arguments.family == "cifar" and len(arguments.checkpoint) > 1:
+        raise UserError("several checkpoints are an ensemble, which --family imagenet alone measures: give one")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m repro.evaluate",
@@ -53,8 +79,21 @@ def _parser() -> argparse.ArgumentParser:
         "images cannot be used, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
     )
     add = parser.add_argument
-    add("checkpoint", type=Path, help="a run's checkpoint.pt, or other weights, by torch.save or as safetensors")
-    add("--network", help="what it is of, e.g. resnet-56 (default: as its run.json, or the copy within, says)")
+    add(
+        "checkpoint",
+        type=Path,
+        nargs="+",
+        help="a run's checkpoint.pt, or other weights, by torch.save, as safetensors or as the authors' .caffemodel; "
+        "several of ImageNet's family are an ensemble",
+    )
+    add(
+        "--network",
+        help="what it is of, e.g. resnet-56 (default: as its run.json, or the copy within, says); for an ensemble of "
+        "several depths one a checkpoint, by commas",
+    )
+    add(
+        "--family", choices=("cifar", "imagenet"), default="cifar", help="Section 4.2's networks (default) or Table 1's"
+    )
     add("--weights", metavar="NAME", help="which of several networks' weights that a file holds, e.g. model_ema")
     add(
         "--subsample", choices=("stride", "average"), help="what option A takes of 2x2 pixels: the first, or their mean"
@@ -72,13 +111,22 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--statistics",
         choices=("running", "population"),
-        default="running",
         help="by what batch normalisation normalises: the running statistics of training (default), or their means "
         "over an epoch of training batches, made now",
     )
     add(
         "--responses", type=Path, metavar="FILE.csv", help="also write the standard deviation of each layer's responses"
     )
+    photographs = parser.add_argument_group("with --family imagenet, where --data-dir holds ILSVRC2012 in any layout")
+    add = photographs.add_argument
+    add(
+        "--form", choices=("torchvision", "caffe"), help="whose networks: normalisation, channel order, stride, pooling"
+    )
+    add("--views", metavar="V,V", help="of each image, some of center, ten, dense (default: center)")
+    add("--crop", type=int, metavar="N", help="width of the crops that the networks were trained on (default: 224)")
+    add("--record", action="store_true", help="keep the errors below results/NAME, for Tables 2 to 4 of the report")
+    add("--as", metavar="NAME", help="the name of that source, e.g. torchvision")
+    add = parser.add_argument
     add("--device", help="cpu, cuda or mps (default: the best there is)")
     add("--precision", help="fp32, bf16 or fp16 (default: as run.json says, on the device that it names; else fp32)")
     return parser
@@ -105,7 +153,7 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     from repro.train.evaluate import evaluate
     from repro.train.precision import best_device, resolve, settle
 
-    path = arguments.checkpoint
+    (path,) = arguments.checkpoint
     content = read(path)
     record, notes = _record(path, content, arguments.network)
     run = record.spec if record else Run(network=arguments.network or "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,6 @@ from repro.shell import Parser, command
 
 if TYPE_CHECKING:  # it brings pandas, see below
     from repro.records import Source
-
-#: The project's own runs; the names of the others come first in a report.
-OWN_SOURCES = ("reference", "local")
-#: What lies beside the sources and is none.
-ATTESTATIONS = "attestations"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +67,7 @@ def _report(options: argparse.Namespace) -> int:
     from repro.site.load import load
     from repro.site.output import replaced
 
-    gathered = load(sources, options.preset, places.reference().parent / ATTESTATIONS)
+    gathered = load(sources, options.preset, places.reference().parent / places.ATTESTATIONS)
     with replaced(options.out) as folder:
         verdicts = build(gathered, folder, "committed" if options.committed else "pages")
     runs = gathered.records.runs
@@ -99,14 +93,11 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
 
     if not (options.import_curves and options.name):
         raise UserError("--import-curves FILE.csv and --as NAME go together")
-    _check_name(options.name, f"--as {options.name}", "another name")
-    if options.name in (*OWN_SOURCES, ATTESTATIONS):
-        raise UserError(f"--as {options.name}: that is this program's own, give another name")
+    folder = places.new_source(options.name)
     for preset in options.preset:
         if preset not in study.presets():
             raise unknown("preset", preset, study.presets())
     preset = options.preset[0] if len(options.preset) == 1 else "paper"
-    folder = places.RESULTS / options.name
     target = target_of(options, preset)
     for line in bring_in(options.import_curves, folder, target):
         print(printable(line))
@@ -130,7 +121,7 @@ def _sources(given: Sequence[str]) -> list[Source]:
         found |= {"local": places.LOCAL, "reference": places.reference()}
         # Whoever has runs wants to see them before those of the project.
         order = sorted(found, key=lambda name: (name == "reference", name != "local", name))
-        return [Source(name, found[name]) for name in order if _is_name(name) and name != ATTESTATIONS]
+        return [Source(name, found[name]) for name in order if places.is_name(name) and name != places.ATTESTATIONS]
     sources: list[Source] = []
     for text in given:
         name, sign, path = text.partition("=")
@@ -140,22 +131,13 @@ def _sources(given: Sequence[str]) -> list[Source]:
             there = Path(path).is_dir()
         except OSError:  # a name longer than any; a working folder that is gone
             there = False
-        _check_name(name, f"--results {text}", f"--results NAME={path}")
+        places.check_name(name, f"--results {text}", f"--results NAME={path}")
         if name in (source.name for source in sources):
             raise UserError(f"--results {text}: there are two sources {name!r}, give one as --results OTHER={path}")
         if not there:
             raise RecordError(f"--results {text}: there is no folder {path}")
         sources.append(Source(name, Path(path)))
     return sources
-
-
-def _is_name(name: str) -> bool:
-    return re.fullmatch(r"\w[\w .+-]{0,39}", name) is not None and name != "paper"
-
-
-def _check_name(name: str, where: str, instead: str) -> None:
-    if not _is_name(name):
-        raise UserError(f"{where}: {name!r} cannot name a source, give {instead}")
 
 
 if __name__ == "__main__":

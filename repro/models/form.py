@@ -34,6 +34,16 @@ class Form:
     stride_on_3x3: bool
     ceil_pooling: bool
 
+    def __str__(self) -> str:
+        """The same in words, for those who ask what was assumed."""
+        stride = "3x3" if self.stride_on_3x3 else "first 1x1"
+        pooling = "pads nothing and rounds up" if self.ceil_pooling else "pads by one pixel"
+        std = "" if set(self.std) == {1} else f", divided by {_listed(self.std)}"
+        return (
+            f"{self.order} from 0 to {self.largest}, minus {_listed(self.mean)}{std}; the stride of a bottleneck is on "
+            f"its {stride} layer; max pooling {pooling}"
+        )
+
     def build(self, network: str, classes: int = 1000) -> ImageNetNet:
         """A network of this form, to be given its weights.
 
@@ -56,6 +66,10 @@ class Form:
         x = (pixels.flip(1) if self.order == "BGR" else pixels).float() / (255 / self.largest)
         mean, std = (torch.tensor(values, device=x.device)[:, None, None] for values in (self.mean, self.std))
         return (x - mean) / std
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 #: By the names that the command line has for them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -14,6 +15,7 @@ from repro.errors import RecordError, UserError
 from repro.models.registry import build
 from repro.models.shortcuts import ZeroPadded
 from repro.models.weights import Weights
+from repro.names import NetworkName
 
 #: Other names of the same layers: the classifier, and a projection shortcut.
 _SYNONYMS = (("linear.", "fc."), ("classifier.", "fc."), (".shortcut.", ".downsample."))
@@ -25,8 +27,14 @@ _COUNTING = re.compile(r"\d+|(?<![a-zA-Z])[a-z](?![a-zA-Z])")
 _MEAN, _STD = (re.compile(rf"(^|.*[._])(?<!running_)({words})$") for words in ("mean|mu", "std|sigma"))
 
 
-def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> tuple[Weights, str]:
+def load_weights(
+    net: nn.Module, found: Sequence[Weights], network: str, family: names.Family = "cifar"
+) -> tuple[Weights, str]:
     """Put into a network those weights among the ones found that are its own; gives them, and how they were taken.
+
+    Args:
+        net: of this name and family.
+        found: what may be its weights.
 
     Raises:
         RecordError: none are, and whose they are, or which names or shapes differ; or several are.
@@ -41,7 +49,7 @@ def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> tupl
             known = known_as(weights)
             others = f"these are the weights of a {' or '.join(known)}"
             # Of the net that is asked for it is some name, or the size of the first layer or the last, that differs.
-            reason = others if known and str(names.parse(network, "cifar")) not in known else error
+            reason = others if known and _said(names.parse(network, family)) not in known else error
             problem = problem or f"not the weights of a {network}: {reason}"
             continue
         if not any(all(torch.equal(tensors[key], others[key]) for key in wanted) for _, others, _ in fitting):
@@ -139,7 +147,13 @@ def known_as(weights: Weights) -> list[str]:
     if n and not rest and option is not None and _has(shapes, f"resnet-{6 * n + 2}{option}", "cifar"):
         return [f"resnet-{6 * n + 2}{option}", *([] if option else [f"plain-{6 * n + 2}"])]
     possible = [f"resnet-{depth}-{option}" for depth in names.IMAGENET_DEPTHS for option in "ABC"]
-    return [f"{name} of ImageNet's family" for name in possible if _has(shapes, name, "imagenet")]
+    fitting = [names.parse(name, "imagenet") for name in possible if _has(shapes, name, "imagenet")]
+    twins = [replace(name, kind="plain", option=None) for name in fitting if name.option == "A"]
+    return [_said(name) for name in (*fitting, *twins)]
+
+
+def _said(name: NetworkName) -> str:
+    return f"{name} of ImageNet's family" if name.family == "imagenet" else str(name)
 
 
 def _has(shapes: Sequence[tuple[int, ...]], network: str, family: names.Family) -> bool:

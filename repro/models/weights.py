@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from repro.errors import RecordError, shown
+from repro.models.caffemodel import read_caffemodel
 
 #: Deeper than any training script puts its weights.
 _DEEPEST = 4
@@ -63,10 +64,10 @@ _OTHER_STATE = (
 
 
 def read(path: Path) -> Any:
-    """What a file of torch.save, or of safetensors, holds, with inert mappings in the place of objects.
+    """What a file of torch.save, of safetensors, or of the authors' Caffe holds, with inert mappings for objects.
 
     Raises:
-        RecordError: it is neither, or damaged, or the package safetensors is needed.
+        RecordError: it is none of them, or damaged, or the package safetensors is needed.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a folder, or a pipe that nobody may ever write to
@@ -74,6 +75,8 @@ def read(path: Path) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    if path.suffix == ".caffemodel":
+        return read_caffemodel(path, content)
     try:
         if path.suffix == ".safetensors" or content[8:10] == b'{"':
             from safetensors.torch import load

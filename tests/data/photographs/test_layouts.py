@@ -1,0 +1,364 @@
+"""The same photographs in every layout give one index; anything else there is told in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from small_imagenet import (
+    LAYOUTS,
+    SYNSETS,
+    canonical,
+    encoded,
+    photographs,
+    tar,
+    write_archives,
+    write_devkit,
+    write_flat,
+    write_folders,
+    write_kaggle,
+    write_parquet,
+    write_rows,
+    write_validation,
+)
+
+from repro.data.photographs import find, parquet
+from repro.data.photographs.index import Chunk, Index, build, check, check_same_classes
+from repro.errors import DataError
+
+
+def contents(index: Index) -> list[bytes]:
+    return [index.read(number) for number in range(len(index))]
+
+
+@pytest.fixture
+def fingerprints(tmp_path: Path) -> dict[str, str]:
+    write_folders(tmp_path / "reference")
+    return {
+        split: find(tmp_path / "reference", split, tmp_path / "cache").fingerprint for split in ("train", "validation")
+    }
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_one_index_for_all_layouts(layout: str, tmp_path: Path, fingerprints: dict[str, str]) -> None:
+    root = tmp_path / layout
+    root.mkdir()
+    LAYOUTS[layout](root)
+    for split in ("train", "validation"):
+        index = find(root, split, tmp_path / "cache")
+        labels, files = canonical(split)
+        assert index.labels.tolist() == labels
+        assert contents(index) == files
+        assert index.fingerprint == fingerprints[split]
+        assert index.classes == (("0", "1", "2") if layout in ("shards", "parquet") else tuple(sorted(SYNSETS)))
+        assert len(index.places) <= 3
+
+
+def test_train_and_validation_differ_and_so_do_re_encoded_copies(tmp_path: Path, fingerprints: dict[str, str]) -> None:
+    assert fingerprints["train"] != fingerprints["validation"]
+    write_folders(tmp_path)
+    (tmp_path / "train" / "n01440764" / "n01440764_2.JPEG").write_bytes(encoded(12, quality=84))
+    assert find(tmp_path, "train", tmp_path).fingerprint != fingerprints["train"]
+
+
+def test_names_are_those_of_the_files(tmp_path: Path) -> None:
+    write_folders(tmp_path)
+    index = find(tmp_path, "train", tmp_path)
+    assert {index.name(n) for n in range(len(index))} == {str(path) for path in (tmp_path / "train").glob("*/*")}
+    (tmp_path / "archives").mkdir()
+    write_archives(tmp_path / "archives")
+    index = find(tmp_path / "archives", "train", tmp_path)
+    archive = tmp_path / "archives" / "ILSVRC2012_img_train.tar"
+    assert {index.name(n) for n in range(len(index))} == {f"{archive}: {name}" for _, name in photographs("train")}
+
+
+def test_parquet_is_copied_once_and_again_when_the_files_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(tmp_path)
+    cache = tmp_path / "deep" / "cache"
+    first = find(tmp_path, "train", cache)
+    (copy,) = cache.glob("*.bin")
+    assert copy.stat().st_size == sum(len(data) for data in photographs("train").values())
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet, "_copy", None)
+        assert contents(find(tmp_path, "train", cache)) == contents(first)
+    write_rows(tmp_path / "data" / "train-00001-of-00002.parquet", [{"bytes": encoded(1), "path": None}], [0])
+    assert len(find(tmp_path, "train", cache)) == 1 + len(photographs("train")) - len(photographs("train")) // 2
+
+
+def test_a_copy_that_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path)
+    cache = tmp_path / "cache"
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(parquet.np, "savez", interrupted)
+        find(tmp_path, "train", cache)
+    (copy,) = cache.glob("*.bin")
+    torn = cache / f".{copy.name}.1.tmp"
+    torn.write_bytes(b"half")
+    copy.write_bytes(b"other")
+    assert contents(find(tmp_path, "train", cache)) == canonical("train")[1]
+    assert not torn.exists()
+
+
+def test_a_disk_that_is_too_small_for_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path)
+    monkeypatch.setattr(parquet.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    assert "make room" in refused(tmp_path, "train")
+    assert not list((tmp_path / "cache").glob("*.bin"))
+
+
+def refused(root: Path, split: str) -> str:
+    with pytest.raises(DataError) as caught:
+        find(root, split, root / "cache")  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert "\n" not in message and str(root) in message
+    return message
+
+
+def nothing(root: Path) -> None:
+    pass
+
+
+def no_folder(root: Path) -> None:
+    root.rmdir()
+
+
+def a_file(root: Path) -> None:
+    root.rmdir()
+    root.write_text("x")
+
+
+def empty_class(root: Path) -> None:
+    write_folders(root)
+    for path in (root / "train" / "n01751748").iterdir():
+        path.unlink()
+    (root / "train" / "n01751748" / "._n01751748_1.JPEG").write_bytes(b"left by macOS")
+
+
+def empty_file(root: Path) -> None:
+    write_folders(root)
+    (root / "train" / "n01751748" / "n01751748_3.JPEG").write_bytes(b"")
+
+
+def of_names(root: Path) -> None:
+    (root / "train" / "airplane").mkdir(parents=True)
+
+
+def one_below(root: Path) -> None:
+    (root / "imagenette2-160").mkdir()
+    write_folders(root / "imagenette2-160")
+
+
+def records(root: Path) -> None:
+    (root / "train-00000-of-01024").write_bytes(b"x")
+
+
+def compressed(root: Path) -> None:
+    (root / "imagenette2-160.tgz").write_bytes(b"x")
+
+
+def cut(root: Path, name: str, by: int) -> None:
+    (root / name).write_bytes((root / name).read_bytes()[:-by])
+
+
+def cut_archive(root: Path) -> None:
+    write_archives(root)
+    path = root / "ILSVRC2012_img_train.tar"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def zipped_archive(root: Path) -> None:
+    write_archives(root)
+    (root / "ILSVRC2012_img_train.tar").write_bytes(tar({"n01440764.tar": b""}, "w:gz"))
+
+
+def archive_with_an_empty_one(root: Path) -> None:
+    (root / "ILSVRC2012_img_train.tar").write_bytes(tar({"n01440764.tar": tar({})}))
+
+
+def archive_with_one_that_runs_on(root: Path) -> None:
+    """The inner archive lacks its end, so that reading it would go on into the next one."""
+    inner = {f"{synset}.tar": tar({f"{synset}_1.JPEG": b"data"})[:1024] for synset in SYNSETS}
+    (root / "ILSVRC2012_img_train.tar").write_bytes(tar(inner))
+
+
+def unlabelled_shard(root: Path) -> None:
+    (root / "imagenet-train-0.tar").write_bytes(tar({"a/0.jpg": encoded(1), "b/0.cls": b"1"}))
+
+
+def worded_shard(root: Path) -> None:
+    (root / "imagenet-train-0.tar").write_bytes(tar({"0.jpg": encoded(1), "0.cls": b"tench\n"}))
+
+
+def shards_without_a_class(root: Path) -> None:
+    files = {f"{n}.{kind}": data for n in (0, 2) for kind, data in (("jpg", encoded(n)), ("cls", str(n).encode()))}
+    (root / "imagenet-train-0.tar").write_bytes(tar(files))
+
+
+def other_columns(root: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"], "label": [1]}), root / "train.parquet")
+
+
+def unlabelled_row(root: Path) -> None:
+    write_rows(root / "train.parquet", [{"bytes": encoded(1), "path": "a"}] * 2, [0, -1])
+
+
+def row_without_image(root: Path) -> None:
+    write_rows(root / "train.parquet", [{"bytes": encoded(1), "path": "a"}, None], [0, 0])
+
+
+def cut_parquet(root: Path) -> None:
+    write_parquet(root)
+    cut(root, "data/train-00001-of-00002.parquet", 1)
+
+
+WRONG_TRAINING_SETS: list[tuple[Callable[[Path], None], list[str]]] = [
+    (no_folder, ["no such folder", "--data-dir"]),
+    (a_file, ["is no folder"]),
+    (nothing, ["it is empty", "n01440764"]),
+    (empty_class, ["train/n01751748: holds no photographs"]),
+    (empty_file, ["n01751748_3.JPEG is empty"]),
+    (of_names, ["folders named airplane", "synset"]),
+    (one_below, ["give", "imagenette2-160"]),
+    (records, ["TFRecords"]),
+    (compressed, ["unpack it"]),
+    (cut_archive, ["ILSVRC2012_img_train.tar: is damaged", "fetch it again"]),
+    (zipped_archive, ["no tar archive"]),
+    (archive_with_an_empty_one, ["n01440764.tar holds no photographs"]),
+    (archive_with_one_that_runs_on, ["ILSVRC2012_img_train.tar: is damaged"]),
+    (unlabelled_shard, ["a/0.jpg has no"]),
+    (worded_shard, ["0.cls holds b'tench"]),
+    (shards_without_a_class, ["no photograph has label 1"]),
+    (other_columns, ["text: string", "image: struct"]),
+    (unlabelled_row, ["row 1 has no label"]),
+    (row_without_image, ["row 1 has no photograph"]),
+    (cut_parquet, ["train-00001-of-00002.parquet: cannot be read as a parquet file"]),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), WRONG_TRAINING_SETS, ids=lambda value: getattr(value, "__name__", "says"))
+def test_a_wrong_training_set_is_told_in_a_line(make: Callable[[Path], None], words: list[str], tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    make(root)
+    message = refused(root, "train")
+    assert all(word in message for word in words), message
+    assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.bin"))
+
+
+def no_devkit(root: Path) -> None:
+    write_validation(root / "val")
+
+
+def damaged_devkit(root: Path) -> None:
+    write_flat(root)
+    cut(root, "ILSVRC2012_devkit_t12/data/meta.mat", 40)
+
+
+def other_ids(root: Path) -> None:
+    """As if ids were in the order of the sorted synsets."""
+    write_validation(root / "val")
+    write_devkit(root)
+    (root / "ILSVRC2012_validation_ground_truth.txt").write_text("1\n" * 6)
+
+
+def one_more(root: Path) -> None:
+    write_flat(root)
+    (root / "val" / "ILSVRC2012_val_00000007.JPEG").write_bytes(encoded(7))
+
+
+def other_table(root: Path) -> None:
+    write_kaggle(root)
+    (root / "LOC_val_solution.csv").write_text("id,label\n1,2\n")
+
+
+def other_order_of_1000(root: Path) -> None:
+    images = [{"bytes": b"x", "path": f"ILSVRC2012_val_{n + 1:08}.JPEG"} for n in range(1000)]
+    write_rows(root / "validation.parquet", images, list(range(1000)))
+
+
+WRONG_VALIDATION_SETS: list[tuple[Callable[[Path], None], list[str]]] = [
+    (no_devkit, ["classes of its photographs", "ILSVRC2012_devkit_t12.tar.gz", "LOC_val_solution.csv"]),
+    (damaged_devkit, ["no devkit", "fetch it again"]),
+    (other_ids, ["ILSVRC2012_val_00000001 is labelled n02105855, not n01751748"]),
+    (one_more, ["ILSVRC2012_val_00000007.JPEG has no class"]),
+    (other_table, ["LOC_val_solution.csv", "ImageId"]),
+    (other_order_of_1000, ["ILSVRC2012_val_00000001 is labelled 0, not n01751748 (65)"]),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), WRONG_VALIDATION_SETS, ids=lambda value: getattr(value, "__name__", "says"))
+def test_a_wrong_validation_set_is_told_in_a_line(
+    make: Callable[[Path], None], words: list[str], tmp_path: Path
+) -> None:
+    make(tmp_path)
+    message = refused(tmp_path, "validation")
+    assert all(word in message for word in words), message
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, unprivileged: Callable) -> None:
+    write_folders(tmp_path)
+    (tmp_path / "train" / "n01751748").chmod(0)
+    with unprivileged():
+        message = refused(tmp_path, "train")
+    (tmp_path / "train" / "n01751748").chmod(0o755)
+    assert f"{tmp_path / 'train' / 'n01751748'}: cannot be read" in message
+
+
+@pytest.mark.parametrize("lacks", ["train", "val"])
+def test_a_class_of_one_set_alone(lacks: str, tmp_path: Path) -> None:
+    write_folders(tmp_path)
+    (tmp_path / lacks / "n02105855").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="n02105855") as caught:
+        check_same_classes(find(tmp_path, "train", tmp_path), find(tmp_path, "validation", tmp_path))
+    has = {"train": "val", "val": "train"}[lacks]
+    assert f"only {tmp_path / has} has n02105855" in str(caught.value)
+
+
+def test_a_layout_without_synsets_agrees_with_one_that_has_them(tmp_path: Path) -> None:
+    write_folders(tmp_path, ("train",))
+    write_parquet(tmp_path)
+    check_same_classes(find(tmp_path, "train", tmp_path), find(tmp_path, "validation", tmp_path))
+
+
+def small(labels: list[int]) -> Index:
+    rows = [(str(n), n, n + 1, f"n{label:08}") for n, label in enumerate(labels)]
+    return build("a test", Path("here"), True, [Chunk(Path("here"), rows)])  # type: ignore[list-item]
+
+
+def test_counts() -> None:
+    check(small([1, 1, 2, 2]), classes=2, images=4, each=2)
+    check(small([1, 1, 1, 2]), classes=2, images=4)
+    for labels, word in (([1] * 4, "1 classes, not 2"), ([1, 1, 1, 2], "n00000001 has 3 photographs, not 2")):
+        with pytest.raises(DataError, match=word):
+            check(small(labels), classes=2, images=4, each=2)
+    with pytest.raises(DataError, match="here: has 5 photographs, not 4"):
+        check(small([1, 1, 1, 2, 2]), classes=2, images=4)
+
+
+def test_a_file_that_changed_after_it_was_indexed(tmp_path: Path) -> None:
+    write_folders(tmp_path)
+    index = find(tmp_path, "train", tmp_path)
+    path = Path(index.name(3))
+    length = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=f"{path}: has {length - 1:,} of its {length:,} bytes"):
+        index.read(3)
+    path.unlink()
+    with pytest.raises(DataError, match=f"{path}: cannot be read"):
+        index.read(3)
+
+
+def test_rows_hold_no_python_objects(tmp_path: Path) -> None:
+    write_folders(tmp_path)
+    rows = find(tmp_path, "train", tmp_path).rows
+    assert not rows.dtype.hasobject and np.array_equal(np.sort(rows["label"]), rows["label"])
