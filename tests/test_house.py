@@ -18,7 +18,7 @@ FLOORS = (
     ("models", "records"),
     ("measure", "train", "groups", "ends"),
     ("launch", "claims"),
-    ("figures", "tables", "repeat"),
+    ("figures", "tables", "repeat", "budget"),
     ("site",),
     ("run", "report", "evaluate", "attest", "__main__"),
 )
