@@ -42,6 +42,32 @@ class Group:
         return slug(self.data, self.preset)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A network, in a variant of its preset or in none, as one source trained it."""
+
+    source: str
+    network: str
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """As `python -m repro.report --compare` takes it: local/resnet-56, with a variant local/resnet-56+VARIANT."""
+        return f"{self.source}/{self.network}{self.variant and f'+{self.variant}'}"
+
+
+def all_trained(runs: pd.DataFrame) -> list[Trained]:
+    """What some runs are of, in their order."""
+    return [Trained(*names) for names in runs[["source", "network", "variant"]].drop_duplicates().to_numpy().tolist()]
+
+
+def runs_of(records: Records, trained: Trained) -> Records:
+    """The records of what was trained, its variant taken off: for what shows the usual runs of a network alone."""
+    columns = {name: getattr(trained, name) for name in ("source", "network", "variant")}
+    mine = kept(records, lambda table: (table[list(columns)] == pd.Series(columns)).all(axis=1))
+    return each(mine, lambda table: table.assign(variant=""))
+
+
 def groups(records: Records) -> list[Group]:
     """The groups that have runs, nearest to the paper's own first."""
     found = {Group(data, preset) for data, preset in zip(records.runs["data"], records.runs["preset"], strict=True)}

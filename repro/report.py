@@ -53,6 +53,14 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write only what is committed of a report: REPORT.md, claims.json, figures as SVG and PNG, tables as CSV",
     )
+    add(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="SOURCE/NETWORK",
+        help="show these networks on one axis, first of all, with their differences to the last that is named: "
+        "local/myblock-56 reference/resnet-56; local/resnet-56+VARIANT for one that departs from its preset",
+    )
     add("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
     add_options(result)
     return result
@@ -66,10 +74,12 @@ def _report(options: argparse.Namespace) -> int:
     from repro.site.build import build
     from repro.site.load import load
     from repro.site.output import replaced
+    from repro.site.side_by_side import named
 
     gathered = load(sources, options.preset, places.reference().parent / places.ATTESTATIONS)
+    compared = named(gathered.records, options.compare)
     with replaced(options.out) as folder:
-        verdicts = build(gathered, folder, "committed" if options.committed else "pages")
+        verdicts = build(gathered, folder, "committed" if options.committed else "pages", compared)
     runs = gathered.records.runs
     counts = {name: int((runs["source"] == name).sum()) or "none" for name in (source.name for source in sources)}
     # One that is asked for is named even if it is empty; the usual ones need not be there.

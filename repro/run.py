@@ -11,9 +11,12 @@ import argparse
 import dataclasses
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -100,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run: 1, or 0.5, say, with ray")
     add("--slurm", action="append", default=[], metavar="KEY=VALUE", help="of each job: partition=NAME, time=MINUTES")
     add("--log", metavar="tensorboard", help="write the curves for TensorBoard as well: tensorboard --logdir DIR")
+    add("--budget", type=_time, metavar="20m", help="plan what fits this time (or 90s, 1h30m, 2d); train it on a yes")
+    add("--yes", action="store_true", help="with --budget: train without a question")
     add("--dry-run", action="store_true", help="print the plan with an estimated time per run, and train nothing")
     add("--list", action="store_true", help="list the studies and presets")
     return parser
@@ -109,19 +114,36 @@ def _run(arguments: argparse.Namespace, quiet: bool) -> int:
     study = studies.load(arguments.study)
     settings = studies.parse_settings(arguments.settings)
     # Plans and usage errors need no torch, whose import takes seconds.
-    plan = study.runs(
-        arguments.preset, seeds=arguments.seeds, only=arguments.only, settings=settings, data=arguments.data
-    )
+    ask = partial(
+        study.runs, arguments.preset,
+        seeds=arguments.seeds, only=arguments.only, settings=settings, data=arguments.data,
+    )  # fmt: skip
+    plan = ask()
     named = {field.name: getattr(arguments, field.name, None) for field in dataclasses.fields(Options)}
     named["slurm"] = studies.parse_settings(arguments.slurm, "--slurm")
     options = Options(**{name: value for name, value in named.items() if value is not None})
     options.check()
     options.check_images(plan[0].data)
+    _check_budget(arguments)
+    console = Console(highlight=False, quiet=quiet, force_terminal=None if _can_draw() else False)
+    if arguments.budget:
+        from repro.budget import offer
+
+        return offer(study, ask, options, arguments.budget, arguments.yes, console)
 
     from repro.launch.start import start
 
-    bars = None if _can_draw() else False
-    return start(study, plan, options, Console(highlight=False, quiet=quiet, force_terminal=bars))
+    return start(study, plan, options, console)
+
+
+def _check_budget(arguments: argparse.Namespace) -> None:
+    """Raise UserError for options that --budget does not go with."""
+    if arguments.yes and not arguments.budget:
+        raise UserError("--yes is for --budget TIME, such as 20m; without it nothing is asked")
+    if arguments.budget and (arguments.launcher != "local" or "TORCHELASTIC_RUN_ID" in os.environ):
+        raise UserError("--budget measures one process of this machine: leave out --launcher and torchrun")
+    if arguments.budget and arguments.stop_at:
+        raise UserError("--budget plans whole runs: leave out --stop-at")
 
 
 def _can_draw() -> bool:
@@ -178,6 +200,16 @@ def _threads(text: str) -> int:
     if _positive(text) > MOST_THREADS:
         raise argparse.ArgumentTypeError(f"{text} is more than {MOST_THREADS:,}")
     return int(text)
+
+
+def _time(text: str) -> float:
+    """Seconds of a time such as 1h30m."""
+    found = re.fullmatch(r"(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,4})m)?(?:(\d{1,6})s)?", text, re.ASCII)
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0, 0)
+    whole = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+    if not whole:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: give 90s, 20m, 1h30m or 2d")
+    return whole
 
 
 def _seconds(text: str) -> float:

@@ -18,7 +18,7 @@ FLOORS = (
     ("models", "records"),
     ("measure", "train", "groups", "ends"),
     ("launch", "claims"),
-    ("figures", "tables", "repeat", "photographs"),
+    ("figures", "tables", "repeat", "budget", "photographs"),
     ("site",),
     ("run", "report", "evaluate", "attest", "__main__"),
 )

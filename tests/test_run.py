@@ -87,10 +87,16 @@ def refused(capsys, place, *arguments, status=2):
         ([STUDY, "--launcher", "ray", "--device", "cud"], "unknown device 'cud': did you mean 'cuda'?"),
         ([STUDY, "--lanucher", "ray"], "unrecognized arguments: --lanucher ray (--help lists the options)"),
         ([STUDY, "--log", "tensorbord"], "unknown log 'tensorbord': did you mean 'tensorboard'?"),
+        ([STUDY, "--budget", "soon"], "argument --budget: 'soon' is no time: give 90s, 20m, 1h30m or 2d"),
+        ([STUDY, "--budget", "20"], "'20' is no time"),
+        ([STUDY, "--budget", "0m"], "'0m' is no time"),
+        ([STUDY, "--budget", "1h", "--stop-at", "5"], "--budget plans whole runs: leave out --stop-at"),
+        ([STUDY, "--budget", "1h", "--launcher", "ray"], "leave out --launcher"),
+        ([STUDY, "--yes"], "--yes is for --budget TIME"),
         ([STUDY, "--preset"], "argument --preset: expected one argument"),
         (["degra\x1b[2J\ndation"], r"unknown study 'degra\x1b[2J\ndation': did you mean 'degradation'?"),
     ],
-    ids=range(44),
+    ids=range(49),
 )
 def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(
     arguments, said, place, capsys, monkeypatch

@@ -10,7 +10,7 @@ import pandas as pd
 
 from repro import paper
 from repro.ends import ERRORS
-from repro.figures.drawing import Drawing, colour_of, line, lines
+from repro.figures.drawing import Drawing, line, lines
 from repro.groups import group_of, shown, usual
 from repro.records import Records
 
@@ -19,6 +19,8 @@ POINTS = 64
 #: A net deeper than this that ends above this error (percent) is left out of the choice of the axis, as plain-110 is of
 #: the paper's Figure 6. Shallower ones are what the figures are about, however badly they end.
 DEEPEST_SHOWN, OFF_THE_CHART = 56, paper.constants()["cifar"]["plain_110_error_above"]
+
+SEVERAL = "Where there are several seeds, the line is their mean and thin lines are the single seeds."
 
 
 def points(records: Records, networks: tuple[str, ...], found: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +63,8 @@ def _binned(rows: pd.DataFrame, width: int) -> pd.DataFrame:
 def draw(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
     """Draw such rows: each network's mean, and where it has several seeds each of them thinly."""
     # Each is in the key, and can be switched, in the order of the rows.
-    drawing.palette |= {label: colour_of(name) for label, name in zip(rows["label"], rows["network"], strict=True)}
+    for label, network in zip(rows["label"], rows["network"], strict=True):
+        drawing.colour(label, network)
     several = rows.groupby("network")["unit"].transform("nunique") > 1
     for _, mine in rows[several].groupby(["label", "quantity", "unit"], sort=False):
         line(drawing, panel, mine.iloc[0], mine[["x", "y"]].to_numpy(dtype=float), single=True)
@@ -98,7 +101,7 @@ def notes(records: Records, found: pd.DataFrame, networks: tuple[str, ...], top:
             f"A point of training error is the mean over {widths.pop():,} iterations of training, on augmented crops."
         )
     if (found["seeds"] > 1).any():
-        said.append("Where there are several seeds, the line is their mean and thin lines are the single seeds.")
+        said.append(SEVERAL)
     if group_of(records.runs).comparable:
         said.append("Diamonds: where the paper's curves end, hollow for training and filled for test error.")
     else:

@@ -106,6 +106,8 @@ class Drawing:
         name: of its files, such as "figure-1".
         finding: what this one shows, in a sentence with numbers: its text alternative.
         notes: how it was drawn, each a sentence.
+        palette: the colour of each label, in the order of the key.
+        columns: of the key; 0 for as many as short names leave room for.
         source: whose runs it shows, in a report; empty for one of the paper's numbers alone.
         files: by form ("SVG"), relative to the report.
     """
@@ -118,8 +120,15 @@ class Drawing:
     notes: tuple[str, ...] = ()
     parts: list[Part] = field(default_factory=list)
     palette: dict[str, str] = field(default_factory=dict)
+    columns: int = 0
     source: str = ""
     files: dict[str, str] = field(default_factory=dict)
+
+    def colour(self, label: str, network: str) -> str:
+        """The colour of a label: the one that it has, or else that of the network's depth."""
+        if label not in self.palette:
+            self.palette[label] = colour_of(network)
+        return self.palette[label]
 
     @property
     def data(self) -> pd.DataFrame:
@@ -155,8 +164,8 @@ def lines(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
     if not len(rows):
         return
     axis = drawing.axes[panel]
-    palette = {label: colour_of(network) for label, network in zip(rows["label"], rows["network"], strict=True)}
-    drawing.palette |= palette
+    pairs = zip(rows["label"], rows["network"], strict=True)
+    palette = {label: drawing.colour(label, network) for label, network in pairs}
     there = set(zip(rows["label"], rows["quantity"], strict=True))
     quantities = [name for name in LOOKS if name in set(rows["quantity"])]
     before = len(axis.lines)
@@ -180,8 +189,7 @@ def line(drawing: Drawing, panel: int, row: pd.Series, points: np.ndarray, singl
         points: x and y of each.
         single: whether it is one of several of which the mean is drawn too: it is thin, and not read.
     """
-    colour, look = colour_of(row["network"]), LOOKS[row["quantity"]]
-    drawing.palette[row["label"]] = colour
+    colour, look = drawing.colour(row["label"], row["network"]), LOOKS[row["quantity"]]
     thin = {"linewidth": 0.5, "alpha": 0.5} if single else {}
     (drawn,) = drawing.axes[panel].plot(points[:, 0], points[:, 1], color=colour, **{**look.style, **thin})
     _named(drawing, panel, drawn, row["label"], "" if single else look.said)
@@ -195,7 +203,7 @@ def marks(drawing: Drawing, panel: int, read: pd.DataFrame) -> None:
     """
     for row in read.to_dict("records"):
         label = shown(row["network"])
-        colour = drawing.palette[label] = colour_of(row["network"])
+        colour = drawing.colour(label, row["network"])
         style = _diamond(row["hollow"], colour)
         (line,) = drawing.axes[panel].plot([row["x"]], [row["value"]], clip_on=False, zorder=5, **style)
         _named(drawing, panel, line, label, row["said"])
@@ -258,7 +266,7 @@ def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping
         for said, hollow in (diamonds or {}).items():
             key[said] = Line2D([], [], **_diamond(hollow, grey))
         place: Any = "outside lower center" if drawing.figure.get_layout_engine() else "lower center"
-        columns = max(2, round(drawing.figure.get_figwidth() / 1.35))
+        columns = drawing.columns or max(2, round(drawing.figure.get_figwidth() / 1.35))
         drawing.figure.legend(
             list(key.values()), list(key), loc=place, ncols=columns,
             frameon=False, fontsize=8.5, handlelength=2.6,

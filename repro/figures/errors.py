@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -141,10 +142,7 @@ def _never_warm(runs: pd.DataFrame) -> list[str]:
 
 
 def _finding(found: pd.DataFrame, panels: Panels) -> str:
-    said = {}
-    for end in found.to_dict("records"):
-        errors = " / ".join("none yet" if math.isnan(end[name]) else f"{end[name]:.1f}" for name in ERRORS)
-        said[end["network"]] = f"{shown(end['network'])} {errors}" + (f" ({end['note']})" if end["note"] else "")
+    said = {end["network"]: at_the_end(end, shown(end["network"])) for end in found.to_dict("records")}
     told = [
         f"{title}: {', '.join(said[name] for name in networks if name in said)}"
         for title, networks in panels.items()
@@ -152,6 +150,12 @@ def _finding(found: pd.DataFrame, panels: Panels) -> str:
         if said.keys() & set(networks) and (title != DEEPEST or "resnet-1202" in said)
     ]
     return f"Training / test error at the end of the curves, in percent. {'; '.join(told)}."
+
+
+def at_the_end(end: Mapping[Any, Any], name: str) -> str:
+    """A row of `repro.ends.ends` in words: training and test error, and why they end early if they do."""
+    errors = " / ".join("none yet" if math.isnan(end[error]) else f"{end[error]:.1f}" for error in ERRORS)
+    return f"{name} {errors}" + (f" ({end['note']})" if end["note"] else "")
 
 
 def draw_imagenet() -> Drawing:

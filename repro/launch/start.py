@@ -26,7 +26,7 @@ from repro.launch.options import Options
 from repro.launch.remarks import other_bits, other_source
 from repro.launch.scheduler import Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
-from repro.measure.cost import makespan, measure
+from repro.measure.cost import Cost, makespan, measure
 from repro.places import LOCAL
 from repro.records import RunFolder
 from repro.shell import OutputLostError
@@ -44,8 +44,8 @@ def start(study: Study, plan: Sequence[Run], options: Options, console: Console)
     """
     stop = Stop()
     with join() as ranks:
-        options, numerics = _settle(study, plan, options, ranks)
-        plan = ranks.broadcast(lambda: _with_data(plan, options))
+        options, numerics = settle(study, plan, options, ranks)
+        plan = ranks.broadcast(lambda: with_data(plan, options))
         _announce(study, plan, numerics, options, console)
         if options.dry_run:
             _print_plan(plan, numerics, options, console)
@@ -61,7 +61,7 @@ def start(study: Study, plan: Sequence[Run], options: Options, console: Console)
         return ranks.broadcast(lambda: _close([*done, *todo], [*outcomes, *damaged], options, console, stop))
 
 
-def _settle(study: Study, plan: Sequence[Run], options: Options, ranks: Ranks) -> tuple[Options, Numerics]:
+def settle(study: Study, plan: Sequence[Run], options: Options, ranks: Ranks) -> tuple[Options, Numerics]:
     """Fill in what the command line leaves open."""
     here, alone = options.launcher == "local", ranks.count == 1
     if not alone and (not here or options.jobs not in (None, 1) or options.dry_run):
@@ -87,7 +87,7 @@ def _settle(study: Study, plan: Sequence[Run], options: Options, ranks: Ranks) -
     return options, replace(numerics, threads=threads, ranks=ranks.count)
 
 
-def _with_data(plan: Sequence[Run], options: Options) -> list[Run]:
+def with_data(plan: Sequence[Run], options: Options) -> list[Run]:
     """The plan on the images that are really there: JPEG copies have a name of their own."""
     name = plan[0].data
     if options.download and not options.dry_run:
@@ -122,30 +122,45 @@ def _announce(study: Study, plan: Sequence[Run], numerics: Numerics, options: Op
         console.print(f"It computes in {reason}.", soft_wrap=True, markup=False)
 
 
-def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, console: Console) -> None:
-    """The plan with what is left of each run will take."""
+def estimated(plan: Sequence[Run], numerics: Numerics, options: Options) -> dict[Run, tuple[Cost, float]]:
+    """Of each run that is not complete what its network costs here, and the seconds that are left of it.
+
+    Raises:
+        RecordError: a record cannot be read, or a run does not fit into the memory.
+    """
     records = {run: RunFolder(options.results, run).read() for run in plan}
     todo = [run for run, record in records.items() if record is None or record.status != "complete"]
     try:
-        costs = dict(zip(todo, measure(todo, numerics), strict=True))
+        costs = measure(todo, numerics)
     except Exception as error:
         if out_of_memory(error):
             raise RecordError("one of these runs does not fit into the memory of this machine") from error
         raise
-    rows, seconds = [], []
-    for run, record in records.items():
+    found = {}
+    for run, cost in zip(todo, costs, strict=True):
+        record = records[run]
+        begun_at = record.iteration if record and record.status == "stopped" else 0
+        found[run] = cost, cost.of(run, options.last(run), begun_at)
+    return found
+
+
+def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, console: Console) -> None:
+    """The plan with what is left of each run will take."""
+    found = estimated(plan, numerics, options)
+    rows = []
+    for run in plan:
         iteration, takes = "-", "complete"
-        if run in costs:
-            begun_at = record.iteration if record and record.status == "stopped" else 0
-            seconds.append(costs[run].of(run, options.last(run), begun_at))
-            iteration, takes = f"{costs[run].iteration * 1000:.1f} ms", duration(seconds[-1])
+        if run in found:
+            cost, seconds = found[run]
+            iteration, takes = f"{cost.iteration * 1000:.1f} ms", duration(seconds)
         rows.append((label(run), iteration, takes, run.path))
     headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
     console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
-    for said in dict.fromkeys(f"{run.network}: {cost.without}" for run, cost in costs.items() if cost.without):
+    for said in dict.fromkeys(f"{run.network}: {cost.without}" for run, (cost, _) in found.items() if cost.without):
         console.print(said, soft_wrap=True, markup=False)
-    jobs = max(1, min(options.jobs or 1, len(todo)))
-    whole = f"in all about {duration(makespan(seconds, jobs))}, {jobs} at a time; nothing was written"
+    jobs = max(1, min(options.jobs or 1, len(found)))
+    seconds = makespan([seconds for _, seconds in found.values()], jobs)
+    whole = f"in all about {duration(seconds)}, {jobs} at a time; nothing was written"
     console.print(whole, markup=False, soft_wrap=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -63,8 +64,11 @@ def measure(runs: Sequence[Run], numerics: Numerics) -> list[Cost]:
 
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:
-    """Seconds until all is done, so many at a time, if they share out evenly."""
-    return max(sum(seconds) / max(1, jobs), *seconds, 0.0)
+    """Seconds until all is done, so many at a time, the longest first."""
+    free_at = [0.0] * max(1, jobs)
+    for run in sorted(seconds, reverse=True):
+        heapq.heapreplace(free_at, free_at[0] + run)
+    return max(free_at)
 
 
 def _measure(run: Run, numerics: Numerics) -> Cost:

@@ -16,8 +16,8 @@ from repro.claims.verdict import deciding, in_words, lacking
 from repro.ends import ends, reading
 from repro.errors import counted
 from repro.figures import errors
-from repro.groups import Group, address, groups, name_of, narrow, shown, slug, sources
-from repro.site import protocol, render, run_page
+from repro.groups import Group, Trained, address, groups, name_of, narrow, shown, slug, sources
+from repro.site import protocol, render, run_page, side_by_side
 from repro.site.exhibits import TEXTS, Kind, Maker, parts
 from repro.site.inline import inliner
 from repro.site.load import Gathered, against_reference
@@ -28,8 +28,15 @@ from repro.tables.table import PageLink
 HEADLINES = ("H1", "H2", "H5", "H6", "H10")
 
 
-def build(gathered: Gathered, out: Path, kind: Kind = "pages") -> list[Verdict]:
-    """Write the report into an empty folder; give all verdicts."""
+def build(gathered: Gathered, out: Path, kind: Kind = "pages", compare: Sequence[Trained] = ()) -> list[Verdict]:
+    """Write the report into an empty folder; give all verdicts.
+
+    Args:
+        gathered: what it is made from.
+        out: the folder.
+        kind: of report.
+        compare: networks to be shown side by side, first of all; two at least of one group.
+    """
     of = {group: narrow(gathered.records, group) for group in groups(gathered.records)}
     verdicts = [
         verdict
@@ -37,7 +44,8 @@ def build(gathered: Gathered, out: Path, kind: Kind = "pages") -> list[Verdict]:
         for source in sources(records)
         for verdict in claims.judge(records, source=source, data=group.data, preset=group.preset)
     ]
-    first = opens_with(list(of), verdicts)
+    near = side_by_side.compared_in(gathered.records, compare) or list(of)
+    first = opens_with(near, [verdict for verdict in verdicts if group_of(verdict) in near])
     # It comes first wherever groups follow each other.
     ordered = sorted(of, key=lambda group: group != first)
     maker = Maker(gathered, ordered, out, kind)
@@ -49,6 +57,7 @@ def build(gathered: Gathered, out: Path, kind: Kind = "pages") -> list[Verdict]:
         "said_runs": counted(len(runs), "training run"),
         "opening": _opening(maker, first),
         "groups": [_summary(of[group].runs, group, verdicts) for group in ordered],
+        "compared": side_by_side.part(maker, compare),
         "parts": parts(maker),
         "claims": _by_claim(sorted(verdicts, key=lambda verdict: group_of(verdict) != first)),
         "choices": protocol.CHOICES,

@@ -15,7 +15,7 @@ import pandas as pd
 from repro import paper
 from repro import study as studies
 from repro.ends import reading
-from repro.figures import drawing, errors, layers
+from repro.figures import drawing, errors, layers, side_by_side
 from repro.figures.drawing import Drawing
 from repro.groups import Group, narrow, shown, slug, sources, usual
 from repro.records import Records
@@ -82,6 +82,11 @@ class Exhibit:
         """As "Figure 1"; empty for what the paper does not have."""
         return self.anchor.replace("-", " ").capitalize() if re.fullmatch(r"(figure|table)-\d+", self.anchor) else ""
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing of it, nor anything that would fill it."""
+        return not (self.pictures or self.tables or self.blocks or self.missing)
+
 
 @dataclass(frozen=True)
 class Maker:
@@ -115,7 +120,8 @@ class Maker:
 
     def filled(self, exhibit: Exhibit) -> Exhibit:
         """An exhibit with all that there is of it."""
-        found = [self._block(exhibit, group) for group in (self.groups if exhibit.studies else [])]
+        of_runs = exhibit.studies or exhibit.draw
+        found = [self._block(exhibit, group) for group in (self.groups if of_runs else [])]
         lacking = [block.group for block in found if not (block.pictures or block.tables)]
         return replace(
             exhibit,
@@ -123,7 +129,7 @@ class Maker:
             pictures=tuple(map(self.picture, exhibit.pictures)),
             tables=tuple(map(self.table, exhibit.tables)),
             blocks=tuple(block for block in found if block.group not in lacking),
-            missing=tuple((group, _commands(exhibit, group)) for group in lacking),
+            missing=tuple((group, _commands(exhibit, group)) for group in lacking if exhibit.studies),
         )
 
     def _block(self, exhibit: Exhibit, group: Group) -> Block:
@@ -158,10 +164,12 @@ def _commands(exhibit: Exhibit, group: Group) -> str:
 def parts(maker: Maker) -> list[dict[str, Any]]:
     """The parts of exhibits.toml; the last is the paper's numbers alone, of which nothing here is a rerun."""
     made = _made(maker.gathered)
-    return [
-        {**part, "exhibits": [maker.filled(replace(made[texts["anchor"]], **texts)) for texts in part["exhibit"]]}
-        for part in TEXTS["part"]
-    ]
+
+    def exhibits(texts: Iterable[dict[str, Any]]) -> list[Exhibit]:
+        found = [maker.filled(replace(made[text["anchor"]], **text)) for text in texts]
+        return [exhibit for exhibit in found if not exhibit.empty]
+
+    return [{**part, "exhibits": exhibits(part["exhibit"])} for part in TEXTS["part"]]
 
 
 def _made(gathered: Gathered) -> dict[str, Exhibit]:
@@ -199,6 +207,7 @@ def _made(gathered: Gathered) -> dict[str, Exhibit]:
         "signals": Exhibit(layers.SIGNALS_TITLE, layers.draw_signals, behind=of(layers.OF_SIGNALS)),
         "shortcuts": Exhibit("", make=(variants.shortcuts,), behind=variants.of_options),
         "settings": Exhibit("", make=(settings,), behind=lambda runs: runs[runs["variant"] != ""]),
+        "others": Exhibit(side_by_side.OTHERS, side_by_side.draw_others, behind=side_by_side.others),
         "table-1": Exhibit(complexity.TITLE, tables=(complexity.table_1(), complexity.text_comparisons())),
         "compute": alone(runs.compute(gathered.records.runs, gathered.discarded)),
         "attestations": alone(runs.attested(gathered.attestations)),

@@ -37,8 +37,9 @@ def test_parts_of_a_run_add_up_to_the_whole():
     assert cost.of(run, begun_at=600) == pytest.approx((1437 + 2 * 360) * 0.002)
 
 
-def test_the_makespan_is_an_even_share_and_no_less_than_the_longest_run():
+def test_the_makespan_is_that_of_runs_side_by_side_the_longest_first():
     assert makespan([4, 1, 6, 4, 5], 2) == 10
+    assert makespan([3, 3, 3], 2) == 6, "the third has to wait for one of the others"
     assert makespan([4, 1, 6], 1) == 11
     assert makespan([3, 1], 4) == 3
     assert makespan([], 2) == 0
