@@ -41,7 +41,7 @@ def load_weights(net: nn.Module, found: Sequence[Weights], network: str) -> tupl
             known = known_as(weights)
             others = f"these are the weights of a {' or '.join(known)}"
             # Of the net that is asked for it is some name, or the size of the first layer or the last, that differs.
-            reason = others if known and str(names.parse(network, "cifar")) not in known else error
+            reason = others if known and str(names.parse(network)) not in known else error
             problem = problem or f"not the weights of a {network}: {reason}"
             continue
         if not any(all(torch.equal(tensors[key], others[key]) for key in wanted) for _, others, _ in fitting):
