@@ -165,8 +165,8 @@ def _check_size(run: Run) -> None:
     least = {"7x7": 32, "3x3": 8}[run.model.stem]
     if run.family == "imagenet" and run.data in DATA_SETS and (size := min(DATA_SETS[run.data].shape[1:])) < least:
         raise UserError(
-            f"{run.network} with the stem {run.model.stem} halves a map to a {least}th, and images of {run.data} are "
-            f"{size} pixels wide: set model.stem=3x3"
+            f"{run.network} with the stem {run.model.stem} needs images of {least} pixels or more, "
+            f"and those of {run.data} have {size}: set model.stem=3x3"
         )
 
 
