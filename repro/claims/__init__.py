@@ -77,13 +77,13 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
 
 
 def _of_other_networks(claim: Claim, preset: str) -> str:
-    """That a preset trains networks of the other family, in words; of an unknown one nothing is known."""
+    """That a preset trains no networks that a claim is about, in words; of an unknown one nothing is known."""
     if claim.scope == "paper" or claim.plan is None or preset not in study.presets():
         return ""
     theirs = study.load(claim.plan.study).family
     if theirs == study.family_of(preset):
         return ""
-    return f"This is about {study.SECTIONS[theirs]} networks, which preset {preset} does not train."
+    return f"This is about {study.SECTIONS[theirs]} networks, which this preset does not train."
 
 
 @cache

@@ -53,7 +53,7 @@ def test_what_a_preset_does_not_train_it_does_not_judge(tmp_path):
     for preset, claim in (("paper", "H22"), (TABLE_1, "H5")):
         found = judged(tmp_path, preset=preset)[claim]
         assert (found.verdict, found.command, found.n) == ("not run", None, 0)
-        assert f"{sections[preset]}, which preset {preset} does not train" in found.evidence
+        assert f"{sections[preset]}, which this preset does not train" in found.evidence
     assert judged(tmp_path, preset=TABLE_1)["H22"].verdict == "holds"
 
 
