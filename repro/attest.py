@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from repro import names, places
+from repro import names, places, study
 from repro.errors import RecordError, UserError
 from repro.shell import Parser, command
 
@@ -50,7 +50,7 @@ def _attest(arguments: argparse.Namespace) -> int:
 
     if arguments.threads is not None and arguments.threads < 1:
         raise UserError(f"--threads {arguments.threads}: a number from 1 is needed")
-    networks = [str(names.parse(name)) for name in arguments.networks]
+    networks = [str(names.parse(name, study.family_of(arguments.preset))) for name in arguments.networks]
     if not places.reference().is_dir():
         raise RecordError(places.NO_REFERENCE)
     sources = [Source("reference", places.reference()), Source(REPEATED, arguments.results)]

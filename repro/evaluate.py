@@ -52,7 +52,7 @@ def _main(argv: Sequence[str] | None) -> int:
             print(printable(line), flush=True)  # some are hours apart
         return 0
     if arguments.network is not None:
-        names.parse(arguments.network, "cifar")
+        names.parse(arguments.network)
     if (arguments.mean is None) != (arguments.std is None):
         raise UserError("--mean and --std go together: give both, one number per channel")
     if arguments.responses and not arguments.responses.parent.is_dir():  # known before minutes are spent
@@ -172,7 +172,9 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
             )
         dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
         sizes = dataset.channels, len(dataset.classes)
-        net = build(run.network, *sizes, family="cifar", subsample=subsample, block=run.model.block)
+        net = build(
+            run.network, *sizes, family=run.family, **{**vars(run.model), "subsample": subsample, "norm_shares": 1}
+        )
         weights, taken = load_weights(net, found, run.network)
         kept = normalisation(weights)
     except RecordError as error:
@@ -289,9 +291,9 @@ def _record(path: Path, content: Any, network: str | None) -> tuple[Record | Non
         raise
     except UserError as error:
         raise RecordError(f"{path}: its record {error}") from error
-    own = record.spec.network
-    if network is not None and names.parse(network, "cifar") != names.parse(own, "cifar"):
-        raise RecordError(f"{path}: is of {own}, not {network}, by its run.json: leave --network out")
+    own = record.spec
+    if network is not None and names.parse(network, own.family) != own.parsed:
+        raise RecordError(f"{path}: is of {own.network}, not {network}, by its run.json: leave --network out")
     return record, notes
 
 

@@ -16,7 +16,10 @@ from repro.records import Records
 #: Runs that came to the end of what they were to do; a foreign curve is as long as its author made it.
 ENDED = ("complete", "foreign")
 #: Presets and data sets from the nearest to the paper to the farthest.
-_NEAREST = {"preset": ("paper", "short", "demo"), "data": tuple(DATA_SETS)}
+_NEAREST = {
+    "preset": ("paper", "short", "demo", "table-1-wide", "table-1-short", "table-1-demo"),
+    "data": tuple(DATA_SETS),
+}
 
 
 @dataclass(frozen=True)

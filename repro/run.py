@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("study", nargs="?", help="name of a study (see --list), or an experiment file of your own (*.toml)")
-    add("--preset", default="demo", help="how much of the paper's protocol: demo (default), short or paper")
+    add("--preset", default="demo", help="how much of the protocol: demo (default), short, paper; --list has all")
     add("--data", metavar="NAME", help="data set instead of the preset's: digits, cifar10, cifar10-jpeg")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
     add("--download", action="store_true", help="fetch CIFAR-10 into --data-dir if no form of it is there")

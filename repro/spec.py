@@ -20,14 +20,19 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from repro import names
 from repro.checked import Flag, Number, Text, Whole, checked, flattened
 from repro.errors import UserError, unknown
+from repro.names import Family, NetworkName
 
 #: More than an epoch of CIFAR-10; batches far beyond that fill the memory before they fail.
 LARGEST_BATCH = 2**16
 
 #: Rates below it change no weight, and momentum in Caffe's form, which is scaled by old rate / new rate, overflows.
 LOWEST_RATE = 1e-12
+
+#: Filters of conv2_x beyond this do not fit into any machine's memory.
+WIDEST = 1024
 
 AtLeastOne = Annotated[Whole, Field(ge=1)]
 FromZero = Annotated[Number, Field(ge=0)]
@@ -45,7 +50,8 @@ class Schedule:
     lr: FromZero = 0.1
     factor: Annotated[Number, Field(gt=0)] = 0.1
     #: Start at `warm_up_lr` until the logged training error is below `warm_up_until` percent. "auto" means: at 110
-    #: layers and more. The paper does so for 110 layers and does not say what it did for 1202.
+    #: layers and more of Section 4.2's networks. The paper does so for 110 layers, does not say what it did for 1202,
+    #: and has none on ImageNet.
     warm_up: Literal["auto", "on", "off"] = "auto"
     warm_up_lr: FromZero = 0.01
     warm_up_until: Number = 80.0
@@ -120,6 +126,13 @@ class Model:
     #: Equal, contiguous shares of a batch that batch normalisation takes, each by its own mean and variance; running
     #: statistics take the mean of theirs. 1: the whole batch as one. 2: as the paper's two GPUs may have done.
     norm_shares: AtLeastOne = 1
+    #: How a network of Table 1 begins: a "7x7" convolution and max pooling, each with a stride of 2, or, as others have
+    #: it on small images, one "3x3" convolution without either.
+    stem: Literal["7x7", "3x3"] = "7x7"
+    #: Filters of conv2_x in a network of Table 1; conv3_x to conv5_x have two, four and eight times as many.
+    width: Annotated[AtLeastOne, Field(le=WIDEST)] = 64
+    #: The stride of a bottleneck block is on its 3x3 layer, as in torchvision, instead of its first 1x1.
+    stride_on_3x3: Flag = False
 
 
 @dataclass(frozen=True, config=_ONLY_KNOWN)
@@ -137,6 +150,8 @@ class Run:
     optimiser: Optimiser = field(default_factory=Optimiser)
     images: Images = field(default_factory=Images)
     model: Model = field(default_factory=Model)
+    #: Of which the network is: "cifar" (Section 4.2) or "imagenet" (Table 1). The preset says so.
+    family: Family = "cifar"
     #: How this run departs from its preset ("schedule.iterations=4000"); part of its path.
     variant: Text = ""
 
@@ -151,6 +166,25 @@ class Run:
                 f"optimiser.batch_size is {self.optimiser.batch_size} and model.norm_shares {self.model.norm_shares}: "
                 "the first must be a multiple of the second"
             )
+        self._check_family()
+
+    def _check_family(self) -> None:
+        """That no setting is of networks of the other family, where it would do nothing."""
+        if self.family == "imagenet" and self.model.block == "one-layer":
+            raise UserError(f"model.block is 'one-layer', which Table 1's networks do not have: {self.network}")
+        own = Model()
+        for name in ("stem", "width", "stride_on_3x3") if self.family == "cifar" else ():
+            if getattr(self.model, name) != getattr(own, name):
+                raise UserError(f"model.{name} is of Table 1's networks: {self.network} is one of Section 4.2")
+
+    @property
+    def parsed(self) -> NetworkName:
+        """What its network's name says in its family: kind, depth and shortcuts.
+
+        Raises:
+            UserError: the family has no such network; the nearest one is named.
+        """
+        return names.parse(self.network, self.family)
 
     @property
     def path(self) -> PurePosixPath:
@@ -227,5 +261,17 @@ def _file_name(text: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._,=+-]', '_', text[:80]).lstrip('._,=+-')}~{digest}"
 
 
-# The run of these values is the paper's; the network, which has no default, counts as changed in every run.
-_DEFAULTS: dict[str, Any] = {**fields_of(Run(network="")), "network": None}
+#: The paper's protocol for networks of each family, which a run of no network stands for. On ImageNet (Section 3.4) the
+#: learning rate is divided "when the error plateaus", which in Figure 4 is at 15e4 and 30e4 of 60e4 iterations.
+PAPER: dict[Family, Run] = {
+    "cifar": Run(network=""),
+    "imagenet": Run(
+        network="",
+        data="imagenet",
+        schedule=Schedule(iterations=600_000, milestones=(0.25, 0.5)),
+        optimiser=Optimiser(batch_size=256),
+        family="imagenet",
+    ),
+}
+# The network, which has no default, counts as changed in every run.
+_DEFAULTS: dict[str, Any] = {**fields_of(PAPER["cifar"]), "network": None}

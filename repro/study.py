@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field, fields, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -17,20 +18,14 @@ from repro import names as network_names
 from repro.checked import Text, Whole, checked, flattened
 from repro.data.table import DATA_SETS
 from repro.errors import UserError, unknown
+from repro.names import Family
 from repro.places import EXPERIMENTS
 from repro.spec import AtLeastOne, Run, fields_of, override
 
 #: Larger than any study a person writes; a file beyond it is refused unread.
 LARGEST_FILE = 1_000_000
-
-
-def _shortest(network: str) -> str:
-    """The one name of a network: resnet-20-A is resnet-20, and trained once."""
-    return str(network_names.parse(network, "cifar"))
-
-
-def _once(networks: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(networks))
+#: Whose networks each family's are.
+SECTIONS: dict[Family, str] = {"cifar": "Section 4.2's", "imagenet": "Table 1's"}
 
 
 def _preset(name: str) -> str:
@@ -46,7 +41,6 @@ def _shown(text: str) -> str:
 
 
 Words = Annotated[Text, AfterValidator(_shown)]
-Network = Annotated[Text, AfterValidator(_shortest)]
 PresetName = Annotated[Text, AfterValidator(_preset)]
 Settings = Annotated[Mapping[str, Any], AfterValidator(flattened)]
 
@@ -60,27 +54,36 @@ class Study:
     question: Words
     expected: Words
     paper: Words
-    networks: Annotated[tuple[Network, ...], Field(min_length=1), AfterValidator(_once)]
+    #: By the shortest of their names, each once: resnet-20-A is resnet-20.
+    networks: Annotated[tuple[Words, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Whole, ...], Field(min_length=1)] = (0,)
     #: Settings of every run, and alternatives of them: each run is repeated once per variant.
     settings: Settings = field(default_factory=dict)
     variants: Annotated[tuple[Settings, ...], Field(min_length=1)] = ({},)
     #: Networks that stop after an iteration of their unchanged schedule, to be carried on by whoever has the time:
     #: --stop-at takes the place of these, and one at the end of the schedule lifts them.
-    stop_at: Mapping[Network, AtLeastOne] = field(default_factory=dict)
+    stop_at: Mapping[Words, AtLeastOne] = field(default_factory=dict)
     #: What a preset changes of this study: its networks, seeds, settings, variants or stop_at.
     presets: Mapping[PresetName, Mapping[str, Any]] = field(default_factory=dict)
     #: The presets for whose iterations and images its numbers are made; others are refused. Empty: all will do.
     sized_for: tuple[PresetName, ...] = ()
+    #: Of its networks; it runs at the presets of this family alone.
+    family: Family = "cifar"
 
     def __post_init__(self) -> None:
+        # A frozen value is set this way alone; which names are one is known once the family is.
+        object.__setattr__(self, "networks", tuple(dict.fromkeys(map(self._shortest, self.networks))))
+        object.__setattr__(self, "stop_at", {self._shortest(name): at for name, at in self.stop_at.items()})
         for network in self.stop_at:
             if network not in self.networks:
                 raise unknown("network of stop_at", network, self.networks)
 
+    def _shortest(self, network: str) -> str:
+        return str(network_names.parse(network, self.family))
+
     def fits(self, preset: str) -> bool:
-        """Whether its numbers are made for a preset."""
-        return not self.sized_for or preset in self.sized_for
+        """Whether its networks are of a preset's family, and its numbers made for it."""
+        return family_of(preset) == self.family and (not self.sized_for or preset in self.sized_for)
 
     def for_preset(self, preset: str) -> Study:
         """The study as one preset runs it."""
@@ -109,13 +112,16 @@ class Study:
             UserError: an unknown preset, or one that the study's numbers do not fit; an unknown network of `only`, or
                 setting.
         """
+        if preset in presets() and family_of(preset) != self.family:
+            known = ", ".join(name for name in presets() if family_of(name) == self.family)
+            raise UserError(f"study {self.name!r} trains {SECTIONS[self.family]} networks: its presets are {known}")
         if preset in presets() and not self.fits(preset):
             raise UserError(
                 f"study {self.name!r} has numbers for {', '.join(self.sized_for)} alone: give it those for {preset} "
                 f"under [presets.{preset}] in its file, and add {preset} to sized_for there"
             )
         study = self.for_preset(preset)
-        only = [_shortest(name) for name in only or ()]
+        only = [self._shortest(name) for name in only or ()]
         for name in only:
             if name not in study.networks:
                 raise UserError(f"study {self.name!r} has no network {name!r}: it has {', '.join(study.networks)}")
@@ -146,11 +152,22 @@ def _with_settings(base: Run, settings: Mapping[str, Any]) -> Run:
     for key in settings:
         if key in _NOT_SETTINGS:
             raise UserError(f"{key} is no setting of a run: use {_NOT_SETTINGS[key]}")
-    if network_names.parse(base.network, "cifar").kind == "plain":
+    if base.parsed.kind == "plain":
         # It has no residual functions: a study of these has its plain nets once.
         settings = {key: value for key, value in settings.items() if key != "model.block"}
     run = override(base, settings)
+    _check_size(run)
     return override(run, {"variant": _variant(_changed(run, base))})
+
+
+def _check_size(run: Run) -> None:
+    """That a network of Table 1 halves no map that is down to a pixel already, as digits through its 7x7 stem are."""
+    least = {"7x7": 32, "3x3": 8}[run.model.stem]
+    if run.family == "imagenet" and run.data in DATA_SETS and (size := min(DATA_SETS[run.data].shape[1:])) < least:
+        raise UserError(
+            f"{run.network} with the stem {run.model.stem} needs images of {least} pixels or more, "
+            f"and those of {run.data} have {size}: set model.stem=3x3"
+        )
 
 
 def _changed(run: Run, base: Run) -> dict[str, Any]:
@@ -177,6 +194,7 @@ def settings_of(run: Run) -> dict[str, Any]:
 _NOT_SETTINGS = {
     "network": "networks of the study, or --only",
     "data": "--data",
+    "family": "--preset: presets say it",
     "preset": "--preset",
     "seed": "seeds of the study, or --seeds",
     "variant": "settings: they name the variant",
@@ -211,9 +229,15 @@ def presets() -> dict[str, dict[str, Any]]:
             raise UserError(f'{path}: {name}: a table with a summary is needed: [{name}], then summary = "what it is"')
         found[name] = flattened(values)
         for key in found[name]:
-            if key in _NOT_SETTINGS and key != "data":
+            if key in _NOT_SETTINGS and key not in ("data", "family"):
                 raise UserError(f"{path}: {name}: {key} is no setting of a preset: use {_NOT_SETTINGS[key]}")
     return found
+
+
+def family_of(preset: str) -> Family:
+    """The family of a preset's networks; "cifar" for one that is not known here."""
+    family: Family = presets().get(preset, {}).get("family", "cifar")
+    return family
 
 
 def names() -> list[str]:
@@ -247,13 +271,18 @@ def _no_study(name: str) -> UserError:
     """What a word is, where it is no study's name."""
     if name in presets():
         return UserError(f"{name} is a preset: give a study, as in python -m repro.run degradation --preset {name}")
-    try:
-        network = _shortest(name)
-    except UserError:
+    shortest: dict[Family, str] = {}
+    for family in get_args(Family):
+        with suppress(UserError):
+            shortest[family] = str(network_names.parse(name, family))
+    if not shortest:
         return unknown("study", name, names())
-    networks = {study: load(study).networks for study in names()}
-    study = max((study for study in networks if network in networks[study]), key=lambda s: len(networks[s]), default="")
-    how = f"python -m repro.run {study} --only {network}" if study else "name it in an experiment file of your own"
+    training = [study for study in map(load, names()) if shortest.get(study.family) in study.networks]
+    how = "name it in an experiment file of your own"
+    if training:
+        study = max(training, key=lambda study: len(study.networks))
+        preset = "" if study.fits("demo") else f" --preset {next(filter(study.fits, presets()))}"
+        how = f"python -m repro.run {study.name}{preset} --only {shortest[study.family]}"
     return UserError(f"{name} is a network, which a study trains: {how}")
 
 

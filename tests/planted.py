@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from repro import names
 from repro.records import COLUMNS as CURVE_COLUMNS
 from repro.records import (
     HealthRow,
@@ -23,7 +22,7 @@ from repro.records import (
     write_text,
 )
 from repro.spec import Run
-from repro.study import Study
+from repro.study import Study, family_of
 
 #: Training and test images of each data set.
 IMAGES = {"cifar10": (50_000, 10_000), "cifar10-jpeg": (50_000, 10_000), "digits": (1437, 360)}
@@ -63,7 +62,7 @@ def run_of(
     settings: Mapping[str, Any] | None = None,
 ) -> Run:
     """The run as a study of this network alone would plan it, its variant named by its settings."""
-    study = Study("planted", "planted", "", "", "", networks=(network,))
+    study = Study("planted", "planted", "", "", "", networks=(network,), family=family_of(preset))
     (run,) = study.runs(preset, seeds=[seed], settings=settings, data=data)
     return run
 
@@ -149,10 +148,10 @@ def plant(
     }
     write_json(folder.record_path, folder.whole(record))  # not sealed: tests go on to change what is planted
     if responses is not None:
-        write_responses(folder.responses_path, _layers(network, responses))
+        write_responses(folder.responses_path, _layers(run, responses))
     if health is not None or responses_training is not None:
-        stds = [(responses_training or 1.0) * std for _, std in _layers(network, responses or 1.0)]
-        write_health(folder.health_path, _health(network, reached, stds, *(health or (1.0, 1.0))))
+        stds = [(responses_training or 1.0) * std for _, std in _layers(run, responses or 1.0)]
+        write_health(folder.health_path, _health(run, reached, stds, *(health or (1.0, 1.0))))
     return folder.path
 
 
@@ -200,22 +199,23 @@ def _loss(error: float) -> float:
     return 0.01 + 0.025 * error
 
 
-def _layers(network: str, responses: Sequence[float] | float) -> list[tuple[str, float]]:
-    depth = names.parse(network, "cifar").depth
-    blocks = names.parse(network, "cifar").blocks_per_stage
+def _layers(run: Run, responses: Sequence[float] | float) -> list[tuple[str, float]]:
+    """Of Table 1's networks those with a 3x3 layer at the beginning, as all presets have them."""
+    name = run.parsed
+    inside = (2,) if name.bottleneck else (1, 2)
     layers = ["conv1"]
-    layers += [f"layer{s}.{b}.conv{c}" for s in (1, 2, 3) for b in range(blocks) for c in (1, 2)]
+    layers += [f"layer{s}.{b}.conv{c}" for s, n in enumerate(name.stages, start=1) for b in range(n) for c in inside]
     if isinstance(responses, int | float):
-        shape = np.linspace(1.5, 0.5, depth - 1)
+        shape = np.linspace(1.5, 0.5, len(layers))
         responses = (responses * shape / shape.mean()).tolist()
-    assert len(responses) == len(layers), f"{network} has {len(layers)} responses"
+    assert len(responses) == len(layers), f"{run.network} has {len(layers)} responses"
     return list(zip(layers, responses, strict=True))
 
 
-def _health(network: str, reached: int, stds: Sequence[float], gradient: float, variance: float) -> list[HealthRow]:
+def _health(run: Run, reached: int, stds: Sequence[float], gradient: float, variance: float) -> list[HealthRow]:
     rows = []
     for iteration in (1, reached // 2, reached):
-        for layer, ((name, _), std) in enumerate(zip(_layers(network, 1.0), stds, strict=True), start=1):
+        for layer, ((name, _), std) in enumerate(zip(_layers(run, 1.0), stds, strict=True), start=1):
             weak = layer == 2 and iteration == reached // 2
             active = std**2 if iteration == reached else 1.0
             rows.append(HealthRow(iteration, layer, name, active, gradient if weak else 1.0, variance if weak else 1.0))

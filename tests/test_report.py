@@ -103,8 +103,8 @@ def test_what_teaches_comes_first_and_the_papers_own_tables_last(whole_report: P
     page = Page(whole_report / "index.html")
     exhibits = [name for name in page.ids if re.fullmatch(r"(figure|table)-\d+|claims|opening|signals", name)]
     assert exhibits == [
-        "opening", "figure-1", "figure-6", "table-6", "figure-7", "signals", "table-1", "claims", "table-2", "figure-4",
-        "table-3", "table-4", "table-5", *(f"table-{number}" for number in range(7, 15)),
+        "opening", "figure-1", "figure-6", "table-6", "figure-7", "signals", "table-1", "table-2", "figure-4",
+        "table-3", "table-4", "claims", "table-5", *(f"table-{number}" for number in range(7, 15)),
     ]  # fmt: skip
     assert [name for name in page.ids if re.fullmatch(r"H\d+", name)] == [f"H{number}" for number in range(1, 26)]
 

@@ -126,18 +126,47 @@ OTHER = {
     "model.subsample": "average",
     "model.block": "one-layer",
     "model.norm_shares": 2,
+    "family": "imagenet",
 }
+#: Of networks of Table 1.
+OTHER_OF_TABLE_1 = {"model.stem": "3x3", "model.width": 16, "model.stride_on_3x3": True}
 
 
 def test_every_single_field_changes_the_hash_and_is_named_as_a_difference():
-    assert OTHER.keys() == fields_of(Run("plain-20")).keys()
-    base = override(Run("resnet-56"), {"images.held_out": 100})
-    hashes = {base.hash}
-    for key, value in OTHER.items():
-        other = override(base, {key: value})
-        assert [text.partition(":")[0] for text in base.differences(other)] == [key]
-        hashes.add(other.hash)
-    assert len(hashes) == len(OTHER) + 1
+    assert OTHER.keys() | OTHER_OF_TABLE_1.keys() == fields_of(Run("plain-20")).keys()
+    usual = override(Run("resnet-56"), {"images.held_out": 100})
+    for base, changes in ((usual, OTHER), (override(usual, {"family": "imagenet"}), OTHER_OF_TABLE_1)):
+        hashes = {base.hash}
+        for key, value in changes.items():
+            other = override(base, {key: value})
+            assert [text.partition(":")[0] for text in base.differences(other)] == [key]
+            hashes.add(other.hash)
+        assert len(hashes) == len(changes) + 1
+
+
+@pytest.mark.parametrize(("key", "value"), OTHER_OF_TABLE_1.items())
+def test_a_setting_of_the_other_family_is_no_setting(key, value):
+    with pytest.raises(UserError, match=f"{key} is of Table 1's networks: resnet-56 is one of Section 4.2"):
+        override(Run("resnet-56"), {key: value})
+    with pytest.raises(
+        UserError, match=r"model\.block is 'one-layer', which Table 1's networks do not have: resnet-50"
+    ):
+        override(Run("resnet-50", family="imagenet"), {"model.block": "one-layer"})
+
+
+def test_the_family_says_which_network_a_name_is():
+    assert (Run("resnet-50").parsed.option, Run("resnet-50", family="imagenet").parsed.option) == ("A", "B")
+    with pytest.raises(UserError, match="did you mean 'resnet-18'"):
+        print(Run("resnet-20", family="imagenet").parsed)
+
+
+def test_the_default_of_imagenets_family_is_the_papers_protocol():
+    """Section 3.4 and Figure 4, as noted down in the project's notes on the paper."""
+    run = spec.PAPER["imagenet"]
+    assert (run.schedule.iterations, run.optimiser.batch_size, run.schedule.lr) == (600_000, 256, 0.1)
+    assert (run.optimiser.momentum, run.optimiser.weight_decay) == (0.9, 0.0001)
+    assert [share * run.schedule.iterations for share in run.schedule.milestones] == [150_000, 300_000]
+    assert (run.model.stem, run.model.width, run.model.stride_on_3x3) == ("7x7", 64, False)
 
 
 def test_the_hash_is_of_what_departs_from_the_defaults_alone():

@@ -47,15 +47,19 @@ def test_a_network_has_one_name_and_is_trained_once(file):
 
 
 @pytest.mark.parametrize("name", studies.names())
-@pytest.mark.parametrize("preset", ["demo", "short", "paper"])
-def test_every_study_plans_at_every_preset(name, preset):
+@pytest.mark.parametrize("preset", presets())
+def test_every_study_plans_at_every_preset_of_its_family(name, preset):
     study = load(name)
+    if study.family != presets()[preset].get("family", "cifar"):
+        with pytest.raises(UserError, match=f"study '{name}' trains .* networks: its presets are"):
+            study.runs(preset)
+        return
     plan = study.runs(preset)
     assert plan
     assert len({run.path for run in plan}) == len({run.hash for run in plan}) == len(plan)
     assert {run.preset for run in plan} == {preset}
     for run in plan:
-        names.parse(run.network, "cifar")
+        assert run.network == str(run.parsed)
     assert study.for_preset(preset).stop_at.keys() <= {run.network for run in plan}
 
 

@@ -8,12 +8,15 @@ a run that diverged says is in `repro.claims.compare.above`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
+from repro import study
 from repro.claims.claim import Claim, Plan, load
 from repro.claims.evidence import PAPER_SETTING, Evidence
 from repro.claims.exact import EXACT
-from repro.claims.rules import RULES, UNITS, Judgement
+from repro.claims.judgement import Judgement
+from repro.claims.rules import RULES, UNITS
 from repro.claims.verdict import (
     Link,
     Verdict,
@@ -25,6 +28,7 @@ from repro.claims.verdict import (
     to_dict,
     write,
 )
+from repro.data.table import DATA_SETS
 from repro.records import Records
 
 __all__ = [
@@ -55,6 +59,8 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
         if not claim.needs:
             raise ValueError(f"{claim.id} has neither a rule in repro/claims/rules.py nor `needs` in claims.toml")
         return Judgement((), "not run", f"It would take {claim.needs}.")
+    if other := _of_other_networks(claim, evidence.preset):
+        return Judgement((), "not run", other)
     found = RULES[claim.id](evidence)
     if claim.scope == "paper" and (evidence.data, evidence.preset) != PAPER_SETTING:
         data, preset = PAPER_SETTING
@@ -63,7 +69,21 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
         if measured:
             note += f" With preset {evidence.preset} on {evidence.data}, where it judges nothing:"
         return Judgement(measured, "not run", note)
+    if claim.scope == "imagenet" and found.verdict != "not run":
+        where = DATA_SETS[evidence.data].title if evidence.data in DATA_SETS else evidence.data
+        note = f"An analogue on {where}, preset {evidence.preset}, which says nothing of ImageNet."
+        return replace(found, note=" ".join(filter(None, (note, found.note))))
     return found
+
+
+def _of_other_networks(claim: Claim, preset: str) -> str:
+    """That a preset trains no networks that a claim is about, in words; of an unknown one nothing is known."""
+    if claim.scope == "paper" or claim.plan is None or preset not in study.presets():
+        return ""
+    theirs = study.load(claim.plan.study).family
+    if theirs == study.family_of(preset):
+        return ""
+    return f"This is about {study.SECTIONS[theirs]} networks, which this preset does not train."
 
 
 @cache

@@ -44,7 +44,7 @@ class Claim:
     paper: str
     form: str
     caveats: str
-    scope: Literal["any", "paper", "none"]
+    scope: Literal["any", "paper", "imagenet", "none"]
     plan: Plan | None = None
     seeds: int = 0
     needs: str = ""

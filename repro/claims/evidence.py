@@ -160,7 +160,7 @@ class Evidence:
         images = run.images(measure)
         if self._whole and measure == "test_error" and images and mean < paper.constants()["cifar"]["plot_limit"]:
             return Prior(float(formula(mean, images)), FORMULA_DF, "the formula of converged nets")
-        kind = names.parse(run.network, "cifar").kind
+        kind = _kind(run)
         scale, groups = self._scale(kind, measure)
         known = f"the assumption of {'a tenth' if self._whole else 'three tenths'}"
         if groups:
@@ -173,7 +173,7 @@ class Evidence:
         if (kind, measure) not in self._scales:
             groups: dict[str, list[Ended]] = {}
             for run in self._reference:
-                if names.parse(run.network, "cifar").kind == kind and run.has(measure):
+                if _kind(run) == kind and run.has(measure):
                     groups.setdefault(f"{run.network}+{run.variant}", []).append(run)
             repeated = [runs for runs in groups.values() if len(runs) > 1 and not departures(runs)]
             total = df = RELATIVE_DF
@@ -194,6 +194,10 @@ class Evidence:
 
     def _of_network(self, name: str) -> list[dict[Any, Any]]:
         return [row for row in self._all if f"{row['network']}+{row['variant']}".rstrip("+") == name]
+
+
+def _kind(run: Ended) -> str:
+    return names.parse(run.network).kind  # the same in either family
 
 
 def _is_like(run: Ended, other: Ended) -> bool:

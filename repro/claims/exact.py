@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from repro import paper
-from repro.claims.rules import Judgement, chain
+from repro.claims.judgement import Judgement, chain
 from repro.claims.verdict import Link
 from repro.measure.complexity import Complexity, complexity, figure_5, vgg
 

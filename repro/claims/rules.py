@@ -1,109 +1,37 @@
-"""How each claim about training runs is judged, H1 to H11 and H13 to H16; claims.toml says the same in words."""
+"""How each claim about training runs is judged, H1 to H11, H13 to H16 and H18 to H22; claims.toml has it in words."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pandas as pd
 
 from repro import paper, study
+from repro.claims import imagenet
 from repro.claims.compare import above, absent, against, alike
+from repro.claims.course import all_along
 from repro.claims.evidence import RESPONSES, Evidence
+from repro.claims.judgement import SIMILAR_ACCURACY, Judgement, chain, undecided
 from repro.claims.verdict import Lack, Link, Word, by_interval, strictly, together
 from repro.data.table import DATA_SETS
 from repro.errors import counted
 from repro.measure.complexity import complexity
 from repro.statistics import formula, half_width
 
-#: Share of the logged points in which an order must hold to be called lasting.
-LASTING = 0.95
-#: Fewer points than this show no course.
-FEWEST_POINTS = 10
 #: Training errors are "similar" within so many percentage points, or within this share of the larger (H9).
 SIMILAR_TRAINING, SIMILAR_SHARE = 0.1, 0.1
 #: Weakest layer against the others: healthy from the first on, vanished below the second (H14). The paper gives no
 #: definition; over 55 layers these are losses of an eighth and of a fifth per layer.
 HEALTHY, VANISHED = 1e-3, 1e-6
-#: Test errors nearer than this are "similar", percentage points (H7).
-SIMILAR_ACCURACY = 0.5
 #: A training error below this share of the plain net's is an advantage (H16).
 NO_ADVANTAGE = 0.8
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What a rule finds: its comparisons and, where these alone do not make it, the verdict on the whole."""
-
-    links: tuple[Link, ...]
-    verdict: Word
-    note: str = ""
-
-
-def chain(links: Iterable[Link]) -> Judgement:
-    """All links must hold; one that contradicts must do so at the level of all (`strictly`)."""
-    links = strictly(links)
-    verdict = together(link.verdict for link in links)
-    effects = [link.effect for link in links if link.effect is not None]
-    astray = verdict == "too close to call" and len(effects) > 1 and max(effects) < 0
-    return Judgement(links, verdict, "Each difference points the other way, none beyond chance." if astray else "")
-
-
-def undecided(link: Link) -> Link:
-    """The link where something beside its interval leaves it open."""
-    return replace(link, verdict="too close to call", assumed=False)
-
-
 def h1(evidence: Evidence) -> Judgement:
     """Training error of plain-56 above that of plain-20, all along and at the end."""
-    end = above(evidence, "train_error", "plain-56", "plain-20")
-    if end.interval is None:
-        return chain([end])
-    course = _course(evidence, "plain-56", "plain-20")
-    if course.verdict == "contradicted" and end.verdict == "too close to call":
-        # Of two nets as near as this, one may by chance lie below the other from beginning to end.
-        course = replace(course, verdict="too close to call")
-    return chain([end, course])
-
-
-def _course(evidence: Evidence, more: str, less: str) -> Link:
-    """The share of logged points at which one training error is above the other, from where both are on the plot."""
-    statement = f"{more} > {less} in training error all along"
-    runs = [*evidence.runs(more, "train_error"), *evidence.runs(less, "train_error")]
-    curves = {name: _mean_curve(evidence, name) for name in (more, less)}
-    both = pd.concat(curves, axis=1, join="inner").dropna()
-    if both.empty:
-        return absent(statement, Lack("no common points of the curves of", f"{more} and {less}"))
-    limit = paper.constants()["cifar"]["plot_limit"]
-    first = {name: both.index[both[name] < limit].min() for name in (more, less)}
-    known = [iteration for iteration in first.values() if not pd.isna(iteration)]
-    if len(known) == 2:
-        start, since = max(known), f"from iteration {max(known):,}, when both are below {limit:g} %,"
-    elif known:
-        start = known[0]
-        one, other = (less, more) if pd.isna(first[more]) else (more, less)
-        since = f"from iteration {start:,}, when {one} is below {limit:g} % ({other} never is),"
-    else:
-        start = both.index.max() // 2
-        since = f"over the second half (neither is ever below {limit:g} %)"
-    rows = both[both.index >= start]
-    share = float((rows[more] > rows[less]).mean())
-    word: Word = "holds" if share >= LASTING else "contradicted" if share <= 1 - LASTING else "too close to call"
-    if len(rows) < FEWEST_POINTS:
-        word = "too close to call"
-    text = (
-        f"The training error of {more} is the higher one in {round(share * len(rows))} of {len(rows)} logged points "
-        f"({100 * share:.0f} %) {since} to the end."
-    )
-    return Link(statement, word, text, runs=tuple(run.folder for run in runs))
-
-
-def _mean_curve(evidence: Evidence, network: str) -> pd.Series[float]:
-    """Training error by iteration, mean over the complete runs."""
-    rows = evidence.curves
-    rows = rows[rows["folder"].isin([run.folder for run in evidence.runs(network, "train_error")])]
-    return rows.groupby("iteration")["train_error"].mean()
+    return chain(all_along(evidence, "plain-56", "plain-20"))
 
 
 def h2(evidence: Evidence) -> Judgement:
@@ -353,7 +281,7 @@ def h16(evidence: Evidence) -> Judgement:
 #: The claims that training runs can judge.
 RULES: dict[str, Callable[[Evidence], Judgement]] = {
     "H1": h1, "H2": h2, "H3": h3, "H4": h4, "H5": h5, "H6": h6, "H7": h7, "H8": h8, "H9": h9, "H10": h10, "H11": h11,
-    "H13": h13, "H14": h14, "H15": h15, "H16": h16,
+    "H13": h13, "H14": h14, "H15": h15, "H16": h16, **imagenet.RULES,
 }  # fmt: skip
 #: In what their effects and intervals are measured, where it is not percentage points.
 UNITS = {"H10": "standard deviation", "H11": "standard deviation"}

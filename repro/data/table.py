@@ -22,7 +22,7 @@ class Row:
         flip: whether a mirrored image is still one of its class.
         reader: the module that has `load(name, folder, download)`.
         in_folder: whether its files lie in the folder of --data-dir; otherwise they come with a package.
-        instead: what a run on it is trained on in place of the paper's data, in words.
+        instead: what a run on it is trained on in place of the paper's data, {usual}, in words.
     """
 
     name: str
@@ -74,7 +74,7 @@ _DIGITS = Row(
     reader="repro.data.digits",
     in_folder=False,
     instead="8×8 grey scans of handwritten digits (scikit-learn), crops of 1 padded pixel and no flips, in place of "
-    "CIFAR-10: a small demonstration",
+    "{usual}: a small demonstration",
 )
 #: By name, those nearest to the paper's own first.
 DATA_SETS = {row.name: row for row in (_CIFAR10, _JPEG, _DIGITS)}

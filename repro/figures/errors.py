@@ -27,11 +27,13 @@ VIEWS: dict[str, Panels] = {
         "ResNets": ("resnet-20", "resnet-32", "resnet-44", "resnet-56", "resnet-110"),
         "110 and 1202 layers": ("resnet-110", "resnet-1202"),
     },
+    "figure-4": {"plain nets": ("plain-18", "plain-34"), "ResNets": ("resnet-18", "resnet-34")},
     "in-short": {"plain nets": _TWO, "ResNets": ("resnet-20", "resnet-56")},
 }
 TITLES = {
     "figure-1": "Figure 1. Training error and test error of plain nets of 20 and 56 layers",
     "figure-6": "Figure 6. Errors during training of plain nets, ResNets, and ResNets of 110 and 1202 layers",
+    "figure-4": "Figure 4. Errors during training of plain nets and ResNets of 18 and 34 layers, on other images",
     "in-short": "Errors during training, without and with shortcuts",
 }
 #: Inches of a panel, by how many there are.

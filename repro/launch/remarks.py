@@ -12,6 +12,7 @@ import torch
 from repro.errors import RecordError, counted
 from repro.models import build
 from repro.models.source import source_hash
+from repro.names import Family
 from repro.places import reference
 from repro.records import RunFolder
 from repro.spec import Model, Run
@@ -36,7 +37,7 @@ def other_source(done: Sequence[Run], results: Path) -> str | None:
     changed = []
     for run in done:
         record = RunFolder(results, run).read()
-        if record and record.network_sha256 not in (None, _source_now(run.network, run.model)):
+        if record and record.network_sha256 not in (None, _source_now(run.network, run.family, run.model)):
             changed.append(str(run.path))
     if not changed:
         return None
@@ -44,9 +45,7 @@ def other_source(done: Sequence[Run], results: Path) -> str | None:
 
 
 @cache
-def _source_now(network: str, model: Model) -> str | None:
+def _source_now(network: str, family: Family, model: Model) -> str | None:
     with torch.device("meta"):
-        net = build(
-            network, family="cifar", subsample=model.subsample, block=model.block, norm_shares=model.norm_shares
-        )
+        net = build(network, family=family, **vars(model))
     return source_hash(net)

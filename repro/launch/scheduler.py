@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from repro import names
 from repro.launch.attempt import Outcome
 from repro.launch.display import Display, progress
 from repro.launch.options import Options
@@ -39,7 +38,7 @@ class Launcher(Protocol):
 
 def longest_first(plan: Sequence[Run]) -> list[Run]:
     """The order in which runs side by side end soonest: by cost, falling."""
-    return sorted(plan, key=lambda run: -names.parse(run.network).depth * run.schedule.iterations)
+    return sorted(plan, key=lambda run: -run.parsed.depth * run.schedule.iterations)
 
 
 class Scheduler:

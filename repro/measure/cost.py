@@ -57,7 +57,7 @@ class Cost:
 def measure(runs: Sequence[Run], numerics: Numerics) -> list[Cost]:
     """What each run's network takes; runs that do the same in an iteration are measured once."""
     known: dict[tuple[object, ...], Cost] = {}
-    keys = [(run.network, run.data, run.optimiser, run.images, run.model) for run in runs]
+    keys = [(run.network, run.family, run.data, run.optimiser, run.images, run.model) for run in runs]
     for key, run in zip(keys, runs, strict=True):
         known[key] = known.get(key) or _measure(run, numerics)
     return [known[key] for key in keys]

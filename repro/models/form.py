@@ -10,6 +10,7 @@ from torch import Tensor
 
 from repro import names
 from repro.models.imagenet import ImageNetNet
+from repro.spec import Model
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Form:
         return ImageNetNet(
             names.parse(network, "imagenet"),
             classes=classes,
-            stride_on_3x3=self.stride_on_3x3,
+            model=Model(stride_on_3x3=self.stride_on_3x3),
             ceil_pooling=self.ceil_pooling,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import torch
 from torch import nn
@@ -14,8 +14,8 @@ from repro.models.blocks import BasicBlock, OneLayerBlock
 from repro.models.cifar import CifarNet
 from repro.models.imagenet import ImageNetNet
 from repro.models.norm import in_shares
-from repro.models.shortcuts import Subsample
 from repro.names import CLASSES, Family, NetworkName
+from repro.spec import Model
 
 
 def build(
@@ -24,12 +24,8 @@ def build(
     classes: int | None = None,
     *,
     family: Family | None = None,
-    initialisation: Literal["fan-in", "fan-out"] = "fan-in",
-    subsample: Subsample = "stride",
-    block: Literal["two-layer", "one-layer"] = "two-layer",
-    stride_on_3x3: bool = False,
-    norm_shares: int = 1,
     generator: torch.Generator | None = None,
+    **choices: Any,
 ) -> nn.Module:
     """Build and initialise a network.
 
@@ -39,41 +35,33 @@ def build(
         classes: of the classifier; by default 10 for CIFAR-10 and 1000 for ImageNet.
         family: "cifar" (L = 6n + 2, Section 4.2) or "imagenet" (Table 1); by default the former where L is 6n + 2, so
             that the 50 and 152 layers of Table 1 need family="imagenet".
-        initialisation: of the weights, see `initialise`.
-        subsample: how option A's identity takes a stride of 2.
-        block: "one-layer" puts a shortcut around each layer of a CIFAR-10 net (Section 3.2).
-        stride_on_3x3: put the stride of a bottleneck block on its 3x3 layer instead of its first 1x1. In a basic block
-            it is on a 3x3 layer in any case.
-        norm_shares: equal shares of a batch that are normalised each by its own statistics (`repro.models.norm`).
         generator: source of the random weights; by default torch's global one.
+        choices: inside the network, the fields of `repro.spec.Model`.
 
     Raises:
         repro.errors.UserError: no such network; the nearest one is named. One-layer blocks in an ImageNet net.
     """
     parsed = names.parse(name, family)
-    if block == "one-layer" and parsed.family != "cifar":
+    model = Model(**choices)
+    if model.block == "one-layer" and parsed.family != "cifar":
         raise UserError(f"{name}: residual functions of one layer are built in nets of the CIFAR-10 family alone")
     device = torch.get_default_device()
     # Layers draw default weights as they are made, of which projections would take their share: made without storage,
     # they draw nothing.
     with torch.device("meta"):
-        net = _net(
-            parsed, channels, CLASSES[parsed.family] if classes is None else classes, subsample, stride_on_3x3, block
-        )
+        net = _net(parsed, channels, CLASSES[parsed.family] if classes is None else classes, model)
     net.to_empty(device=device)
-    initialise(net, initialisation, generator)
-    return in_shares(net, norm_shares) if norm_shares > 1 else net
+    initialise(net, model.initialisation, generator)
+    return in_shares(net, model.norm_shares) if model.norm_shares > 1 else net
 
 
-def _net(
-    parsed: NetworkName, channels: int, classes: int, subsample: Subsample, stride_on_3x3: bool, block: str
-) -> nn.Module:
+def _net(parsed: NetworkName, channels: int, classes: int, model: Model) -> nn.Module:
     match parsed.kind:
         case "plain" | "resnet":
             if parsed.family == "imagenet":
-                return ImageNetNet(parsed, channels, classes, subsample, stride_on_3x3)
-            own = OneLayerBlock if block == "one-layer" else BasicBlock
-            return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample, own)
+                return ImageNetNet(parsed, channels, classes, model)
+            own = OneLayerBlock if model.block == "one-layer" else BasicBlock
+            return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, model.subsample, own)
         case other:  # A kind that has a name but no class yet would else be trained as another.
             assert_never(other)
 

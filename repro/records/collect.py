@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro import names
 from repro.errors import RecordError, UserError, counted
 from repro.records.record import Final, Record, read_record
 from repro.records.seal import check as check_seal
@@ -23,6 +22,7 @@ from repro.records.tables import (
     read_health,
     read_responses,
 )
+from repro.spec import Run
 
 if TYPE_CHECKING:  # it takes a second, and not all that reads a record collects many
     import pandas as pd
@@ -162,7 +162,7 @@ def _read_run(path: Path) -> tuple[Record, dict[str, Sequence[Any]]]:
     if record.status == "complete":
         check_seal(path)
     rows = {name: read(path / file) if (path / file).exists() else [] for name, (_, file, read) in _TABLES.items()}
-    run, layers = record.spec, names.parse(record.spec.network).depth - 1
+    run, layers = record.spec, _responses(record.spec)
     if rows["responses"] and len(rows["responses"]) != layers:
         # The mean over a part of the layers is not that over all.
         found = counted(len(rows["responses"]), "layer")
@@ -171,10 +171,18 @@ def _read_run(path: Path) -> tuple[Record, dict[str, Sequence[Any]]]:
     return record, rows
 
 
+def _responses(run: Run) -> int:
+    """How many responses its network has: its 3x3 layers, projections apart."""
+    name = run.parsed
+    if name.family == "cifar":
+        return name.depth - 1
+    return sum(name.stages) * (1 if name.bottleneck else 2) + (run.model.stem == "3x3")
+
+
 def _columns(record: Record) -> dict[str, Any]:
     """What a record says for the columns of `Records.runs`."""
     run, numerics, data, made = record.spec, record.numerics, record.data, record.environment
-    name = names.parse(run.network)
+    name = run.parsed
     return {
         **{key: getattr(run, key) for key in ("data", "preset", "network", "variant", "seed")},
         **{key: getattr(name, key) for key in ("kind", "depth", "option")},

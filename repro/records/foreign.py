@@ -206,7 +206,8 @@ def _values(
         table[key] = table[key].replace("", default) if key in table else default
     if not table["network"].all():
         raise UserError(f"{path}: which network is it? Give --network, or a column 'network'")
-    table["network"] = table["network"].map({name: str(names.parse(name, "cifar")) for name in set(table["network"])})
+    family = study.family_of(target.preset)
+    table["network"] = table["network"].map({name: str(names.parse(name, family)) for name in set(table["network"])})
     for key in table.columns.drop("network"):
         texts, values = table[key], table[key].map(_number)
         if line := _line((values < 0) | (values > 1e9) | ((values % 1 > 0) & (key == "seed"))):

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import from_json
 
-from repro import names
 from repro.checked import Flag, Number, Text, Whole, checked
 from repro.disk import read_text
 from repro.errors import RecordError, UserError, shown
@@ -154,7 +153,7 @@ class Record(Part):
     @model_validator(mode="after")
     def _fits(self) -> Record:
         run = self.spec
-        names.parse(run.network)
+        run.parsed  # noqa: B018  (raises where the family has no such network)
         for key in ("data", "preset", "variant"):
             if not getattr(run, key).isprintable():
                 raise UserError(f"spec.{key} is {shown(getattr(run, key))}: a text that can be shown is needed")

@@ -25,7 +25,7 @@ from repro.tables.runs import all_runs
 from repro.tables.table import PageLink
 
 #: The claims that the paper is about, for the summary.
-HEADLINES = ("H1", "H2", "H5", "H6", "H10")
+HEADLINES = ("H1", "H2", "H5", "H6", "H10", "H18", "H19")
 
 
 def build(gathered: Gathered, out: Path, kind: Kind = "pages", compare: Sequence[Trained] = ()) -> list[Verdict]:
@@ -115,7 +115,8 @@ def _headlines(verdicts: Sequence[Verdict], group: Group) -> dict[str, list[Verd
     """Of each source of a group the verdicts that a summary has."""
     found: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        if group_of(verdict) == group and verdict.id in HEADLINES:
+        # One without comparisons is about other networks than the group's.
+        if group_of(verdict) == group and verdict.id in HEADLINES and verdict.links:
             found.setdefault(verdict.source, []).append(verdict)
     return found
 
@@ -135,7 +136,9 @@ def _opening(maker: Maker, group: Group) -> dict[str, Any]:
         if name in complete
     }
     return {
-        "lines": render.text(TEXTS["opening"], ends=complete, group=group, reading=reading).strip().split("\n"),
+        "lines": render.text(TEXTS["opening"], ends=complete, group=group, figure=figure, reading=reading)
+        .strip()
+        .split("\n"),
         "numbers": numbers,
         "picture": maker.picture(replace(figure, source=source), group.key, slug(source)) if figure else None,
     }
@@ -153,10 +156,14 @@ def _summary(runs: pd.DataFrame, group: Group, verdicts: Sequence[Verdict]) -> d
 
 
 def _by_claim(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
-    """The verdicts on each claim; what is the same everywhere and rests on no run is there once."""
+    """The verdicts on each claim; what is the same everywhere and rests on no run is there once.
+
+    Groups of other networks than the claim's are left out where another group has them.
+    """
     found: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         found.setdefault(verdict.id, []).append(verdict)
+    found = {name: [v for v in mine if v.links or v.command] or mine for name, mine in found.items()}
     return [
         mine[:1] if not mine[0].runs and len({(v.verdict, v.evidence, v.command) for v in mine}) == 1 else mine
         for mine in found.values()

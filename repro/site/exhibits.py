@@ -22,7 +22,7 @@ from repro.records import Records
 from repro.site import protocol, render
 from repro.site.load import Gathered
 from repro.site.protocol import Protocol
-from repro.tables import beside_figures, complexity, paper_tables, runs, table6, variants
+from repro.tables import beside_figures, complexity, imagenet, paper_tables, runs, table6, variants
 from repro.tables.table import Table, latex, markdown
 
 TEXTS: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -120,8 +120,7 @@ class Maker:
 
     def filled(self, exhibit: Exhibit) -> Exhibit:
         """An exhibit with all that there is of it."""
-        of_runs = exhibit.studies or exhibit.draw
-        found = [self._block(exhibit, group) for group in (self.groups if of_runs else [])]
+        found = [self._block(exhibit, group) for group in self.groups if _concerns(exhibit, group)]
         lacking = [block.group for block in found if not (block.pictures or block.tables)]
         return replace(
             exhibit,
@@ -142,6 +141,15 @@ class Maker:
         found = [make(records, group) for make in exhibit.make] if pictures or not exhibit.draw else []
         tables = [self.table(table, group.key) for table in found if table is not None]
         return Block(group, pictures, tables, protocol.protocols(exhibit.behind(records.runs)))
+
+
+def _concerns(exhibit: Exhibit, group: Group) -> bool:
+    """Whether a study that would fill it trains the networks of the group's preset, or that preset is not known."""
+    if not exhibit.studies:
+        return bool(exhibit.draw)
+    known = group.preset in studies.presets()
+    family = studies.family_of(group.preset)
+    return any(not known or studies.load(name).family == family for name in exhibit.studies)
 
 
 def _paper() -> dict[str, Any]:
@@ -211,9 +219,18 @@ def _made(gathered: Gathered) -> dict[str, Exhibit]:
         "table-1": Exhibit(complexity.TITLE, tables=(complexity.table_1(), complexity.text_comparisons())),
         "compute": alone(runs.compute(gathered.records.runs, gathered.discarded)),
         "attestations": alone(runs.attested(gathered.attestations)),
-        "figure-4": Exhibit(errors.IMAGENET_TITLE, pictures=(errors.draw_imagenet(),)),
+        "figure-4": replace(curves("figure-4"), title=errors.IMAGENET_TITLE, pictures=(errors.draw_imagenet(),)),
         **{
             f"table-{number}": Exhibit(paper.about(number).title, tables=(paper_tables.table(number),))
             for number in paper_tables.NUMBERS
+        },
+        **{
+            f"table-{number}": Exhibit(
+                paper.about(number).title,
+                make=(partial(imagenet.table, number=number),),
+                behind=of(imagenet.networks_of(number)),
+                tables=(paper_tables.table(number),),
+            )
+            for number in imagenet.NUMBERS
         },
     }

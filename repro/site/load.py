@@ -109,8 +109,16 @@ def _discarded(folders: Sequence[Source], presets: Sequence[str]) -> pd.DataFram
 
 def _named(records: Records) -> Records:
     """The records with the shortest name of each network."""
-    shortest = {name: str(names.parse(name)) for name in records.runs["network"].unique()}
-    return each(records, lambda table: table.assign(network=table["network"].map(shortest)))
+    runs = records.runs
+    families = [run.family for run in runs["run"]]
+    shortest = {key: str(names.parse(*key)) for key in set(zip(runs["network"], families, strict=True))}
+    of = dict(zip(zip(runs["source"], runs["folder"], strict=True), families, strict=True))
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        keys = zip(table["network"], table["source"], table["folder"], strict=True)
+        return table.assign(network=[shortest[network, of[source, folder]] for network, source, folder in keys])
+
+    return each(records, change)
 
 
 def _once(records: Records) -> tuple[Records, list[str]]:

@@ -11,10 +11,9 @@ from typing import Any
 import pandas as pd
 
 from repro.data.table import DATA_SETS
-from repro.spec import Run, fields_of
+from repro.spec import PAPER, Run, fields_of
 from repro.train.schedule import warms_up
 
-PAPER = Run(network="")
 _TEXTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 #: How each setting is said where it departs from the paper's: with its value and the usual one, or a text a value.
 WORDS: dict[str, str | dict[str, str]] = _TEXTS["words"]
@@ -39,17 +38,17 @@ def protocols(runs: pd.DataFrame) -> list[Protocol]:
     return [Protocol(source, common(mine), made_with(mine)) for source, mine in of.items()]
 
 
-def deviations(run: Run, other: Run = PAPER) -> list[str]:
-    """Each difference between a run and the paper's protocol, or another run."""
-    usual, mine = fields_of(other), fields_of(run)
-    if not warms_up(run.schedule, run.network):
+def deviations(run: Run, other: Run | None = None) -> list[str]:
+    """Each difference between a run and the paper's protocol for its family of networks, or another run."""
+    usual, mine = fields_of(other or PAPER[run.family]), fields_of(run)
+    if not warms_up(run):
         mine["log_every"] = usual["log_every"]
     return [_in_words(key, value, usual[key]) for key, value in mine.items() if value != usual[key] and key in WORDS]
 
 
 def _in_words(key: str, value: Any, usual: Any) -> str:
     if key == "data" and value in DATA_SETS and DATA_SETS[value].instead:
-        return DATA_SETS[value].instead
+        return DATA_SETS[value].instead.format(usual=DATA_SETS[usual].title if usual in DATA_SETS else usual)
     words = WORDS[key]
     return words[_said(value)] if isinstance(words, dict) else words.format(value=_said(value), usual=_said(usual))
 
@@ -78,7 +77,7 @@ def departures(run: pd.Series) -> list[str]:
 def departs_from_usual(runs: pd.DataFrame) -> Callable[[pd.Series], str]:
     """What a run of a variant has of its own, in words, against those of these runs without variant."""
     usual = runs[runs["variant"] == ""]
-    other = usual["run"].iloc[0] if len(usual) else PAPER
+    other = usual["run"].iloc[0] if len(usual) else None
     return lambda run: "; ".join(deviations(run["run"], other)) or str(run["variant"])
 
 

@@ -19,8 +19,8 @@ _ON_IMAGENET = {"none": "plain-34", "A": "resnet-34", "B": "resnet-34-B", "C": "
 
 
 def of_options(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of options B and C, and of the other nets of their depths."""
-    runs = runs[runs["variant"] == ""]
+    """The runs of options B and C, and of the other nets of their depths; Table 1's are in Tables 2 to 4."""
+    runs = runs[(runs["variant"] == "") & (runs["run"].map(lambda run: run.family) == "cifar")]
     return runs[runs["depth"].isin(runs[runs["option"].isin(["B", "C"])]["depth"])]
 
 

@@ -30,12 +30,9 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
         run.network,
         channels=dataset.channels,
         classes=len(dataset.classes),
-        family="cifar",
-        initialisation=run.model.initialisation,
-        subsample=run.model.subsample,
-        block=run.model.block,
-        norm_shares=run.model.norm_shares,
+        family=run.family,
         generator=generator("init", run.seed),
+        **vars(run.model),
     )
     return net.to(device)
 

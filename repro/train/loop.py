@@ -48,7 +48,7 @@ class State:
     @classmethod
     def start(cls, run: Run, device: torch.device) -> State:
         """The state before the first iteration."""
-        warm_until = None if warms_up(run.schedule, run.network) else 0
+        warm_until = None if warms_up(run) else 0
         zero = torch.zeros((), device=device)
         return cls(0, warm_until, 0.0, loss_sum=zero, wrong=torch.zeros_like(zero, dtype=torch.int64))
 

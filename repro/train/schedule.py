@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from repro import names
-from repro.spec import Schedule
+from repro.spec import Run, Schedule
 
 
 def learning_rate(schedule: Schedule, iteration: int, warm_until: int | None) -> float:
@@ -23,8 +22,8 @@ def learning_rate(schedule: Schedule, iteration: int, warm_until: int | None) ->
     return min(rate, schedule.warm_up_lr) if warming else rate
 
 
-def warms_up(schedule: Schedule, network: str) -> bool:
-    """Whether this network begins at the warm-up rate: by default from 110 layers on."""
-    if schedule.warm_up == "auto":
-        return names.parse(network).depth >= 110
-    return schedule.warm_up == "on"
+def warms_up(run: Run) -> bool:
+    """Whether a run begins at the warm-up rate: by default networks of Section 4.2 do from 110 layers on."""
+    if run.schedule.warm_up == "auto":
+        return run.family == "cifar" and run.parsed.depth >= 110
+    return run.schedule.warm_up == "on"

@@ -1,6 +1,6 @@
 """What drives each claim to each verdict that it can have: records to plant, and the verdict they should get.
 
-H18 to H22 and H25 can only be "not run": no rule judges them. H12, H17, H23 and H24 are counted: they cannot be too
+H25 can only be "not run": no rule judges it. H12, H17, H23 and H24 are counted: they cannot be too
 close to call, nor not run; what drives them is in test_verdicts.py.
 """
 
@@ -104,6 +104,18 @@ RESNETS = {f"resnet-{depth}": TEST[f"resnet-{depth}"] for depth in (20, 32, 44, 
 ALL_PLAIN = {f"plain-{depth}": TRAIN[f"plain-{depth}"] for depth in (20, 32, 44, 56)}
 SHALLOWER = runs(response={"resnet-20": 1.6, "resnet-56": 1.15}, seeds=SEEDS)
 
+#: A preset of Table 1's networks, and which claims are judged by it.
+TABLE_1 = "table-1-wide"
+OF_TABLE_1 = ("H18", "H19", "H20", "H21", "H22")
+
+
+def table_1(train: dict[str, float] | None = None, test: dict[str, float] | None = None, **more: object) -> Planter:
+    return runs(train, test, **{"preset": TABLE_1, "seeds": SEEDS, **more})
+
+
+STEPS = {"plain-34": 40.0, "resnet-34": 20.0, "resnet-34-B": 8.0, "resnet-34-C": 3.0}
+DEPTHS = {"resnet-34-B": 40.0, "resnet-50": 20.0, "resnet-101": 8.0, "resnet-152": 3.0}
+
 CASES: list[tuple[str, str, list[Planter]]] = [
     ("H1", "holds", [runs({"plain-20": 1.4, "plain-56": 5.9})]),
     ("H1", "holds", [runs({"plain-20": 1.4, "plain-56": 5.9}, seeds=SEEDS)]),
@@ -197,4 +209,26 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H16", "too close to call", [single(1.15, 5.9, seeds=SEEDS)]),
     ("H16", "not run", [runs({"plain-20": 1.4, "plain-56": 5.9})]),
     ("H15", "not run", [runs({"plain-20": 1.0, "plain-56": 4.0})]),
+    ("H18", "holds", [table_1({"plain-18": 1.4, "plain-34": 5.9}, {"plain-18": 9.7, "plain-34": 20.3})]),
+    ("H18", "contradicted", [table_1({"plain-18": 5.9, "plain-34": 1.4}, {"plain-18": 9.7, "plain-34": 20.3})]),
+    ("H18", "contradicted", [table_1({"plain-18": 1.4, "plain-34": 5.9}, {"plain-18": 20.3, "plain-34": 5.7})]),
+    ("H18", "too close to call", [table_1({"plain-18": 1.4, "plain-34": 1.5}, {"plain-18": 9.7, "plain-34": 20.3})]),
+    ("H18", "not run", [table_1({"plain-18": 1.4})]),
+    ("H19", "holds", [table_1(test={"resnet-18": 20.0, "plain-34": 24.0, "resnet-34": 9.0})]),
+    ("H19", "contradicted", [table_1(test={"resnet-18": 6.0, "plain-34": 24.0, "resnet-34": 30.0})]),
+    ("H19", "too close to call", [table_1(test={"resnet-18": 9.2, "plain-34": 24.0, "resnet-34": 9.0})]),
+    ("H19", "not run", [table_1(test={"resnet-18": 20.0, "resnet-34": 9.0})]),
+    ("H20", "holds", [table_1(test={"plain-18": 0.82, "resnet-18": 0.8})]),
+    ("H20", "contradicted", [table_1(test={"plain-18": 0.8, "resnet-18": 0.82})]),
+    ("H20", "contradicted", [table_1(test={"plain-18": 20.0, "resnet-18": 0.8})]),
+    ("H20", "too close to call", [table_1(test={"plain-18": 10.2, "resnet-18": 10.0})]),
+    ("H20", "not run", [table_1(test={"plain-18": 10.2})]),
+    ("H21", "holds", [table_1(test=STEPS)]),
+    ("H21", "contradicted", [table_1(test={**STEPS, "resnet-34": 2.0})]),
+    ("H21", "too close to call", [table_1(test={**STEPS, "resnet-34-B": 19.0})]),
+    ("H21", "not run", [table_1(test={"resnet-34": 20.0})]),
+    ("H22", "holds", [table_1(test=DEPTHS)]),
+    ("H22", "contradicted", [table_1(test={**DEPTHS, "resnet-152": 20.0})]),
+    ("H22", "too close to call", [table_1(test={**DEPTHS, "resnet-101": 19.0})]),
+    ("H22", "not run", [table_1(test={"resnet-50": 20.0})]),
 ]  # fmt: skip

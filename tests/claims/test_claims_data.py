@@ -30,7 +30,7 @@ def test_each_says_where_what_and_how(claim):
     for text in (claim.statement, claim.paper, claim.form):
         assert text and text.strip() == text
     assert claim.statement.endswith(".") and claim.form.endswith(".")
-    assert claim.scope in ("any", "paper", "none")
+    assert claim.scope in ("any", "paper", "imagenet", "none")
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
@@ -73,8 +73,15 @@ def test_each_number_is_the_paper_s():
 PLANNED = [claim for claim in CLAIMS.values() if claim.plan]
 
 
-@pytest.mark.parametrize("preset", ["demo", "short", "paper"])
-@pytest.mark.parametrize("claim", PLANNED, ids=[claim.id for claim in PLANNED])
+FITTING = [
+    (claim, preset)
+    for claim in PLANNED
+    for preset in study.presets()
+    if study.load(claim.plan.study).family == study.family_of(preset)
+]
+
+
+@pytest.mark.parametrize(("claim", "preset"), FITTING, ids=[f"{claim.id}-{preset}" for claim, preset in FITTING])
 def test_its_commands_give_the_runs_that_its_rule_looks_for(claim, preset, tmp_path):
     """The words of each command are taken as the program takes them; the runs so planned are planted, and judged."""
     data = study.preset_run(preset, "plain-20").data

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from claim_cases import CASES, LONG, OFF, SEEDS, deepest, diverged, judged, runs
+from claim_cases import CASES, DEPTHS, LONG, OF_TABLE_1, OFF, SEEDS, TABLE_1, deepest, diverged, judged, runs, table_1
 from planted import plant
 from scipy import stats
 
@@ -21,13 +21,14 @@ from repro.records import read_health, write_health
 def test_a_claim_is_driven_to_a_verdict(claim, verdict, planters, tmp_path):
     for planter in planters:
         planter(tmp_path)
-    found = judged(tmp_path)[claim]
+    found = judged(tmp_path, preset=TABLE_1 if claim in OF_TABLE_1 else "paper")[claim]
     assert found.verdict == verdict, found.evidence
+    assert (claim in OF_TABLE_1 and verdict != "not run") == found.note.startswith("An analogue on CIFAR-10")
     assert found.evidence.endswith(".")
     if verdict == "not run":
         assert found.command
         assert found.effect is None and found.interval is None
-    if found.interval is not None and claim not in ("H7", "H9"):
+    if found.interval is not None and claim not in ("H7", "H9", "H20"):
         low, high = found.interval
         assert low <= found.effect <= high
         # The number shown is the one on which the verdict turns, unless what is beside it speaks against it.
@@ -42,6 +43,18 @@ def test_every_rule_has_a_case_for_each_verdict():
     for claim in claims.load():
         if claim.plan:
             assert {verdict for name, verdict, _ in CASES if name == claim.id} == words
+
+
+def test_what_a_preset_does_not_train_it_does_not_judge(tmp_path):
+    """A resnet-50 of Section 4.2 is none of Table 1's, and neither family's claims are judged by the other's runs."""
+    runs(test={"resnet-50": 20.0, "resnet-20": 9.0})(tmp_path)
+    table_1(test=DEPTHS)(tmp_path)
+    sections = {"paper": "Table 1's networks", TABLE_1: "Section 4.2's networks"}
+    for preset, claim in (("paper", "H22"), (TABLE_1, "H5")):
+        found = judged(tmp_path, preset=preset)[claim]
+        assert (found.verdict, found.command, found.n) == ("not run", None, 0)
+        assert f"{sections[preset]}, which this preset does not train" in found.evidence
+    assert judged(tmp_path, preset=TABLE_1)["H22"].verdict == "holds"
 
 
 def with_parameters(count: int) -> Complexity:

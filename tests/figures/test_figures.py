@@ -278,6 +278,20 @@ def test_figure_4_is_the_papers_alone() -> None:
     assert marks(figure, 1) > {("ResNet-18", 100_000, 47.5), ("ResNet-34", 545_000, 28.3)}
 
 
+def test_figure_4_of_runs_has_a_panel_for_plain_nets_and_one_for_resnets(tmp_path: Path) -> None:
+    ends = {"plain-18": (5.0, 9.0), "plain-34": (8.0, 12.0), "resnet-18": (4.0, 8.0), "resnet-34": (3.0, 7.0)}
+    for network, (train, test) in ends.items():
+        plant(tmp_path, network, preset="table-1-short", train_end=train, test_end=test)
+    plant(tmp_path, "resnet-50", preset="table-1-short")
+    figure = drawn(partial(errors.draw, name="figure-4"), tmp_path)
+    assert [axis.get_title() for axis in figure.axes] == ["plain nets", "ResNets"]
+    seen = {label: points[-1] for panel in (0, 1) for label, points in lines(figure, panel, "test error").items()}
+    names = {"plain-18": "plain-18", "plain-34": "plain-34", "resnet-18": "ResNet-18", "resnet-34": "ResNet-34"}
+    assert seen == {names[network]: (8000, pytest.approx(test)) for network, (_, test) in ends.items()}
+    assert not marks(figure, 0) and not marks(figure, 1), "the paper's are of ImageNet"
+    assert "plain-34 8.0 / 12.0" in figure.finding
+
+
 def test_the_deepest_nets_have_a_scale_of_their_own_beyond_the_papers(tmp_path: Path) -> None:
     plant(tmp_path, "plain-56", train_end=40, test_end=42)
     plant(tmp_path, "resnet-110", train_end=1, test_end=3)

@@ -39,11 +39,11 @@ def block(tmp_path, monkeypatch):
     module = importlib.import_module("preact_block")
     known = registry._net
 
-    def net(parsed, channels, classes, subsample, *others):
+    def net(parsed, channels, classes, model):
         if parsed.kind != "preact":
-            return known(parsed, channels, classes, subsample, *others)
+            return known(parsed, channels, classes, model)
         block = module.PreActivationBlock
-        return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, subsample, block)
+        return CifarNet(parsed.blocks_per_stage, parsed.option, channels, classes, model.subsample, block)
 
     monkeypatch.setattr(names, "Kind", Literal["plain", "resnet", "preact"])
     monkeypatch.setattr(registry, "_net", net)

@@ -8,7 +8,7 @@ from repro.claims import Link, Verdict
 from repro.claims.verdict import Lack
 from repro.groups import Group
 from repro.site.build import effect
-from repro.site.exhibits import Exhibit, _commands
+from repro.site.exhibits import Exhibit, _commands, _concerns
 
 
 def test_what_would_fill_an_exhibit_is_of_the_group_and_of_no_study_without_numbers_for_it() -> None:
@@ -18,6 +18,15 @@ def test_what_would_fill_an_exhibit_is_of_the_group_and_of_no_study_without_numb
     )
     assert "--preset short --data-dir DIR" in _commands(exhibit, Group("cifar10", "short"))
     assert _commands(exhibit, Group("digits", "someone's own")) == ""
+
+
+def test_an_exhibit_asks_for_runs_of_its_own_networks_alone() -> None:
+    figure_4, figure_6 = Exhibit("", studies=("table-1",)), Exhibit("", studies=("degradation",))
+    small, cifar = Group("digits", "table-1-demo"), Group("digits", "demo")
+    own = Group("digits", "someone's own")
+    asked = [[_concerns(exhibit, group) for group in (small, cifar, own)] for exhibit in (figure_4, figure_6)]
+    assert asked == [[True, False, True], [False, True, True]]
+    assert _commands(figure_4, small) == "python -m repro.run table-1 --preset table-1-demo"
 
 
 def verdict_on(*links: Link, turns: Link) -> Verdict:

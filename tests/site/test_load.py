@@ -25,6 +25,20 @@ def test_a_copy_of_a_run_is_counted_once_and_told(tmp_path: Path) -> None:
     assert said.startswith("ours: a-backup/seed-0: ")
 
 
+def test_a_network_has_the_shortest_name_of_its_own_family(tmp_path: Path) -> None:
+    """Option B is the default of Table 1's resnet-50, and A that of Section 4.2's."""
+    for preset, written in (("short", "resnet-50"), ("table-1-short", "resnet-50")):
+        folder = plant(tmp_path / "r", written, preset=preset)
+        changed(folder, spec={"network": "resnet-50-B"})
+    runs = load([Source("ours", tmp_path / "r")]).records
+    for table in (runs.runs, runs.curves):
+        assert dict(table.groupby("preset")["network"].first()) == {
+            "short": "resnet-50-B",
+            "table-1-short": "resnet-50",
+        }
+    assert dict(zip(runs.runs["preset"], runs.runs["option"], strict=True)) == {"short": "B", "table-1-short": "B"}
+
+
 def test_other_bits_of_equal_runs_are_a_conflict_with_the_iteration(tmp_path: Path) -> None:
     for name in ("a", "b"):
         folder = plant(tmp_path / name, "plain-20", test_end=9.0)

@@ -44,9 +44,13 @@ OTHERS: dict[str, Any] = {
 }
 
 
+#: The same of settings of Table 1's networks.
+OTHERS_OF_TABLE_1 = {"model.stem": "3x3", "model.width": 16, "model.stride_on_3x3": True}
+
+
 def test_every_setting_has_words_or_changes_nothing() -> None:
-    assert set(protocol.WORDS) == {*OTHERS, "log_every"}
-    seen_only = {"network", "preset", "seed", "variant", "evaluate_every"}
+    assert set(protocol.WORDS) == {*OTHERS, *OTHERS_OF_TABLE_1, "log_every"}
+    seen_only = {"network", "preset", "seed", "variant", "evaluate_every", "family"}
     assert fields_of(Run("plain-20")).keys() == protocol.WORDS.keys() | seen_only
 
 
@@ -140,3 +144,18 @@ def test_the_command_of_a_run_plans_that_run(
 def test_a_run_that_no_study_plans_has_no_command() -> None:
     assert repeat.words(run_of("resnet-8", preset="demo", data="digits"), Numerics()) is None
     assert repeat.words(Run(network="resnet-20", preset="someone's own"), Numerics()) is None
+
+
+def test_networks_of_table_1_depart_from_the_protocol_of_imagenet() -> None:
+    (run,) = load("table-1").runs("table-1-demo", only=["resnet-152"])
+    told = protocol.deviations(run)
+    assert any("in place of imagenet" in text for text in told) and not any("CIFAR" in text for text in told)
+    assert "600 iterations of training in place of 600,000" in told
+    assert "learning rate divided after 0.5 and 0.75 of the iterations, not 0.25 and 0.5" in told
+    assert "128 images to a batch, not 256" in told
+    assert any("3x3 convolution without pooling" in text for text in told)
+    assert any("16 filters in conv2_x, not 64" in text for text in told)
+    assert len(told) == 6, "no warm-up, and so no word on when its end is looked for"
+    assert "in place of CIFAR-10" in protocol.deviations(Run("resnet-20", data="digits"))[0]
+    strided = override(run, {"model.stride_on_3x3": True})
+    assert set(protocol.deviations(strided)) - set(told) == {protocol.WORDS["model.stride_on_3x3"]["yes"]}

@@ -14,7 +14,7 @@ from repro import paper, repeat
 from repro.ends import reading
 from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
-from repro.tables import beside_figures, paper_tables, variants
+from repro.tables import beside_figures, imagenet, paper_tables, variants
 from repro.tables import runs as runs_table
 from repro.tables.table import PageLink, Table
 
@@ -43,6 +43,26 @@ def test_the_papers_tables_are_printed_digit_by_digit(number: int) -> None:
                 assert (cell == "") if math.isnan(value) else float(str(cell)) == value
             else:
                 assert str(cell).lower() == str(value).lower()
+
+
+def test_networks_of_tables_2_to_4_stand_beside_the_papers_errors(tmp_path: Path) -> None:
+    for seed, error in enumerate((7.0, 8.0)):
+        plant(tmp_path, "resnet-34", preset="table-1-short", test_end=error, seed=seed)
+    plant(tmp_path, "resnet-50", preset="table-1-short", test_end=6.0)
+    group = Group("cifar10", "table-1-short")
+    second, third, fourth = (imagenet.table(found(tmp_path), group, number) for number in imagenet.NUMBERS)
+    assert second is not None and third is not None and fourth is not None
+    assert cells(second, "ResNet-34")["ours"] == "7.50 ± 0.71 (n = 2)"
+    assert cells(second, "ResNet-34")["the paper on ImageNet, top-1"] == "25.03"
+    assert cells(second, "plain-34")["ours"] == "not run"
+    assert cells(third, "ResNet-50")["ours"] == cells(fourth, "ResNet-50")["ours"] == "6.00 (n = 1)"
+    assert [row[0] for row in second.rows] == ["plain-18", "plain-34", "ResNet-18", "ResNet-34"]
+    assert imagenet.table(narrow(found(tmp_path), PAPER), PAPER, 2) is None
+
+
+def test_the_options_of_table_1s_networks_are_in_table_3_alone(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-34-B", preset="table-1-short")
+    assert variants.shortcuts(found(tmp_path), Group("cifar10", "table-1-short")) is None
 
 
 def test_zeros_that_the_paper_prints_are_kept() -> None:

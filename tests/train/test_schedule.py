@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.spec import Schedule
+from repro.spec import Run, Schedule
 from repro.train.schedule import learning_rate, warms_up
 
 PAPER = Schedule()
@@ -34,7 +34,12 @@ def test_the_schedule_scales_with_its_length(iterations):
 
 
 def test_only_the_very_deep_warm_up_by_default():
-    assert not any(warms_up(PAPER, name) for name in ("plain-56", "resnet-56", "resnet-104"))
-    assert all(warms_up(PAPER, name) for name in ("resnet-110", "plain-110", "resnet-1202"))
-    assert not warms_up(Schedule(warm_up="off"), "resnet-110")
-    assert warms_up(Schedule(warm_up="on"), "resnet-20")
+    assert not any(warms_up(Run(name)) for name in ("plain-56", "resnet-56", "resnet-104"))
+    assert all(warms_up(Run(name)) for name in ("resnet-110", "plain-110", "resnet-1202", "resnet-152"))
+    assert not warms_up(Run("resnet-110", schedule=Schedule(warm_up="off")))
+    assert warms_up(Run("resnet-20", schedule=Schedule(warm_up="on")))
+
+
+def test_table_1_has_no_warm_up_but_where_it_is_asked_for():
+    assert not warms_up(Run("resnet-152", family="imagenet"))
+    assert warms_up(Run("resnet-18", family="imagenet", schedule=Schedule(warm_up="on")))

@@ -1,0 +1,72 @@
+"""Networks of Table 1 on small images, through the command: trained, stopped and carried on, measured, and reported."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from repro.launch import remarks
+from repro.records import Source, collect
+from repro.run import main
+
+WORDS = ["table-1", "--preset", "table-1-demo", "--threads", "1", "--jobs", "1", "--precision", "fp32"]
+FEW = ["--set", "schedule.iterations=6", "--set", "log_every=1", "--set", "evaluate_every=3"]
+NETS = ["plain-18", "resnet-18"]
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """Trains networks for six iterations; gives, by network, the folder of each."""
+    monkeypatch.chdir(tmp_path)
+
+    def train(results, *words, nets=NETS):
+        assert main([*WORDS, *FEW, "--only", ",".join(nets), "--results", results, *words]) == 0
+        return {net: next(Path(results, "digits", "table-1-demo").glob(f"{net}+*/seed-0")) for net in nets}
+
+    return train
+
+
+def test_a_run_that_was_stopped_comes_to_the_same_bits(trained):
+    whole = trained("whole")
+    trained("parts", "--stop-at", "4")
+    parts = trained("parts")
+    for net in NETS:
+        records = [json.loads((folder / "run.json").read_text()) for folder in (whole[net], parts[net])]
+        assert [record["status"] for record in records] == ["complete", "complete"]
+        assert [len(record["sessions"]) for record in records] == [1, 2]
+        assert records[0]["weights_sha256"] == records[1]["weights_sha256"]
+        for file in ("responses.csv", "health.csv"):
+            assert (whole[net] / file).read_bytes() == (parts[net] / file).read_bytes()
+        spec = records[0]["spec"]
+        assert (spec["family"], spec["model"]["stem"], spec["model"]["width"]) == ("imagenet", "3x3", 16)
+
+
+def test_its_records_are_read_with_as_many_responses_as_it_has_3x3_layers(trained):
+    # A 3x3 stem and 16 blocks: of two 3x3 layers at 34 layers, and of one at 50.
+    trained("results", nets=["resnet-34-B", "resnet-50"])
+    records = collect([Source("local", Path("results"))])
+    assert records.damaged == ()
+    assert dict(records.responses.groupby("network").size()) == {"resnet-34-B": 33, "resnet-50": 17}
+    depths = records.runs.set_index("network")[["depth", "option"]].T.to_dict("list")
+    assert depths == {"resnet-34-B": [34, "B"], "resnet-50": [50, "B"]}
+    runs = list(records.runs["run"])
+    assert remarks.other_source(runs, Path("results")) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--set", "model.stem=7x7"], "the stem 7x7 needs images of 32 pixels or more, and those of digits have 8"),
+        (["--only", "resnet-20"], "did you mean 'resnet-18'?"),
+        (["--only", "plain-35"], "did you mean 'plain-34'?"),
+        (["--preset", "demo"], "its presets are table-1-demo, table-1-short, table-1-wide"),
+        (["--set", "family=cifar"], "family is no setting of a run"),
+        (["--set", "model.block=one-layer"], "which Table 1's networks do not have"),
+        (["--set", "model.width=0"], "model.width is 0"),
+        (["--set", "model.stem=5x5"], "model.stem"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(words, said, capsys):
+    assert main([*WORDS, *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
