@@ -175,7 +175,7 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
         net = build(
             run.network, *sizes, family=run.family, **{**vars(run.model), "subsample": subsample, "norm_shares": 1}
         )
-        weights, taken = load_weights(net, found, run.network)
+        weights, taken = load_weights(net, found, run.network, run.family)
         kept = normalisation(weights)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
