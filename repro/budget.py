@@ -109,7 +109,7 @@ def _planned(study: Study, ask: partial[list[Run]], options: Options, seconds: f
         budget = Budget(seconds, settled.jobs or 1)
         runs = with_data(runs, settled)
         found = estimated(runs, numerics, settled)
-        left = {run: seconds for run, (_, seconds) in found.items()}
+        left = {run: takes for run, (_, takes) in found.items()}
         plan = Plan(largest(runs, left, budget), left)
         if too_little(plan, runs):
             plan = shortened(ask, runs, {run.network: cost for run, (cost, _) in found.items()}, budget)

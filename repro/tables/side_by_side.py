@@ -71,6 +71,5 @@ class _Sides:
         if unlike:
             return error, f"not comparable: they differ in {', '.join(unlike)}"
         self.count += 1
-        return error, in_words(
-            difference(*(self.of[one.source].side(runs, measure) for one, runs in ((trained, mine), (last, theirs))))
-        )
+        a, b = (self.of[one.source].side(runs, measure) for one, runs in ((trained, mine), (last, theirs)))
+        return error, in_words(difference(a, b))

@@ -9,11 +9,14 @@ from typing import Literal
 import pytest
 
 from repro import names
+from repro.figures.side_by_side import draw
+from repro.groups import all_trained
 from repro.launch import remarks
 from repro.models import registry
 from repro.models.cifar import CifarNet
 from repro.records import Source, collect, read_health
 from repro.run import main
+from repro.tables.side_by_side import table
 
 GUIDE = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
 STUDY = """
@@ -82,6 +85,9 @@ def test_a_pre_activation_block_is_trained_and_measured_as_far_as_it_can_be(bloc
     assert len(last) == 7 and all(row.gradient_norm > 0 and row.conv_variance > 0 for row in last)
     records = collect([Source("local", Path("results/local"))])
     assert sorted(records.runs["network"]) == ["preact-8", "resnet-8"] and not records.damaged
+    both = {trained: trained.network for trained in all_trained(records.runs)}
+    assert list(draw("compared", "Both", records, both).palette) == ["preact-8", "resnet-8"]
+    assert [row[0] for row in table(records, list(both)).rows] == [trained.name for trained in both]
 
     # Complete already: a word if the network is another by now, whose code the folder's name does not tell.
     assert main(words) == 0
