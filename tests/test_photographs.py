@@ -22,6 +22,7 @@ from torchvision.transforms import Compose, Lambda, Resize, TenCrop
 from torchvision.transforms import functional as transforms
 from torchvision.transforms._presets import ImageClassification
 
+from repro import names, paper
 from repro.evaluate import main
 from repro.measure.views import DENSE_SIDES
 from repro.models import imagenet
@@ -276,3 +277,23 @@ def test_options_of_photographs_need_the_family(weights, capsys):
     for words in (["--views", "ten"], ["--form", "caffe"], ["--crop", "64"], ["--record"], ["--as", "x"]):
         assert "--family imagenet" in problem(capsys, weights[0], "--network", "resnet-20", *words)
     assert "ensemble" in problem(capsys, *weights, "--network", "resnet-20")
+
+
+def test_the_errors_that_the_documentation_expects_are_those_that_were_published():
+    text = (Path(__file__).resolve().parents[1] / "docs" / "imagenet.md").read_text(encoding="utf-8")
+    rows = {
+        tuple(row.split(" | ")[:2]): row for row in re.findall(r"^\| ((?:torchvision|authors) \| .*) \|$", text, re.M)
+    }
+
+    def numbers(*row: str) -> list[float]:
+        return [float(number) for number in re.findall(r"\d+\.\d+", rows[row])]
+
+    accuracies = [
+        torchvision.models.get_model_weights(f"resnet{depth}").IMAGENET1K_V1.meta["_metrics"]["ImageNet-1K"][key]
+        for depth in names.IMAGENET_DEPTHS
+        for key in ("acc@1", "acc@5")
+    ]
+    assert numbers("torchvision", "center") == [round(100 - value, 2) for value in accuracies]
+    released = paper.table("released-models")
+    for views, crops in (("center", "1crop"), ("ten", "10crop")):
+        assert numbers("authors", views) == released[[f"top1_{crops}", f"top5_{crops}"]].to_numpy().ravel().tolist()

@@ -221,7 +221,7 @@ def _made(gathered: Gathered) -> dict[str, Exhibit]:
         "attestations": alone(runs.attested(gathered.attestations)),
         "figure-4": replace(curves("figure-4"), title=errors.IMAGENET_TITLE, pictures=(errors.draw_imagenet(),)),
         **{
-            f"table-{number}": Exhibit(paper.about(number).title, tables=(paper_tables.table(number),))
+            f"table-{number}": Exhibit(paper.about(number).title, tables=(paper_tables.table(number, gathered.tested),))
             for number in paper_tables.NUMBERS
         },
         **{

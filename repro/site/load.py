@@ -14,6 +14,7 @@ from repro.claims.evidence import REFERENCE
 from repro.errors import RecordError, printable, unknown
 from repro.groups import each, kept, name_of
 from repro.records import Records, Source, bits, collect
+from repro.records.tested import Tested, tested_in
 from repro.repeat import Attestation
 
 
@@ -26,12 +27,14 @@ class Gathered:
         troubles: what is not well, by its kind, each in words.
         discarded: runs of the sources whose records are no longer kept: source, data, preset, runs, core_hours, why.
         attestations: of reference runs that were repeated.
+        tested: by source what was measured of others' weights on photographs.
     """
 
     records: Records
     troubles: dict[str, list[str]]
     discarded: pd.DataFrame
     attestations: list[Attestation]
+    tested: dict[str, list[Tested]]
 
 
 def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: Path | None = None) -> Gathered:
@@ -64,6 +67,8 @@ def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: P
         )
     records, copies = _once(records)
     attested, unread = _attestations(attestations)
+    photographs = {source.name: tested_in(source.path) for source in folders}
+    unread += [f"{name}: {line}" for name, (_, lines) in photographs.items() for line in lines]
     troubles = {
         "unreadable": [f"{item.source}: {item.folder}: {item.reason}" for item in records.damaged] + unread,
         "failed or diverged": _failures(records.runs),
@@ -71,7 +76,8 @@ def load(folders: Sequence[Source], presets: Sequence[str] = (), attestations: P
         "copied": copies,
         "repaired while reading": list(dict.fromkeys(printable(str(w.message)) for w in caught)),
     }
-    return Gathered(_named(records), troubles, _discarded(folders, presets), attested)
+    tested = {name: found for name, (found, _) in photographs.items()}
+    return Gathered(_named(records), troubles, _discarded(folders, presets), attested, tested)
 
 
 def _attestations(folder: Path | None) -> tuple[list[Attestation], list[str]]:

@@ -13,7 +13,8 @@ from planted import plant
 from repro import paper, repeat
 from repro.ends import reading
 from repro.groups import Group, narrow
-from repro.records import Records, Source, collect
+from repro.records import Records, Source, collect, tested
+from repro.records.tested import Errors
 from repro.tables import beside_figures, imagenet, paper_tables, variants
 from repro.tables import runs as runs_table
 from repro.tables.table import PageLink, Table
@@ -70,6 +71,40 @@ def test_zeros_that_the_paper_prints_are_kept() -> None:
     assert cells(paper_tables.table(4), "ResNet-34 C")["top-5 error (%)"] == "5.60"
     assert cells(paper_tables.table(4), "VGG (v5)")["top-1 error (%)"] == "24.4"
     assert cells(paper_tables.table(14), "ours (ILSVRC'15)")["test"] == "9.0"
+
+
+def test_what_was_measured_of_others_weights_stands_beside_the_papers(tmp_path: Path) -> None:
+    def keep(network: str, images: int, **errors: tuple[float, float]) -> None:
+        by = {
+            protocol: Errors(top1=top1, top5=top5, device="cpu", precision="fp32", torch="2", pillow="11")
+            for protocol, (top1, top5) in errors.items()
+        }
+        made = tested.Tested(
+            format=1, network=network, form="caffe", crop=224, weights="w.caffemodel", weights_sha256="0" * 64,
+            images=images, classes=1000, fingerprint="0" * 64, errors=by,
+        )  # fmt: skip
+        tested.keep(tested.place_of(tmp_path, network), made)
+
+    keep("resnet-50", 50_000, center=(1.0, 1.0), ten=(22.854, 6.706))
+    keep("resnet-50", 50_000, dense=(20.1, 5.2))
+    keep("resnet-34-A", 50_000, ten=(25.5, 7.9))
+    keep("resnet-101", 49_999, ten=(2.0, 2.0), dense=(2.0, 2.0))
+    (tmp_path / "imagenet" / "resnet-18").mkdir()
+    (tmp_path / "imagenet" / "resnet-18" / "test.json").write_text('{"format": 1}')
+    found, unread = tested.tested_in(tmp_path)
+    assert ["network is missing" in line for line in unread] == [True]
+    columns = [f"top-{top} error (%), measured here: theirs" for top in (1, 5)]
+
+    def beside(number: int, first: str) -> list[object]:
+        return [cells(paper_tables.table(number, {"theirs": found}), first).get(column) for column in columns]
+
+    assert beside(2, "ResNet-34") == ["25.50", None]
+    assert beside(3, "ResNet-50") == ["22.85", "6.71"]
+    assert beside(3, "ResNet-101") == beside(3, "VGG-16") == ["", ""]
+    assert beside(4, "ResNet-50") == ["20.10", "5.20"]
+    assert beside(5, "ResNet (ILSVRC'15)") == [None, None]
+    assert any("resnet-101" in note and "49,999" in note for note in paper_tables.table(4, {"theirs": found}).notes)
+    assert paper_tables.table(3, {"theirs": []}).columns == paper_tables.table(3).columns
 
 
 def test_ends_of_curves_stand_beside_the_papers(paper_like: Records) -> None:
