@@ -94,7 +94,8 @@ def last_iteration(runs: pd.DataFrame) -> int:
 
 def notes(records: Records, found: pd.DataFrame, networks: tuple[str, ...], top: float) -> list[str]:
     """How curves of errors were drawn."""
-    said = [f"The axis of errors ends at {top:.0f} %{', as in the paper' if top == 20 else ', chosen from the data'}."]
+    as_there = top == 20 and paper.readings(6)["network"].isin(networks).any()
+    said = [f"The axis of errors ends at {top:.0f} %{', as in the paper' if as_there else ', chosen from the data'}."]
     widths = {drawn_width(run) for _, run in usual(records.runs, networks).iterrows()}
     if len(widths) == 1:
         said.append(

@@ -42,11 +42,12 @@ class ImageNetNet(nn.Module):
     ) -> None:
         super().__init__()
         model = model or Model()
-        choices = {"option": name.option, "subsample": model.subsample}
-        block: MakeBlock = partial(BasicBlock, **choices)
+        option, subsample = name.option, model.subsample
+        block: MakeBlock = partial(BasicBlock, option=option, subsample=subsample)
+        wider = BasicBlock.expansion
         if name.bottleneck:
-            block = partial(Bottleneck, **choices, stride_on_3x3=model.stride_on_3x3)
-        wider = Bottleneck.expansion if name.bottleneck else BasicBlock.expansion
+            block = partial(Bottleneck, option=option, subsample=subsample, stride_on_3x3=model.stride_on_3x3)
+            wider = Bottleneck.expansion
         first, second, third, fourth = (model.width * 2**k for k in range(4))
         small = model.stem == "3x3"
         kernel, stride = (3, 1) if small else (7, 2)

@@ -115,8 +115,7 @@ def _headlines(verdicts: Sequence[Verdict], group: Group) -> dict[str, list[Verd
     """Of each source of a group the verdicts that a summary has."""
     found: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        # One without comparisons is about other networks than the group's.
-        if group_of(verdict) == group and verdict.id in HEADLINES and verdict.links:
+        if group_of(verdict) == group and verdict.id in HEADLINES:
             found.setdefault(verdict.source, []).append(verdict)
     return found
 
@@ -152,7 +151,9 @@ def _summary(runs: pd.DataFrame, group: Group, verdicts: Sequence[Verdict]) -> d
             " Its errors and the sizes of their differences are not comparable with the paper's. Which net ends higher "
             "is judged, though other images or another schedule may change that as well."
         )
-    return {"group": group, "summary": summary, "headlines": _headlines(verdicts, group)}
+    # A verdict without comparisons is about other networks than the group's.
+    found = _headlines([verdict for verdict in verdicts if verdict.links], group)
+    return {"group": group, "summary": summary, "headlines": found}
 
 
 def _by_claim(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:

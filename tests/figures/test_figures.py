@@ -290,6 +290,7 @@ def test_figure_4_of_runs_has_a_panel_for_plain_nets_and_one_for_resnets(tmp_pat
     assert seen == {names[network]: (8000, pytest.approx(test)) for network, (_, test) in ends.items()}
     assert not marks(figure, 0) and not marks(figure, 1), "the paper's are of ImageNet"
     assert "plain-34 8.0 / 12.0" in figure.finding
+    assert figure.axes[0].get_ylim() == (0, 20) and not any("as in the paper" in note for note in figure.notes)
 
 
 def test_the_deepest_nets_have_a_scale_of_their_own_beyond_the_papers(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.evaluate import main as evaluate
 from repro.launch import remarks
 from repro.records import Source, collect
 from repro.run import main
@@ -51,6 +52,16 @@ def test_its_records_are_read_with_as_many_responses_as_it_has_3x3_layers(traine
     assert depths == {"resnet-34-B": [34, "B"], "resnet-50": [50, "B"]}
     runs = list(records.runs["run"])
     assert remarks.other_source(runs, Path("results")) is None
+
+
+def test_its_checkpoint_is_evaluated_as_the_network_that_it_is(trained, capsys):
+    (folder,) = trained("results", nets=["resnet-50"]).values()
+    record = json.loads((folder / "run.json").read_text())
+    capsys.readouterr()
+    assert evaluate([str(folder / "checkpoint.pt"), "--network", "resnet-50-B"]) == 0
+    assert f"{record['final']['test_error']:.2f} %" in capsys.readouterr().out
+    assert evaluate([str(folder / "checkpoint.pt"), "--network", "resnet-34"]) == 1
+    assert "is of resnet-50, not resnet-34" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
