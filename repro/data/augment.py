@@ -96,10 +96,17 @@ class Prepared:
             index: of the images, (N,) int64 on the device.
             crops: of those images.
         """
+        return self.cut(index, crops.on(self.images.device) if self.pad or self.flip else crops)
+
+    def draw(self, images: int, generator: torch.Generator) -> Crops:
+        """Chance's part in a batch of so many images."""
+        return Crops.draw(images, self.pad, self.flip, generator)
+
+    def cut(self, index: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
+        """As `batch`, of crops that are on the device."""
         x = self.images[index]
         if self.pad or self.flip:
             p, (height, width) = self.pad, x.shape[-2:]
-            crops = crops.on(x.device)
             if self.padding == "before-mean":
                 x = self.normalise(_crop(F.pad(x, (p, p, p, p)), crops, height, width))
             else:

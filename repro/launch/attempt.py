@@ -107,8 +107,8 @@ class _Attempt:
         elif self.options.log:
             self.log = self.claim.enter_context(scalars(self.folder.path, self.training.state.iteration))
         self.ranks.arrange(self.training.net, self.run.model.norm_shares)
-        if obstacle := capture_step(self.training, self.prepared, self.run, self.numerics, self.ranks):
-            self.notes.append(f"not as a CUDA graph: {obstacle}")
+        if note := capture_step(self.training, self.prepared, self.run, self.numerics, self.ranks):
+            self.notes.append(note)
         self.ranks.broadcast(self._begin_record)
         try:
             self.train(between)

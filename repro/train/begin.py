@@ -14,6 +14,7 @@ from repro.train.loop import Training, batch_of
 from repro.train.precision import Numerics, settle
 from repro.train.randomness import generator
 from repro.train.ranks import ALONE, Ranks
+from repro.train.whole import capture_whole
 
 
 def begin(run: Run, dataset: Dataset, numerics: Numerics) -> tuple[Training, Prepared]:
@@ -38,10 +39,18 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
 
 
 def capture_step(training: Training, data: Prepared, run: Run, numerics: Numerics, ranks: Ranks = ALONE) -> str | None:
-    """Capture the training step on CUDA; gives the reason where that cannot be, and the net itself goes on.
+    """Capture an iteration on CUDA, else the net's part of it; says what cannot be and why, and goes on without.
 
-    Of several ranks, which have arranged the net, each captures its own part of the step.
+    Of several ranks, which have arranged the net, each captures the net's part for its share of the batch.
     """
+    training.net.train()
+    less = None
+    if ranks.count == 1:
+        training.whole, less = capture_whole(training, data, run, numerics)
+        if training.whole:
+            return None
     example, _ = batch_of(data, run, training.state.iteration)
-    training.forward, obstacle = capture(training.net.train(), example[ranks.part(len(example))], numerics)
-    return obstacle
+    training.forward, obstacle = capture(training.net, example[ranks.part(len(example))], numerics)
+    if obstacle:
+        return f"not as a CUDA graph: {obstacle}"
+    return f"the net as CUDA graphs, not all of an iteration: {less}" if less else None

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.data.augment import Crops, Prepared, to_device
+from repro.data.augment import Prepared, to_device
 from repro.records import Row
 from repro.spec import Optimiser, Run
 from repro.train import randomness
@@ -59,6 +59,7 @@ class Training:
 
     Attributes:
         forward: what to call in the net's place while training: itself, or what `repro.train.graph` made of it.
+        whole: what to call for an iteration and its learning rate, where `repro.train.whole` has made it one call.
     """
 
     net: nn.Module
@@ -66,6 +67,7 @@ class Training:
     scaler: torch.amp.GradScaler
     state: State
     forward: Callable[[Tensor], Tensor]
+    whole: Callable[[int, float], None] | None = None
 
     @classmethod
     def start(cls, net: nn.Module, run: Run, numerics: Numerics) -> Training:
@@ -88,34 +90,23 @@ def train(
     Raises:
         DivergedError: the loss is not finite; seen when the next row is due, and told after that row.
     """
-    net, optimiser, scaler, state = training.net, training.optimiser, training.scaler, training.state
+    state = training.state
     device, batch = data.images.device, run.optimiser.batch_size
     indices, mine = randomness.order(run.seed, len(data.images)), ranks.part(batch)
-    net.train()
+    training.net.train()
     while state.iteration < run.schedule.iterations:
         began = time.perf_counter()
         rate = learning_rate(run.schedule, state.iteration, state.warm_until)
-        set_rate(optimiser, rate, run.optimiser)
+        set_rate(training.optimiser, rate, run.optimiser)
 
-        # The images of this iteration are a function of seed and iteration alone.
-        chance = randomness.generator("augment", run.seed, state.iteration)
-        crops = Crops.draw(batch, data.pad, data.flip, chance)
-        x, y = data.batch(to_device(indices(state.iteration, batch)[mine], device), crops[mine])
+        if training.whole:
+            training.whole(state.iteration, rate)
+        else:
+            # The images of this iteration are a function of seed and iteration alone.
+            crops = data.draw(batch, randomness.generator("augment", run.seed, state.iteration))
+            index = to_device(indices(state.iteration, batch)[mine], device)
+            step(training, *data.batch(index, crops[mine]), numerics, ranks)
 
-        # The loss and its gradient are fp32, whatever the convolutions are.
-        with numerics.autocast():
-            logits = training.forward(x)
-        loss = F.cross_entropy(logits.float(), y)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        wrong = (logits.detach().argmax(1) != y).sum()
-        mean_loss, wrong = ranks.average(net, loss.detach(), wrong)
-        scaler.step(optimiser)
-        scaler.update()
-        optimiser.zero_grad(set_to_none=True)
-
-        # Of augmented images, in training mode, before the update; the paper does not say what its curves are of.
-        state.loss_sum += mean_loss
-        state.wrong += wrong
         state.since += 1
         state.iteration += 1
         state.seconds += time.perf_counter() - began
@@ -128,11 +119,29 @@ def train(
         yield None
 
 
+def step(training: Training, x: Tensor, y: Tensor, numerics: Numerics, ranks: Ranks = ALONE) -> None:
+    """One step of gradient descent, at the rate that is set, by images (N, C, H, W) and their labels (N,)."""
+    net, optimiser, scaler, state = training.net, training.optimiser, training.scaler, training.state
+    # The loss and its gradient are fp32, whatever the convolutions are.
+    with numerics.autocast():
+        logits = training.forward(x)
+    loss = F.cross_entropy(logits.float(), y)
+    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    wrong = (logits.detach().argmax(1) != y).sum()
+    mean_loss, wrong = ranks.average(net, loss.detach(), wrong)
+    scaler.step(optimiser)
+    scaler.update()
+    optimiser.zero_grad(set_to_none=True)
+
+    # Of augmented images, in training mode, before the update; the paper does not say what its curves are of.
+    state.loss_sum += mean_loss
+    state.wrong += wrong
+
+
 def batch_of(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
     """What an iteration trains on, for who looks at it apart from training: all images of the batch, and labels."""
     index = randomness.order(run.seed, len(data.images))(iteration, run.optimiser.batch_size).to(data.images.device)
-    chance = randomness.generator("augment", run.seed, iteration)
-    return data.batch(index, Crops.draw(len(index), data.pad, data.flip, chance))
+    return data.batch(index, data.draw(len(index), randomness.generator("augment", run.seed, iteration)))
 
 
 def measure(training: Training, data: Prepared, run: Run, numerics: Numerics, rate: float, ranks: Ranks) -> Row:

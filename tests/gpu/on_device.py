@@ -20,7 +20,8 @@ from repro.spec import override
 from repro.study import preset_run
 from repro.train import begin as beginning
 from repro.train import checkpoint
-from repro.train.loop import train
+from repro.train.graph import capture
+from repro.train.loop import batch_of, train
 from repro.train.precision import Numerics, best_precision
 
 
@@ -54,21 +55,27 @@ def noise(images=640):
     return Dataset("cifar10", pixels, labels, pixels[:100], labels[:100], tuple("0123456789"), 4, True, "noise")
 
 
-def begin(network="resnet-20", how=None, captured=True, **settings):
-    """A run on noise before its first iteration: its training, its data and itself."""
+def begin(network="resnet-20", how=None, captured="whole", **settings):
+    """A run on noise before its first iteration: its training, its data and itself.
+
+    Captured "whole", or the passes through the "net" alone, as where not all of an iteration can be, or None.
+    """
     how = how or numerics()
     usual = {"optimiser.batch_size": BATCH, "log_every": 10**6, "evaluate_every": 10**6, "schedule.iterations": 10**6}
     run = override(preset_run("short", network, 0), usual | settings)
     training, data = beginning.begin(run, noise(), how)
-    if captured:
+    if captured == "whole":
         record(training, data, run, how)
+    elif captured:
+        training.forward, obstacle = capture(training.net.train(), batch_of(data, run, 0)[0], how)
+        assert obstacle is None and (training.forward is not training.net) == (how.device == "cuda")
     return training, data, run
 
 
 def record(training, data, run, how):
     """As a run begins: captured, which on CUDA must succeed."""
     assert beginning.capture_step(training, data, run, how) is None
-    assert (training.forward is not training.net) == (how.device == "cuda")
+    assert bool(training.whole) == (how.device == "cuda")
 
 
 def iterate(training, data, run, how, times):
@@ -97,7 +104,7 @@ def relative(found, expected):
 def _main(device, precision, last, path=None):
     warnings.filterwarnings("error", message=".*determinis")
     how = numerics(precision, device)
-    training, data, run = begin(how=how, captured=False)
+    training, data, run = begin(how=how, captured=None)
     if path:
         checkpoint.resume(Path(path), run.hash, training)
     record(training, data, run, how)

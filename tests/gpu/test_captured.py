@@ -10,6 +10,7 @@ from torch import nn
 from repro.measure.cost import measure
 from repro.measure.health import signal_health
 from repro.models import build, cifar
+from repro.train import begin as beginning
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
 from repro.train.graph import capture, forget
@@ -27,12 +28,16 @@ pytestmark = pytest.mark.skipif(DEVICE == "mps", reason="of CUDA alone")
     ("network", "shares"), [("resnet-20", 1), ("resnet-20", 2), ("resnet-20-B", 1), ("plain-56", 1)]
 )
 def test_a_captured_run_has_the_bits_of_one_that_is_not(network, shares, precision):
+    """Through a change of the rate, and the end of a warm-up."""
     how, states = numerics(precision), []
-    for captured in (True, False):
-        training, data, run = begin(network, how, captured, **{"model.norm_shares": shares})
-        iterate(training, data, run, how, MANY)
+    settings = {"model.norm_shares": shares, "schedule.warm_up": "on", "schedule.warm_up_until": 100.1, "log_every": 2}
+    settings |= {"schedule.iterations": MANY, "schedule.milestones": [0.75], "evaluate_every": 2}
+    for captured in ("whole", "net", None):
+        training, data, run = begin(network, how, captured, **settings)
+        iterate(training, data, run, how, 10**6)
+        assert training.state.iteration == MANY and training.state.warm_until == 2
         states.append(state(training))
-    assert same(*states)
+    assert same(states[0], states[2]) and same(states[1], states[2])
 
 
 def test_what_is_done_between_iterations_changes_none(tmp_path):
@@ -65,7 +70,7 @@ class Asking(nn.Module):
 
 def test_a_net_that_cannot_be_captured_leaves_the_gpu_as_it_was(cuda):
     how = numerics()
-    training, data, run = begin(how=how, captured=False)
+    training, data, run = begin(how=how, captured=None)
     stream, x = torch.cuda.current_stream(), batch_of(data, run, 0)[0]
     asking = Asking(training.net).train()
     before = [tensor.clone() for tensor in training.net.state_dict().values()]
@@ -76,7 +81,24 @@ def test_a_net_that_cannot_be_captured_leaves_the_gpu_as_it_was(cuda):
     assert same(list(training.net.state_dict().values()), before)
     record(training, data, run, how)
     iterate(training, data, run, how, 5)
-    eager, data, run = begin(how=how, captured=False)
+    eager, data, run = begin(how=how, captured=None)
+    iterate(eager, data, run, how, 5)
+    assert same(state(training), state(eager))
+
+
+def test_an_iteration_that_cannot_be_captured_leaves_no_trace(cuda):
+    how = numerics()
+    training, data, run = begin(how=how, captured=None)
+    before = [tensor.clone() for tensor in training.net.state_dict().values()]
+    waiting = training.net.register_forward_hook(lambda module, inputs, y: y * 2 if y.sum().item() > 1e30 else y)
+    said = beginning.capture_step(training, data, run, how)
+    assert said.startswith("not as a CUDA graph: ") and training.whole is None and training.forward is training.net
+    assert not torch.cuda.is_current_stream_capturing()
+    assert same(list(training.net.state_dict().values()), before) and not any(training.optimiser.state.values())
+    waiting.remove()
+    record(training, data, run, how)
+    iterate(training, data, run, how, 5)
+    eager, data, run = begin(how=how, captured=None)
     iterate(eager, data, run, how, 5)
     assert same(state(training), state(eager))
 
@@ -101,7 +123,7 @@ def test_garbage_collected_at_every_turn_spoils_nothing_and_memory_is_given_back
 
 
 @pytest.mark.parametrize("precision", precisions())
-@pytest.mark.parametrize("captured", [True, False])
+@pytest.mark.parametrize("captured", ["whole", "net", None])
 def test_no_iteration_waits_for_the_gpu(captured, precision, cuda):
     how = numerics(precision)
     training, data, run = begin(how=how, captured=captured)
@@ -118,7 +140,7 @@ def test_activations_computed_again_have_the_same_bits(precision, monkeypatch):
     how, states = numerics(precision), []
     for deep in (1, 10**6):
         monkeypatch.setattr(cifar, "DEEP", deep)
-        training, data, run = begin("resnet-26", how, captured=False)
+        training, data, run = begin("resnet-26", how, captured=None)
         assert bool(training.net.layer1.segment) == (deep == 1)
         iterate(training, data, run, how, 3)
         states.append(state(training))
@@ -127,7 +149,7 @@ def test_activations_computed_again_have_the_same_bits(precision, monkeypatch):
 
 def test_1202_layers_that_compute_again_fit_into_3_gib(cuda):
     how = numerics(precisions()[-1])
-    training, data, run = begin("resnet-1202", how, captured=False)
+    training, data, run = begin("resnet-1202", how, captured=None)
     torch.cuda.reset_peak_memory_stats()
     iterate(training, data, run, how, 2)
     assert torch.cuda.max_memory_allocated() < (3 if how.precision == "bf16" else 6) * 2**30
@@ -137,7 +159,7 @@ def test_1202_layers_are_captured_where_there_is_room(cuda):
     how = numerics(precisions()[-1])
     if torch.cuda.mem_get_info()[0] < (16 if how.precision == "bf16" else 32) * 2**30:
         pytest.skip("there is no room for its activations twice")
-    training, data, run = begin("resnet-1202", how)
+    training, data, run = begin("resnet-1202", how, "net")
     assert training.net.layer1.segment is None
     iterate(training, data, run, how, 2)
 

@@ -64,7 +64,7 @@ def reference(net, x, y, masks):
 
 def both(network, precision):
     how = numerics(precision)
-    training, data, _ = begin(network, how, captured=False)
+    training, data, _ = begin(network, how, captured=None)
     net = training.net.train()
     wide = copy.deepcopy(net).cpu().double()
     crops = Crops.draw(BATCH, data.pad, data.flip, torch.Generator().manual_seed(0))
@@ -126,7 +126,7 @@ def test_batch_norm_of_large_inputs(precision, deviation, upstream):
 def test_weights_decide_how_activations_lie_in_memory(precision, cuda):
     """cuDNN normalises channels-last batches in a mode that may overflow; in bf16 torch normalises them."""
     how, seen = numerics(precision), set()
-    training, data, _ = begin("resnet-20-B", how, captured=False)
+    training, data, _ = begin("resnet-20-B", how, captured=None)
     for module in training.net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_pre_hook(
