@@ -96,7 +96,7 @@ def refused(capsys, place, *arguments, status=2):
         ([STUDY, "--preset"], "argument --preset: expected one argument"),
         (["degra\x1b[2J\ndation"], r"unknown study 'degra\x1b[2J\ndation': did you mean 'degradation'?"),
     ],
-    ids=range(49),
+    ids=range(50),
 )
 def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(
     arguments, said, place, capsys, monkeypatch
