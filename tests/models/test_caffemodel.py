@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from repro.errors import RecordError
-from repro.models import imagenet
+from repro.models import form
 from repro.models.caffemodel import read_caffemodel
 from repro.models.form import FORMS
 from repro.models.public import load_weights
@@ -27,7 +28,7 @@ FILE = Path("folder") / "ResNet-50-model.caffemodel"
 @pytest.fixture
 def narrow(monkeypatch):
     """Networks of few filters."""
-    monkeypatch.setattr(imagenet, "WIDTHS", (3, 4, 5, 6))
+    monkeypatch.setattr(form, "Model", partial(form.Model, width=3))
 
     def build(network: str, seed: int = 0) -> nn.Module:
         net = FORMS["caffe"].build(network, classes=7)
