@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from torchvision.transforms._presets import ImageClassification
 from repro import names, paper
 from repro.evaluate import main
 from repro.measure.views import DENSE_SIDES
-from repro.models import imagenet
+from repro.models import form
 from repro.models.form import FORMS
 
 #: Width of crops, and the shorter side of images that it stands for: 224 and 256, scaled.
@@ -202,7 +203,7 @@ def test_several_checkpoints_are_an_ensemble_of_softmax_scores(folder, nets, wei
 
 def test_the_authors_file_is_of_their_form(folder, tmp_path, capsys, monkeypatch):
     """Against the network that it was written of, on pixels prepared by hand."""
-    monkeypatch.setattr(imagenet, "WIDTHS", (8, 8, 12, 16))
+    monkeypatch.setattr(form, "Model", partial(form.Model, width=8))
     torch.manual_seed(2)
     net = FORMS["caffe"].build("resnet-50", classes=CLASSES)
 

@@ -90,7 +90,7 @@ def test_the_report(words, status, said, place, capsys):
         (["file/below"], 1, "file/below: cannot be read: Not a directory"),
         (["file"], 1, "file: cannot be read as a checkpoint"),
         (["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
-        (["file", "other\x1b[2J"], 2, r"unrecognized arguments: other\x1b[2J"),
+        (["file", "--other\x1b[2J"], 2, r"unrecognized arguments: --other\x1b[2J"),
         (["--data", "cifar10"], 2, "the following arguments are required: checkpoint"),
         (["{checkpoint}", "--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is"),
         (["{checkpoint}", "--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),

@@ -103,11 +103,11 @@ def test_only_who_trains_takes_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(start, "check_gpu", lambda: (_ for _ in ()).throw(UserError("no kernels")))
     study, plan = Fake(for_preset=lambda name: Fake(stop_at={})), runs(write_study(tmp_path))
-    options, _ = start._settle(study, plan, Options(tmp_path), ALONE)
+    options, _ = start.settle(study, plan, Options(tmp_path), ALONE)
     assert options.jobs == 2
-    start._settle(study, plan, Options(tmp_path, launcher="slurm", jobs=1), ALONE)
+    start.settle(study, plan, Options(tmp_path, launcher="slurm", jobs=1), ALONE)
     with pytest.raises(UserError, match="no kernels"):
-        start._settle(study, plan, Options(tmp_path, jobs=1), ALONE)
+        start.settle(study, plan, Options(tmp_path, jobs=1), ALONE)
 
 
 def test_a_worker_whose_parent_is_gone_stops_with_a_checkpoint(tmp_path):
