@@ -56,7 +56,15 @@ def test_what_the_page_of_findings_says_is_in_the_records():
     )
     said = f"at {single:.1f} % training error, the plain one at {plain:.1f} %, and ResNet-56 at {usual:.1f} %"
     assert said in findings
-    curves = records.curves.query("preset == 'paper'").set_index(["network", "iteration"])["train_error"]
+    (original,) = records.runs.query("preset == 'paper' and data == 'cifar10'").to_dict("records")
+    said = f"ends at {original['test_error']:.2f} % test and {original['train_error']:.2f} % training error"
+    assert original["network"] == "resnet-20" and said in findings
+    assert f"ends at {original['test_error']:.2f} % test error (one seed; paper 8.75, others 7.84 to 8.29)" in " ".join(
+        (ROOT / "README.md").read_text("utf-8").split()
+    )
+    curves = records.curves.query("preset == 'paper' and data == 'cifar10-jpeg'").set_index(["network", "iteration"])[
+        "train_error"
+    ]
     for deep, shallow, at in (("plain-56", "plain-20", 6500), ("ResNet-56", "ResNet-20", 2800)):
         errors = [curves[name.lower(), at] for name in (deep, shallow)]
         assert f"by {at:,} {deep} has {errors[0]:.1f} %" in findings
