@@ -26,9 +26,7 @@ from repro.records.tables import (
     HealthRow,
     Row,
     format_row,
-    read_curve,
     read_health,
-    write_curve,
     write_health,
 )
 from repro.spec import Run
@@ -141,24 +139,6 @@ class RunFolder:
                 changed.append(path.name)
             write_text(path, text)
         return changed
-
-    def rewind(self, iteration: int) -> None:
-        """Drop what those tables hold beyond an iteration: the rows that resuming there will write again.
-
-        Raises:
-            RecordError: rows up to that iteration are missing or malformed.
-        """
-        self.check()
-        rows = read_curve(self.curve_path) if self.curve_path.exists() else []
-        rows = [row for row in rows if row.iteration <= iteration]
-        if len(rows) < iteration // self.run.log_every:
-            raise RecordError(
-                f"{self.curve_path}: lacks rows up to iteration {iteration}, where the checkpoint is: put them back, "
-                "or remove the checkpoint to begin this run anew"
-            )
-        write_curve(self.curve_path, rows)
-        if self.health_path.exists():
-            write_health(self.health_path, [row for row in read_health(self.health_path) if row.iteration <= iteration])
 
     @property
     def _growing(self) -> tuple[Path, Path]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from handmade import randomised
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -33,24 +34,10 @@ def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def randomised(net: nn.Module, seed: int = 0) -> nn.Module:
-    """Weights and statistics that leave signals at about size 1, and probabilities of all sizes."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for key, value in net.state_dict().items():
-            if value.ndim > 1:
-                value.normal_(0, (2 / value[0].numel()) ** 0.5, generator=generator)
-            elif key.endswith("running_var") or (key.endswith("weight") and value.ndim == 1):
-                value.uniform_(0.5, 1.5, generator=generator)
-            elif value.ndim:
-                value.normal_(0, 0.3, generator=generator)
-    return net.eval()
-
-
 @pytest.fixture(scope="module")
 def small():
     """A resnet-18 of seven classes."""
-    return randomised(THEIRS.build("resnet-18-B", classes=7))
+    return randomised(THEIRS.build("resnet-18-B", classes=7)).float().eval()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -134,7 +121,7 @@ def test_an_images_probabilities_do_not_depend_on_those_beside_it(small, monkeyp
 
 
 def test_an_ensemble_averages_its_networks_probabilities(small):
-    other = randomised(THEIRS.build("resnet-18-A", classes=7), seed=1)
+    other = randomised(THEIRS.build("resnet-18-A", classes=7), seed=1).float().eval()
     images = [ten(photograph(80, 70, seed), 64) for seed in range(2)]
     alone = [probabilities([net], images, THEIRS, FP32, crop=64) for net in (small, other)]
     found = probabilities([small, other], images, THEIRS, FP32, crop=64)
@@ -163,7 +150,7 @@ def torchvisions(form: str, x: Tensor) -> nn.Module:
         for stage in (net.layer2, net.layer3, net.layer4):
             stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
         net.maxpool = CaffePool()
-    randomised(net, seed=2)
+    randomised(net, seed=2).float().eval()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0

@@ -208,22 +208,6 @@ def test_tables_are_put_back_as_a_checkpoint_has_them(begun):
     assert not begun.record_path.exists()
 
 
-def test_rewinding_wants_all_rows_up_to_there_and_keeps_the_iterations_own(begun):
-    for iteration in (100, 200, 300):
-        begun.append(row_at(iteration))
-        begun.add_health([health_at(iteration)])
-    begun.rewind(200)
-    assert [row.iteration for row in read_curve(begun.curve_path)] == [100, 200]
-    assert [row.iteration for row in read_health(begun.health_path)] == [100, 200]
-    with pytest.raises(RecordError, match="lacks rows up to iteration 300"):
-        begun.rewind(300)
-    begun.curve_path.unlink()
-    with pytest.raises(RecordError, match="lacks rows up to iteration 250"):
-        begun.rewind(250)
-    begun.rewind(50)
-    assert read_curve(begun.curve_path) == []
-
-
 def test_a_second_look_at_an_iteration_takes_the_place_of_the_first_and_of_later_ones(begun):
     for iteration, norm in ((0, 1.0), (5, 2.0), (9, 3.0), (5, 4.0)):
         begun.add_health([health_at(iteration, norm)])
