@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE.csv",
         help="first bring in curves as runs marked foreign, into results/NAME; may be repeated, and files of one run "
-        "add up. Columns are known by their words: epoch, iteration or step; accuracy or error of train and test (or "
+        "with different columns add up. Columns are known by their words: epoch, iteration or step; accuracy or error of train and test (or "
         "val); network and seed if there are several runs",
     )
     add("--as", dest="name", metavar="NAME", help="their source's name")
@@ -134,7 +134,9 @@ def bring_in(paths: Sequence[Path], results: Path, target: Target) -> list[str]:
         if not any(name in header for _, header, _ in tables):
             raise UserError(f"--column {name}: there is no such column: they are {', '.join(tables[0][1])}")
     lines = []
-    for path, network, seed, rows, said in [run for table in tables for run in _runs(*table, target)]:
+    found = [run for table in tables for run in _runs(*table, target)]
+    _check_no_point_twice(found)
+    for path, network, seed, rows, said in found:
         run = study.preset_run(target.preset, network, seed, target.data)
         try:
             before = _write(results, run, rows, path)
@@ -143,6 +145,19 @@ def bring_in(paths: Sequence[Path], results: Path, target: Target) -> list[str]:
         more = f"; added to {before}" if before else ""
         lines.append(f"{results / run.path}: {network} seed {seed}, {len(rows)} points; {said}{more}; marked foreign")
     return lines
+
+
+def _check_no_point_twice(found: Sequence[tuple[Path, str, int, pd.DataFrame, str]]) -> None:
+    """Raise UserError where two files give the same number of a run, as the legs of one whose epochs began anew do."""
+    first: dict[tuple[str, int, str], Path] = {}
+    for path, network, seed, rows, _ in found:
+        for key in (key for key in _ERRORS if rows[key].notna().any()):
+            other = first.setdefault((network, seed, key), path)
+            if other != path:
+                raise UserError(
+                    f"{path}: has {key} of {network} seed {seed}, and so has {other}: join them to one file "
+                    "whose epochs count on, or bring in one of them"
+                )
 
 
 def _read(path: Path) -> tuple[list[str], dict[int, list[str]]]:

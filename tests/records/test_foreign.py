@@ -244,3 +244,16 @@ def test_any_table_is_read_or_refused_in_a_line(header: list, rows: list, mark: 
         bring_in([path], tmp_path / "fuzz", Target("resnet-20"))
     except UserError as error:
         assert "\n" not in str(error) and len(str(error)) < 1000
+
+
+def test_two_files_that_both_have_a_number_of_one_run_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    """Two legs whose epochs both begin at 1: either would replace the other."""
+    legs = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for leg in legs:
+        leg.write_text("epoch,train_error,test_error\n1,60,65\n2,20,25\n")
+    with pytest.raises(UserError, match=r"b\.csv: has train_error of resnet-20 seed 0, and so has .*a\.csv: join them"):
+        bring_in(legs, tmp_path / "results", Target(network="resnet-20"))
+    assert not (tmp_path / "results").exists()
+    legs[1].write_text("epoch,test_loss,test_error\n1,2,65\n")
+    legs[0].write_text("epoch,train_error\n1,60\n2,20\n")
+    assert len(bring_in(legs, tmp_path / "results", Target(network="resnet-20"))) == 2
