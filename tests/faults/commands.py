@@ -79,8 +79,10 @@ def _run(words: list[str], log: Path, before: Callable[[], None] | None, main: C
     os.dup2(output, 2)
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
-    # As from a shell, also where the tests themselves run under nohup.
+    # As from a shell, also where the tests themselves run under nohup, or where a launcher's test began the process
+    # that this one is forked from: its workers are started with the signals of their parent blocked.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if before:
         before()
     status = main(words)

@@ -30,7 +30,7 @@ def undisturbed(study: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A study that is still under way when a signal arrives, and its results if left alone."""
     place = tmp_path_factory.mktemp("long")
-    study = write_study(place, iterations=500)
+    study = write_study(place, iterations=200)
     assert main(commands.arguments(study, place / "undisturbed")) == 0
     return study, place / "undisturbed"
 
