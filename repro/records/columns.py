@@ -21,8 +21,8 @@ _SPLITS["test"] = {"test", "testing", "val", "valid", "validation", "eval", "eva
 _KINDS = {"error": {"error", "err"}, "accuracy": {"accuracy", "acc"}, "top": {"top", "prec"}}
 #: What curves are of; "top" may be errors or accuracies.
 QUANTITIES = tuple(f"{split}_{kind}" for split in _SPLITS for kind in _KINDS)
-#: What is none of these, or a part of it: losses, the top five, the range of several runs.
-_OTHER = {"loss", "5", "min", "max", "std"}
+#: What is none of these, or a part of it: losses, the top five, the best so far, the range of several runs.
+_OTHER = {"loss", "3", "5", "10", "best", "min", "max", "std"}
 #: In points of percent: a larger change tells errors from accuracies.
 _CLEAR = 5
 

@@ -68,9 +68,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.csv",
-        help="first bring in curves as runs marked foreign, into results/NAME; may be repeated, and files of one run "
-        "with different columns add up. Columns are known by their words: epoch, iteration or step; accuracy or error "
-        "of train and test (or val); network and seed if there are several runs",
+        help="first bring in curves, CSV or JSON, as runs marked foreign, into results/NAME; may be repeated, and files "
+        "of one run with different columns add up. Columns are known by their words: epoch, iteration or step; "
+        "accuracy or error of train and test (or val); network and seed if there are several runs",
     )
     add("--as", dest="name", metavar="NAME", help="their source's name")
     add("--network", metavar="NETWORK", help="what they are of, such as resnet-20")
@@ -285,6 +285,12 @@ def _in_order(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, int]:
     if table.empty:
         raise RecordError(f"{path}: has no row beyond iteration 0")
     groups = table.assign(line=table.index).groupby(table["iteration"].diff().ne(0).cumsum().rename("group"))
+    several = (groups[_ERRORS].nunique() > 1).any(axis=1)
+    if several.mean() > 0.5:
+        raise RecordError(
+            f"{path}: line {groups['line'].first()[several].iloc[0]} and those below it differ at one iteration, as at "
+            "most others: keep rows of one kind, give network or seed a column, or --column COLUMN=ignore"
+        )
     rows, replaced = groups.last().set_index("line"), int((groups[_ERRORS].count().max(axis=1) - 1).clip(lower=0).sum())
     at = rows["iteration"]
     if at.is_unique:

@@ -74,10 +74,11 @@ def _apart(header: list[str], rows: dict[int, list[str]]) -> Table:
     kinds = [at for at, name in enumerate(header) if name.lower() in _OF_ROWS]
     if not kinds or len(set(header)) < len(header):
         return header, rows
+    shared = {name for name in header if meaning_of(name) in get_args(What)[:4]}
     found = {}
     for line, cells in rows.items():
         words = " ".join(cells[at] for at in kinds)
-        names = [name if meaning_of(name) in get_args(What)[:4] else f"{words} {name}" for name in header]
+        names = [name if name in shared else f"{words} {name}" for name in header]
         found[line] = {names[at]: cell for at, cell in enumerate(cells) if cell and at not in kinds}
     names = list(dict.fromkeys(name for row in found.values() for name in row))
     return names, {line: [row.get(name, "") for name in names] for line, row in found.items()}
