@@ -68,8 +68,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.csv",
-        help="first bring in curves, CSV or JSON, as runs marked foreign, into results/NAME; may be repeated, and files "
-        "of one run with different columns add up. Columns are known by their words: epoch, iteration or step; "
+        help="first bring in curves, CSV or JSON, as runs marked foreign, into results/NAME; may be repeated, and "
+        "files of one run with different columns add up. Columns are known by their words: epoch, iteration or step; "
         "accuracy or error of train and test (or val); network and seed if there are several runs",
     )
     add("--as", dest="name", metavar="NAME", help="their source's name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -333,6 +334,26 @@ def test_any_table_is_read_or_refused_in_a_line(
     )
     try:
         bring_in([path], tmp_path / "fuzz", Target("resnet-20"))
+    except UserError as error:
+        assert "\n" not in str(error) and len(str(error)) < 1000
+
+
+CELL = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["train", "1"])
+JSON = st.recursive(
+    CELL,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(content=JSON | st.lists(st.dictionaries(st.sampled_from(WORDS), CELL), max_size=4), by_line=st.booleans())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_json_is_read_or_refused_in_a_line(content: object, by_line: bool, tmp_path: Path) -> None:
+    path = tmp_path / "any.json"
+    rows = content if by_line and isinstance(content, list) else [content]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8", errors="replace")
+    try:
+        bring_in([path], tmp_path / "fuzz", Target("resnet-20", columns={"row": "epoch"}))
     except UserError as error:
         assert "\n" not in str(error) and len(str(error)) < 1000
 
