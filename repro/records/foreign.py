@@ -209,10 +209,15 @@ def _values(
             needed = "a whole number" if key == "seed" else "a number from 0 to 1e9"
             raise RecordError(f"{path}: line {line}: {key} is {shown(texts[line])}: {needed} is needed")
         table[key] = values
+    # Such as a line of a program's settings.
+    empty = table.drop(columns=["network", "seed"]).isna().all(axis=1)
     if (counts := target.columns.get(_ROW)) in ("epoch", "iteration") and table[counts].isna().all():
+        if line := _line(empty):
+            raise RecordError(
+                f"{path}: line {line} holds nothing of use: is it an epoch? Drop it, or number the epochs"
+            )
         table[counts] = table.groupby(["network", "seed"]).cumcount() + (0 if target.first_epoch == 0 else 1)
-    # Such as those of a program's settings.
-    return table.dropna(how="all", subset=table.columns.drop(["network", "seed"]))
+    return table[~empty]
 
 
 def _number(text: str) -> float:

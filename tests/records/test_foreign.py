@@ -233,6 +233,12 @@ def test_what_is_wrong_or_not_safe_is_said_and_nothing_written(tmp_path: Path, t
     assert not (tmp_path / "r").exists()
 
 
+def test_rows_that_may_be_no_epochs_are_not_counted(tmp_path: Path) -> None:
+    path = file(tmp_path, '{"args": {"lr": 0.1}}\n{"val_acc": 50}\n{"val_acc": 60}\n')
+    with pytest.raises(UserError, match="line 1 holds nothing of use: is it an epoch"):
+        bring_in([path], tmp_path / "r", Target("resnet-20", columns={"row": "epoch"}))
+
+
 def test_files_of_one_run_add_up_and_a_newer_column_replaces(tmp_path: Path) -> None:
     train = file(tmp_path, "iteration,train_error\n1000,40\n2000,30\n", "train.csv")
     test = file(tmp_path, "iteration,test_error\n1000,45\n3000,35\n", "test.csv")
