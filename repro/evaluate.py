@@ -170,15 +170,20 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
             raise UserError(
                 f"--network is needed: nothing in {path}, or beside it, says what it is; by its shapes it is a {known}"
             )
-        dataset = images.load(arguments.data or run.data, images.data_folder(arguments.data_dir))
-        sizes = dataset.channels, len(dataset.classes)
+        row = images.row(arguments.data or run.data)
         net = build(
-            run.network, *sizes, family=run.family, **{**vars(run.model), "subsample": subsample, "norm_shares": 1}
+            run.network,
+            row.shape[0],
+            row.classes,
+            family=run.family,
+            **{**vars(run.model), "subsample": subsample, "norm_shares": 1},
         )
         weights, taken = load_weights(net, found, run.network, run.family)
         kept = normalisation(weights)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
+    # After the names are compared: images take seconds.
+    dataset = images.load(row.name, images.data_folder(arguments.data_dir))
     has_option_a = set_option_a(net, arguments.zeros or "both")
     net.to(device, memory_format=numerics.memory_format())  # type: ignore[call-overload]
     data, normalised = _normalise(prepare(dataset, run.images, device), arguments, kept)

@@ -301,5 +301,10 @@ def test_bad_usage(trained, tmp_path, capsys):
     for mean, std in (("125.3", "0.25"), ("0.5", "63"), ("-0.5", "1"), ("300", "60"), ("0.5", "0")):
         one = [checkpoint, "--network", "resnet-8-B", "--data", "digits", f"--mean={mean}", f"--std={std}"]
         assert "--std" in problem(capsys, one, 2) or "--mean" in problem(capsys, one, 2)
-    empty = [checkpoint, "--data", "cifar10", "--data-dir", tmp_path]
-    assert str(tmp_path) in problem(capsys, empty, 1)
+    empty = ["--network", "resnet-8", "--data", "cifar10", "--data-dir", tmp_path]
+    torch.save(build("resnet-8").state_dict(), tmp_path / "rgb.pt")
+    assert str(tmp_path / "rgb.pt") not in (text := problem(capsys, [tmp_path / "rgb.pt", *empty], 1))
+    assert str(tmp_path) in text
+    # Images take seconds to read: what needs none is told first.
+    text = problem(capsys, [weights_of(Path(shutil.copy(checkpoint, tmp_path))), *empty], 1)
+    assert "weights.pt: not the weights of a resnet-8" in text

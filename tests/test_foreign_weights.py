@@ -135,6 +135,25 @@ FORMS = {
 }
 
 
+def nested(weights):
+    """A mapping for each module, as a tree of parameters is."""
+    tree = {}
+    for key, value in weights.items():
+        *modules, leaf = key.split(".")
+        functools.reduce(lambda node, name: node.setdefault(name, {}), modules, tree)[leaf] = value
+    return tree
+
+
+FORMS |= {
+    "a mapping for each layer": (lambda w, o: nested(w), ["the whole file"]),
+    "likewise, below others": (
+        lambda w, o: {"epoch": 9, "optimizer": o, "net": {"params": nested(w)}},
+        ["prefix 'net.params.' taken off"],
+    ),
+    "in a list, with the optimiser": (lambda w, o: [9, (w, o)], ["at '1.0'"]),
+}
+
+
 def perturbed(weights):
     return {key: value + 0.5 if value.is_floating_point() else value for key, value in weights.items()}
 
@@ -211,6 +230,31 @@ def test_what_else_the_weights_are_is_said(tmp_path, capsys, made, asked, words)
     text = problem(capsys, tmp_path / "n.pt", asked)
     assert f"not the weights of a {asked}: " in text
     assert words in text
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: renamed(w, ("weight$", "w"), ("bias$", "b")), "are called w, b, where PyTorch has weight, bias"),
+        (
+            lambda w: nested(renamed(w, (r"bn(\d)\.weight$", r"bn\1.gamma"), (r"running_(\w+)$", r"moving_\1"))),
+            "are called gamma, moving_mean, moving_var, where",
+        ),
+        (lambda w: {k: v.to(torch.int8) for k, v in w.items()}, "tensors of torch.int8: neither quantised weights"),
+        (
+            lambda w: {
+                k: torch.quantize_per_tensor(v.float(), 0.01, 0, torch.qint8) if v.dim() == 4 else v
+                for k, v in w.items()
+            },
+            "tensors of torch.qint8: neither quantised weights",
+        ),
+        (lambda w: list(w.values()), "are called 0, 1, 2, 3, 4, 6, where PyTorch has"),
+    ],
+)
+def test_weights_in_a_form_that_is_not_safe_to_read_are_refused(tmp_path, capsys, change, words):
+    torch.save(change(build("resnet-8", channels=1).state_dict()), tmp_path / "n.pt")
+    assert words in problem(capsys, tmp_path / "n.pt", "resnet-8")
 
 
 def test_without_a_name_the_shapes_say_what_it_may_be(tmp_path, capsys):
@@ -313,12 +357,20 @@ def test_a_whole_network_is_refused_with_how_to_save_its_weights(tmp_path, capsy
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         (b"<!DOCTYPE html><title>Virus scan warning", "website"),
         (b"\4\0\0\0\1\0\0\0\3\0\0\0V 1", "fb.resnet.torch"),
+        (b"\x82\xa6params\x81\xa5conv1\x80", "it begins with b'\\x82\\xa6params"),
         (b"%PDF-1.4", "it begins with b'%PDF-1.4'"),
     ],
 )
 def test_what_is_often_taken_for_a_checkpoint(tmp_path, capsys, content, words):
     (tmp_path / "n.pt").write_bytes(content)
     assert words in problem(capsys, tmp_path / "n.pt", "resnet-8")
+
+
+def test_arrays_of_numpy_are_refused_in_a_line(tmp_path, capsys):
+    with (tmp_path / "n.npz").open("wb") as file:
+        np.savez(file, **{key: value.numpy() for key, value in build("resnet-8", channels=1).state_dict().items()})
+    said = problem(capsys, tmp_path / "n.npz", "resnet-8")
+    assert "is a zip archive of conv1.weight.npy, " in said and "torch.save" in said
 
 
 PLAIN = st.none() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just(torch.ones(2, 2))

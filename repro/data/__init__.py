@@ -38,7 +38,7 @@ def identify(name: str, folder: Path | None = None) -> str:
         UserError: no such data set; the nearest name is given.
         DataError: nothing there that is this data set: what was found where, and what to do.
     """
-    if not _row(name).in_folder:
+    if not row(name).in_folder:
         return name
     from repro.data.forms import choose
 
@@ -59,18 +59,13 @@ def load(name: str, folder: Path | None = None, download: bool = False) -> Datas
         UserError: no such data set; the nearest name is given.
         DataError: data missing, damaged, or not what it should be: what was found where, and what to do.
     """
-    reader: Any = importlib.import_module(_row(name).reader)  # here because torch and scikit-learn take seconds
+    reader: Any = importlib.import_module(row(name).reader)  # here because torch and scikit-learn take seconds
     found: Dataset = reader.load(name, data_folder(folder), download)
     return found
 
 
-def classes(name: str) -> tuple[int, int]:
-    """How many classes a data set has, and how many training images its smallest one."""
-    row = _row(name)
-    return row.classes, row.fewest
-
-
-def _row(name: str) -> Row:
+def row(name: str) -> Row:
+    """What is known of a data set before its files are read; UserError names the nearest one."""
     if name not in DATA_SETS:
         raise unknown("data set", name, DATA_SETS)
     return DATA_SETS[name]

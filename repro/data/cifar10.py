@@ -13,13 +13,14 @@ import torch
 from repro.data import forms
 from repro.data.dataset import Dataset
 from repro.data.download import download as fetch
-from repro.data.pixels import CLASSES, Split
+from repro.data.pixels import ANOTHER, CLASSES, Split
 from repro.data.table import DATA_SETS
 from repro.errors import AbsentError, DataError
 
 #: Images of each class.
 TRAIN_PER_CLASS = 5_000
 TEST_PER_CLASS = 1_000
+_AGAIN = "it is incomplete or mislabelled, so fetch it again"
 
 
 def load(name: str, folder: Path, download: bool = False) -> Dataset:
@@ -65,7 +66,8 @@ def _check(split: Split, per_class: int, what: str) -> None:
     wrong = [label for label in {**needed, **found} if found.get(label, 0) != needed.get(label, 0)]
     if wrong:
         counts = ", ".join(f"{found.get(label, 0):,} labelled {label}" for label in wrong[:3])
+        more = len(split.labels) > per_class * len(CLASSES)
         raise DataError(
             f"{what} has {len(split.labels):,} images, not {per_class * len(CLASSES):,} with {per_class:,} of each "
-            f"label from 0 to {len(CLASSES) - 1} ({counts}): it is incomplete or mislabelled, so fetch it again"
+            f"label from 0 to {len(CLASSES) - 1} ({counts}): {ANOTHER if more else _AGAIN}"
         )

@@ -6,23 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.data.pixels import CLASSES, Encoded, Split, decoded, label_of_each, reason
+from repro.data.pixels import ANOTHER, CLASSES, Encoded, Split, decoded, label_of_each, reason
 from repro.errors import AbsentError, DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+#: Images of a class; CINIC-10 and others have the same ten, and more.
+LARGEST_CLASS = 5_000
 
 
 def first_image(folder: Path) -> tuple[bytes, str]:
     """One encoded image, and what to call it in an error.
 
     Raises:
-        AbsentError: the classes are not those of CIFAR-10.
+        AbsentError: the classes are not those of CIFAR-10, or have more images.
         DataError: there is none, or it cannot be read.
     """
     first = _folders(folder / "train")[0]
     paths = _images(first)
     if not paths:
         raise DataError(f"{first}: holds no image (.png, .jpg): {_EXPECTED}")
+    if len(paths) > LARGEST_CLASS:
+        raise AbsentError(f"{first}: holds {len(paths):,} images, more than a class of CIFAR-10: {ANOTHER}")
     return _read_bytes(paths[0]), str(paths[0])
 
 

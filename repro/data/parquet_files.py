@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from repro.data.pixels import Encoded, Split, decoded, label_of_each, reason
+from repro.data.pixels import ANOTHER, Encoded, Split, decoded, label_of_each, reason
 from repro.errors import AbsentError, DataError
 
 #: In rows; a file with more is refused unread.
@@ -32,7 +32,7 @@ def first_image(folder: Path) -> tuple[bytes, str]:
     """One encoded image, and what to call it in an error.
 
     Raises:
-        AbsentError: the first file has other columns or classes.
+        AbsentError: the first file has other columns or classes, or more rows.
         DataError: it cannot be read, or has no rows.
     """
     path = (shards(folder, "train") or shards(folder, "test"))[0]
@@ -61,8 +61,6 @@ def _encoded(folder: Path, split: str) -> Encoded:
         raise DataError(f"{folder}: {split}-*.parquet is missing beside the other set's files: put it there")
     for path in paths:
         with _opened(path) as (file, image, label):
-            if file.metadata.num_rows > LARGEST_FILE:
-                raise DataError(f"{path}: has {file.metadata.num_rows:,} rows, more than all of CIFAR-10: {_FETCH}")
             table = file.read(columns=[f"{image}.bytes", label])
             blobs = pc.struct_field(table[image], "bytes").to_pylist()
             values = table[label].cast(pa.int64()).to_pylist()
@@ -80,6 +78,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, str, str]]:
     """A file, and its columns of images and of labels, by any of the names that the hub has for them."""
     try:
         with pq.ParquetFile(path) as file:
+            if file.metadata.num_rows > LARGEST_FILE:
+                raise AbsentError(f"{path}: has {file.metadata.num_rows:,} rows, more than all of CIFAR-10: {ANOTHER}")
             yield (file, *_columns(file.schema_arrow, path))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as a parquet file ({reason(error)}): {_FETCH}") from error

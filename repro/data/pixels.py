@@ -17,6 +17,8 @@ from repro.errors import DataError
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 #: Other names of the same ten.
 _SPELLINGS = {"plane": "airplane", "aeroplane": "airplane", "car": "automobile", "auto": "automobile"}
+#: What has more images, for the end of an error.
+ANOTHER = "it is another data set, as CINIC-10 is: give the folder of CIFAR-10"
 #: Height and width of an image.
 SIZE = 32
 

@@ -100,7 +100,7 @@ def with_data(plan: Sequence[Run], options: Options) -> list[Run]:
     plan = [override(run, {"data": name}) for run in plan]
     for run in plan:
         if run.images.held_out:
-            check_held_out(run.images.held_out, *images.classes(run.data))
+            check_held_out(run.images.held_out, images.row(run.data).classes, images.row(run.data).fewest)
     return plan
 
 

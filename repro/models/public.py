@@ -24,7 +24,7 @@ _COUNTS = ("num_batches_tracked", "total_ops", "total_params")
 #: What names of alike layers count by: numbers, and single letters.
 _COUNTING = re.compile(r"\d+|(?<![a-zA-Z])[a-z](?![a-zA-Z])")
 #: How images are normalised, where a file keeps that beside the layers.
-_MEAN, _STD = (re.compile(rf"(^|.*[._])(?<!running_)({words})$") for words in ("mean|mu", "std|sigma"))
+_MEAN, _STD = (re.compile(rf"(^|.*[._])(?<!running_)(?<!moving_)({words})$") for words in ("mean|mu", "std|sigma"))
 
 
 def load_weights(
@@ -116,6 +116,10 @@ def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem
         for layer, after in pairwise(layers)
         if f"{layer}.weight" in given and given[f"{layer}.weight"].dim() == 4
     )
+    if leaves := dict.fromkeys(leaf for leaf, _ in theirs if leaf not in dict(ours)):
+        called = ", ".join(list(leaves)[:6])
+        here = ", ".join(dict.fromkeys(leaf for leaf, _ in ours))
+        raise RecordError(f"{problem}; its tensors are called {called}, where PyTorch has {here}")
     if ours != theirs or not beside:
         raise RecordError(problem)
     if not _counts_up(layers):

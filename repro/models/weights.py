@@ -6,6 +6,7 @@ import io
 import pickletools
 import re
 import stat
+import warnings
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict, defaultdict
@@ -20,8 +21,8 @@ from torch import Tensor
 from repro.errors import RecordError, shown
 from repro.models.caffemodel import read_caffemodel
 
-#: Deeper than any training script puts its weights.
-_DEEPEST = 4
+#: Deeper than any training script puts its weights, even one that has a mapping for each layer.
+_DEEPEST = 6
 #: How torch.save began its files before they were zip archives: with a pickled number. Four pickles follow.
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19."
 #: Beginnings of what is often taken for a checkpoint.
@@ -86,7 +87,7 @@ def read(path: Path) -> Any:
             (type(name, (_Nothing if name in _OTHER_STATE else _Attributes,), {}), name) for name in _names(content)
         ]
         # The file names classes; torch finds the inert ones under these names, and refuses any other.
-        with torch.serialization.safe_globals(stand_ins):
+        with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings(action="ignore"):
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except ModuleNotFoundError as error:
         raise RecordError(f"{path}: needs the package safetensors: pip install safetensors") from error
@@ -106,6 +107,8 @@ def _names(content: bytes) -> set[str]:
             if any(name.endswith("/constants.pkl") for name in names):
                 raise ValueError("is a program of TorchScript, which is not executed here")
             pickles = [io.BytesIO(archive.read(name)) for name in names if name.endswith("/data.pkl")]
+            if not pickles:  # as those of NumPy and of Keras
+                raise ValueError(f"is a zip archive of {', '.join(names[:3])}, and none of torch.save")
     elif _LEGACY in content[:32]:
         pickles = [io.BytesIO(content)] * 5
     else:
@@ -151,10 +154,18 @@ def networks(content: Any, place: str | None = None) -> list[Weights]:
     Raises:
         RecordError: there is nothing.
     """
-    found = [weights for holder, mapping in _mappings(content) for weights in _below(content, holder, mapping)]
+    mappings = list(_mappings(content))
+    found = [weights for holder, mapping in mappings for weights in _below(content, holder, mapping)]
     if not found:
+        # Of layers, each a mapping of its own.
+        flat = {".".join((*holder, str(key))): value for holder, own in mappings for key, value in own.items()}
+        found = list(_below(content, (), flat))
+    if not found:
+        kinds = {str(value.dtype) for value in flat.values() if isinstance(value, Tensor) and value.dim() == 4}
         keys = f" among {', '.join(map(str, list(content)[:8]))}" if isinstance(content, dict) and content else ""
-        raise RecordError(f"no network's weights found{keys}, and no whole network is executed here: {_SAVE}")
+        what = f", but tensors of {', '.join(sorted(kinds))}" if kinds else ""
+        whole = "neither quantised weights nor whole networks are used here"
+        raise RecordError(f"no network's weights found{keys}{what}: {whole}: {_SAVE}")
     chosen = [weights for weights in found if place is None or f"{weights.place}.".startswith(f"{place}.")]
     if not chosen:
         raise RecordError(f"no network's weights at {place!r}, but at {', '.join(sorted(w.place for w in found))}")
@@ -162,6 +173,8 @@ def networks(content: Any, place: str | None = None) -> list[Weights]:
 
 
 def _mappings(content: Any, *holder: str) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
+    if isinstance(content, list | tuple):
+        content = dict(enumerate(content))
     if isinstance(content, dict) and len(holder) <= _DEEPEST:
         yield holder, content
         for key, value in content.items():
@@ -181,7 +194,7 @@ def _below(content: Any, holder: tuple[str, ...], mapping: Mapping[Any, Any]) ->
             convolutions = tuple(key for key in keys if tensors[key].dim() == 4)
             longest[convolutions] = max(longest.get(convolutions, ""), prefix, key=len)
     for prefix in longest.values():
-        others = [str(key) for key in content if holder and str(key) != holder[0]]
+        others = [str(key) for key in content if str(key) != holder[0]] if holder and isinstance(content, dict) else []
         others += sorted({key.split(".")[0] for key in tensors if not key.startswith(prefix)})
         aside = (*others[:8], *(["..."] if len(others) > 8 else []))
         inside = {key.removeprefix(prefix): tensors[key] for key in below[prefix]}

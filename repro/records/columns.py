@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
 What = Literal[
     "iteration", "epoch", "network", "seed", "train_error", "test_error", "train_accuracy", "test_accuracy", "ignore"
 ]
-QUANTITIES = ("train_error", "test_error", "train_accuracy", "test_accuracy")
 _SPLITS = {"train": {"train", "training", "trn"}}
 _SPLITS["test"] = {"test", "testing", "val", "valid", "validation", "eval", "evaluation", "dev"}
-_KINDS = {"error": {"error", "err"}, "accuracy": {"accuracy", "acc", "top", "prec"}}
-#: What is none of these, or a part of it: losses, the top five, the range of several runs.
-_OTHER = {"loss", "5", "min", "max", "std"}
+#: Others than fb.resnet.torch, whose top1 are errors, mean accuracies by these.
+_KINDS = {"error": {"error", "err"}, "accuracy": {"accuracy", "acc"}, "top": {"top", "prec"}}
+#: What curves are of; "top" may be errors or accuracies.
+QUANTITIES = tuple(f"{split}_{kind}" for split in _SPLITS for kind in _KINDS)
+#: What is none of these, or a part of it: losses, the top five, the best so far, the range of several runs.
+_OTHER = {"loss", "3", "5", "10", "best", "min", "max", "std"}
+#: In points of percent: a larger change tells errors from accuracies.
+_CLEAR = 5
 
 
 def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> dict[str, str]:
@@ -33,21 +38,22 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
     Raises:
         UserError: two hold the same; or it cannot be told of which split one is.
     """
-    found = {name: told.get(name) or _meaning(name) for name in header}
+    found = {name: told.get(name) or meaning_of(name) for name in header}
     found = {name: what for name, what in found.items() if what != "ignore"}
     bare = [name for name, what in found.items() if what in _KINDS]
     for name in bare:
         kind, known = found[name], found.values()
         # Keras writes accuracy beside val_accuracy.
         if len(bare) > 1 or f"test_{kind}" not in known or f"train_{kind}" in known:
-            raise UserError(f"{where}: column {name!r}: of training or of test? Give --column {name}=train_{kind}")
+            choices = " or ".join(what for what in get_args(What)[4:8] if kind == "top" or what.endswith(kind))
+            raise UserError(f"{where}: column {name!r}: which of them is it? Give --column {name}={choices}")
         found[name] = f"train_{kind}"
     alike: dict[str, list[str]] = {}
     for name, what in found.items():
         if header.count(name) > 1:
             raise UserError(f"{where}: has several columns {name!r}: rename those that are not meant")
         # An error and an accuracy of one split say the same.
-        alike.setdefault(what.replace("accuracy", "error"), []).append(name)
+        alike.setdefault(re.sub("accuracy|top", "error", what), []).append(name)
     for what, names in alike.items():
         if what == "iteration":  # a step may be of something else
             for other in sorted(names, key=lambda name: (name not in told, "step" in name.lower()))[1:]:
@@ -60,7 +66,7 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
     return found
 
 
-def _meaning(name: str) -> str:
+def meaning_of(name: str) -> str:
     """What a column holds by its words: a `What`, or an error or accuracy of who knows what."""
     words = set(re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
     if words & _OTHER:
@@ -109,3 +115,35 @@ def unit_of(values: pd.Series, iterations: pd.Series, early: float, where: str) 
     if not values.any() or str(values.name).endswith("accuracy") or iterations[values > 0].min() <= early:
         return "fraction"
     raise UserError(f"{where} may be percent or fractions, as none is above 1: give --unit percent or --unit fraction")
+
+
+def kind_of(quantity: str, name: str, runs: Sequence[pd.Series], where: str) -> str:
+    """Whether a column is "error" or "accuracy": as it is named, if that goes with a net that learns.
+
+    Args:
+        quantity: of `QUANTITIES`, as the words of its name say.
+        runs: percent of each run, in the order of training, without gaps.
+        where: the file, for an error.
+
+    Raises:
+        UserError: an error rises, an accuracy falls, or either says that nothing is learnt; "top" hardly changes.
+    """
+    split, kind = quantity.split("_")
+    for one in ("error", "accuracy"):
+        if kind in (one, "top") and all(_learns(one, values, kind == "top") for values in runs):
+            return one
+    start, end = runs[0].iloc[[0, -1]]
+    raise UserError(
+        f"{where}: column {name!r} goes from {start:.4g} to {end:.4g} %, by which it may be errors or accuracies: give "
+        f"--column {name}={split}_error or --column {name}={split}_accuracy"
+    )
+
+
+def _learns(kind: str, values: pd.Series, clearly: bool) -> bool:
+    """Whether these percent are of a net that learns or, unless that must be clear, has learnt."""
+    tenth = math.ceil(len(values) / 10)
+    means = values.head(tenth).mean(), values.tail(tenth).mean()
+    start, end = means if kind == "error" else (100 - mean for mean in means)
+    # A row alone may be of the beginning; guesses among ten classes are 90 % wrong.
+    has_learnt = end <= min(start + _CLEAR, 50 if len(values) > 1 else 90)
+    return start - end > _CLEAR or (has_learnt and not clearly)

@@ -1,13 +1,12 @@
 """Curves of other programs, brought in as runs marked "foreign".
 
-A file is CSV with a header. What its columns hold, and in which unit, is told by `repro.records.columns`; what cannot
-be told safely is refused with the option that says it.
+A file is a table (`repro.records.rows`). What its columns hold, and in which unit, is told by `repro.records.columns`;
+what cannot be told safely is refused with the option that says it.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING, get_args
 
 from repro import names, study
 from repro.data.table import DATA_SETS
-from repro.disk import read_text
 from repro.errors import RecordError, UserError, counted, shown, unknown
-from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, unit_of
+from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, kind_of, unit_of
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
+from repro.records.rows import read_rows
 from repro.records.tables import COLUMNS, Row, read_curve, write_curve
 from repro.spec import Run, Schedule
 
@@ -28,9 +27,9 @@ if TYPE_CHECKING:  # it takes a second, and --help needs none of it
     import pandas as pd
 
 BATCH = 128
-#: A file beyond this is no file of curves.
-LARGEST_FILE = 50_000_000
 _ERRORS = ["train_error", "test_error"]
+#: In --column, the number of a row where no column has this name.
+_ROW = "row"
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.csv",
-        help="first bring in curves as runs marked foreign, into results/NAME; may be repeated, and files of one run "
-        "with different columns add up. Columns are known by their words: epoch, iteration or step; accuracy or error "
-        "of train and test (or val); network and seed if there are several runs",
+        help="first bring in curves, CSV or JSON, as runs marked foreign, into results/NAME; may be repeated, and "
+        "files of one run with different columns add up. Columns are known by their words: epoch, iteration or step; "
+        "accuracy or error of train and test (or val); network and seed if there are several runs",
     )
     add("--as", dest="name", metavar="NAME", help="their source's name")
     add("--network", metavar="NETWORK", help="what they are of, such as resnet-20")
@@ -84,7 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="COLUMN=WHAT",
-        help=f"what a column holds: {', '.join(get_args(What))}; may be repeated",
+        help=f"what a column holds: {', '.join(get_args(What))}; may be repeated. {_ROW}=epoch counts a file's rows",
     )
     add(
         "--unit",
@@ -129,9 +128,9 @@ def bring_in(paths: Sequence[Path], results: Path, target: Target) -> list[str]:
     """
     if target.data not in DATA_SETS:
         raise unknown("data set", target.data, DATA_SETS)
-    tables = [(path, *_read(path)) for path in paths]
+    tables = [(path, *read_rows(path)) for path in paths]
     for name in target.columns:
-        if not any(name in header for _, header, _ in tables):
+        if name != _ROW and not any(name in header for _, header, _ in tables):
             raise UserError(f"--column {name}: there is no such column: they are {', '.join(tables[0][1])}")
     lines = []
     found = [run for table in tables for run in _runs(*table, target)]
@@ -160,28 +159,6 @@ def _check_no_point_twice(found: Sequence[tuple[Path, str, int, pd.DataFrame, st
                 )
 
 
-def _read(path: Path) -> tuple[list[str], dict[int, list[str]]]:
-    """The header, and the cells of each row below it by the number of its line."""
-    lines = read_text(path, "file of curves", LARGEST_FILE).removeprefix("\ufeff").splitlines()
-    mark = max(",;\t", key=(lines or [""])[0].count)
-    reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
-    header: list[str] = []
-    rows = {}
-    try:
-        for cells in reader:
-            if not header:
-                header = [cell.strip() for cell in cells]
-            elif any(map(str.strip, cells)):
-                # Where a semicolon parts the cells, as in half of Europe, a comma is the decimal point.
-                rows[reader.line_num] = [cell.strip().replace(",", "." if mark == ";" else ",") for cell in cells]
-    except csv.Error as error:
-        raise RecordError(f"{path}: cannot be read as a table: {error}") from error
-    for line, cells in rows.items():
-        if len(cells) != len(header):
-            raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}")
-    return header, rows
-
-
 def _runs(
     path: Path, header: list[str], rows: dict[int, list[str]], target: Target
 ) -> Iterator[tuple[Path, str, int, pd.DataFrame, str]]:
@@ -189,16 +166,19 @@ def _runs(
 
     Rows have their iteration as index, rising, and columns "epoch" and `_ERRORS` (percent, NaN where there is none).
     """
+    if _ROW in target.columns and _ROW not in header:
+        header, rows = [*header, _ROW], {line: [*cells, ""] for line, cells in rows.items()}
     columns = columns_of(header, target.columns, str(path))
     what = set(columns.values())
     if not {"iteration", "epoch"} & what or not set(QUANTITIES) & what:
         raise RecordError(
             f"{path}: line 1 has the columns {', '.join(header) or '(none)'}: an epoch or iteration, and an error or "
-            "accuracy of train or test, are needed; --column COLUMN=WHAT says which is which"
+            f"accuracy of train or test, are needed; --column COLUMN=WHAT says which is which, and {_ROW}=epoch that "
+            "each row is an epoch"
         )
-    if not rows:
-        raise RecordError(f"{path}: has no rows")
     table = _values(header, rows, columns, target, path)
+    if table.empty:
+        raise RecordError(f"{path}: has no rows")
     said = [_to_iterations(table, columns, target, path)]
     said += [_to_percent(table, name, what, target, path) for name, what in columns.items() if what in QUANTITIES]
     for _, mine in table.groupby(["network", "seed"], sort=False):
@@ -224,12 +204,20 @@ def _values(
     family = study.family_of(target.preset)
     table["network"] = table["network"].map({name: str(names.parse(name, family)) for name in set(table["network"])})
     for key in table.columns.drop("network"):
-        texts, values = table[key], table[key].map(_number)
+        texts, values = table[key], table[key].map(_number).astype(float)
         if line := _line((values < 0) | (values > 1e9) | ((values % 1 > 0) & (key == "seed"))):
             needed = "a whole number" if key == "seed" else "a number from 0 to 1e9"
             raise RecordError(f"{path}: line {line}: {key} is {shown(texts[line])}: {needed} is needed")
         table[key] = values
-    return table
+    # Such as a line of a program's settings.
+    empty = table.drop(columns=["network", "seed"]).isna().all(axis=1)
+    if (counts := target.columns.get(_ROW)) in ("epoch", "iteration") and table[counts].isna().all():
+        if line := _line(empty):
+            raise RecordError(
+                f"{path}: line {line} holds nothing of use: is it an epoch? Drop it, or number the epochs"
+            )
+        table[counts] = table.groupby(["network", "seed"]).cumcount() + (0 if target.first_epoch == 0 else 1)
+    return table[~empty]
 
 
 def _number(text: str) -> float:
@@ -250,7 +238,11 @@ def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Targ
     name = next((name for name, what in columns.items() if what == "iteration"), "")
     last = table[columns[name]].max() if name else 0
     # Some programs count calls of a logger, or epochs, as steps.
-    unsafe = "step" in name.lower() and name not in target.columns and not last >= target.per_epoch
+    unsafe = "step" in name.lower() and not last >= target.per_epoch
+    if name and "epoch" in table:  # others count anew in each epoch
+        ends = table.groupby(["network", "seed", "epoch"])[columns[name]].max()
+        unsafe |= bool((ends.groupby(["network", "seed"]).diff() <= 0).any())
+    unsafe &= name not in target.columns
     if unsafe and "epoch" not in table:
         raise UserError(
             f"{path}: column {name!r} ends at {last:g}, less than an epoch of {target.per_epoch:.0f} iterations: "
@@ -279,8 +271,13 @@ def _to_percent(table: pd.DataFrame, name: str, quantity: str, target: Target, p
     if line := _line(values > 100):
         raise RecordError(f"{path}: line {line}: {name} is {values[line]:g} %: 100 is the most")
     split, kind = quantity.split("_")
+    if name not in target.columns:
+        ordered = table.sort_values("iteration", kind="stable")
+        runs = values[ordered.index].dropna().groupby([ordered["network"], ordered["seed"]])
+        kind = kind_of(quantity, name, [run for _, run in runs], str(path))
     table[f"{split}_error"] = 100 - values if kind == "accuracy" else values
-    return f"{name} read as {split} {kind} in {'fractions' if unit == 'fraction' else 'percent'}"
+    why = f", as it {'falls' if kind == 'error' else 'rises'}" if quantity.endswith("top") else ""
+    return f"{name} read as {split} {kind} in {'fractions' if unit == 'fraction' else 'percent'}{why}"
 
 
 def _in_order(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, int]:
@@ -293,6 +290,12 @@ def _in_order(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, int]:
     if table.empty:
         raise RecordError(f"{path}: has no row beyond iteration 0")
     groups = table.assign(line=table.index).groupby(table["iteration"].diff().ne(0).cumsum().rename("group"))
+    several = (groups[_ERRORS].nunique() > 1).any(axis=1)
+    if several.mean() > 0.5:
+        raise RecordError(
+            f"{path}: line {groups['line'].first()[several].iloc[0]} and those below it differ at one iteration, as at "
+            "most others: keep rows of one kind, give network or seed a column, or --column COLUMN=ignore"
+        )
     rows, replaced = groups.last().set_index("line"), int((groups[_ERRORS].count().max(axis=1) - 1).clip(lower=0).sum())
     at = rows["iteration"]
     if at.is_unique:

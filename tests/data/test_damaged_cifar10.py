@@ -30,7 +30,7 @@ from small_cifar import (
 from torchvision.datasets import CIFAR10
 
 from repro import data
-from repro.data import batches, parquet_files
+from repro.data import batches, image_folder, parquet_files
 
 pytestmark = pytest.mark.usefixtures("small")
 TRAIN, TEST = (f"{split}-00000-of-00001.parquet" for split in ("train", "test"))
@@ -211,6 +211,19 @@ def test_other_columns(columns: dict[str, pa.Array], tmp_path: Path) -> None:
     assert message.endswith("has img: struct<bytes, path> and label: int64")
 
 
+def test_more_images_of_the_same_classes_are_another_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As CINIC-10 has; it is passed over where CIFAR-10 lies beside it."""
+    monkeypatch.setattr(image_folder, "LARGEST_CLASS", 2)
+    write_images(tmp_path / "cinic")
+    shutil.copytree(tmp_path / "cinic" / "train", tmp_path / "cinic" / "valid")
+    for folder in (tmp_path / "cinic" / "train").iterdir():
+        (folder / "more.png").write_bytes(encoded(images("test")[0]))
+    said = refused(tmp_path)
+    assert "cinic/train/airplane: holds 3 images, more than a class of CIFAR-10" in said and "another data set" in said
+    write_images(tmp_path / "of" / "cifar")
+    assert data.load("cifar10", tmp_path).source == "image folders"
+
+
 def test_more_rows_than_cifar10_has_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_files, "LARGEST_FILE", 19)
     write_parquet(tmp_path)
@@ -231,7 +244,10 @@ def of_test(change: Callable[[list], object]) -> list:
     ("values", "said"),
     [
         (of_test(lambda v: v.pop()), "the test set has 9 images, not 10"),
-        (of_test(lambda v: v.append(3)), "the test set has 11 images, not 10"),
+        (
+            of_test(lambda v: v.append(3)),
+            "the test set has 11 images, not 10 with 1 of each label from 0 to 9 (2 labelled 3): it is another",
+        ),
         (of_test(lambda v: v.__setitem__(3, 10)), "(0 labelled 4, 1 labelled 10)"),
         (of_test(lambda v: v.__setitem__(3, -1)), "(0 labelled 4, 1 labelled -1)"),
         (of_test(lambda v: v.__setitem__(3, 7)), "(0 labelled 4, 2 labelled 7)"),

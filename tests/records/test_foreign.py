@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -89,9 +90,9 @@ READ = {
         [(391, NAN, 49.5), (781, NAN, 39.5)],
     ),
     "a spreadsheet's semicolons and decimal commas": (
-        "Epoch;Training Error;Validation Error\n1;45,8;50,5\n",
+        "Epoch;Training Error;Validation Error\n1;45,8;50,5\n2;40,5;47\n",
         {},
-        [(391, 45.8, 50.5)],
+        [(391, 45.8, 50.5), (781, 40.5, 47)],
     ),
     "iterations in any order, without the start": (
         "iteration, test_error\n64000, 8.75\n0, 90\n32000, 20\n",
@@ -100,6 +101,62 @@ READ = {
     ),
     "epoch 0 before training": (
         "epoch,test_error\n0,90\n1,50\n", {"first_epoch": 1}, [(391, NAN, 50)]
+    ),
+    "fb.resnet.torch, whose top1 are errors": (
+        "epoch\ttrainTop1\ttrainTop5\ttestTop1\n1\t55.1\t6.2\t50.2\n2\t41.3\t5.0\t40.4\n164\t0.1\t0\t6.9\n",
+        {},
+        [(391, 55.1, 50.2), (781, 41.3, 40.4), (64_062, 0.1, 6.9)],
+    ),
+    "accuracies named errors, told": (
+        "epoch,test_error\n1,45\n164,91\n",
+        {"columns": {"test_error": "test_accuracy"}},
+        [(391, NAN, 55), (64_062, NAN, 9)],
+    ),
+    "a net that diverges, told": (
+        "epoch,test_error\n1,45\n2,90\n",
+        {"columns": {"test_error": "test_error"}},
+        [(391, NAN, 45), (781, NAN, 90)],
+    ),
+    "an object a line, with a split in each and settings first": (
+        '{"env_info": {"gpu": "x"}, "seed": 0}\n'
+        '{"mode": "train", "epoch": 1, "iter": 100, "loss": 1.5, "accuracy_top-1": 40}\n'
+        '{"mode": "val", "epoch": 1, "iter": 79, "accuracy_top-1": 45, "accuracy_top-5": 90}\n'
+        '{"mode": "train", "epoch": 2, "iter": 100, "loss": 1.2, "accuracy_top-1": 50}\n'
+        '{"mode": "val", "epoch": 2, "iter": 79, "accuracy_top-1": 55, "accuracy_top-5": 95}\n',
+        {},
+        [(391, 60, 55), (781, 50, 45)],
+    ),
+    "a list of objects, some within": (
+        '[{"epoch": 1, "train": {"err": 60}, "val": {"err": 55}},\n {"epoch": 2, "train": {"err": 50}, "val": null}]',
+        {},
+        [(391, 60, 55), (781, 50, NAN)],
+    ),
+    "keras' history, whose rows are epochs": (
+        '{"accuracy": [0.45, 0.55], "val_accuracy": [0.5, 0.6], "loss": [1.5, 1.2]}',
+        {"columns": {"row": "epoch"}},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
+    "rows that are epochs, counted from 0": (
+        "Train Acc.\tValid Acc.\t\n45\t50\t\n55\t60\t\n",
+        {"columns": {"row": "epoch"}, "first_epoch": 0},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
+    "a header again, where a job went on": (
+        "epoch,test_error\n1,50\n2,40\n\nepoch,test_error\n2,41\n3,30\n",
+        {},
+        [(391, NAN, 50), (781, NAN, 41), (1172, NAN, 30)],
+    ),
+    "tags and values": (
+        "run,tag,step,value\n.,train/acc,390,45\n.,train/loss,390,1.5\n.,val/acc,390,50\n.,train/acc,780,55\n"
+        ".,val/acc,780,60\n",
+        {},
+        [(390, 55, 50), (780, 45, 40)],
+    ),
+    "lightning, steps and losses between": (
+        "epoch,lr-SGD,step,train_acc_epoch,train_loss_step,val_acc\n,0.1,49,,,\n0,,49,,1.9,\n0,,390,,,0.5\n"
+        "0,,390,0.45,,\n,0.1,439,,,\n1,,781,,,0.6\n1,,781,0.55,,\n",
+        {},
+        [(49, NAN, NAN), (390, 55, 50), (439, NAN, NAN), (781, 45, 40)],
     ),
 }  # fmt: skip
 
@@ -115,6 +172,7 @@ def test_the_values_are_right(text: str, options: dict, expected: list, tmp_path
     ("name", "parts"),
     [
         ("keras, from epoch 0", ["epochs counted from 0", "accuracy read as train accuracy in fractions", "50,000"]),
+        ("fb.resnet.torch, whose top1 are errors", ["testTop1 read as test error in percent, as it falls"]),
         ("a resumed log", ["2 rows of before a restart replaced", "iteration read as iterations"]),
         ("45,000 images", ["of 45,000 images in batches of 128", "test_error read as test error in percent"]),
     ],
@@ -147,6 +205,22 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,test_error\n1e300,50\n", "line 2: epoch is '1e300'"),
         ("step,step,test_error\n1,1,50\n", "has several columns 'step'"),
         ("iteration,test_error\n0,90\n", "no row beyond iteration 0"),
+        ("epoch,test_error\n1,45\n164,91\n", "--column test_error=test_error or --column test_error=test_accuracy"),
+        ("epoch,test_error\n163,91.1\n164,91.2\n", "goes from 91.1 to 91.2 %"),
+        ("epoch,val_acc\n1,55\n164,9\n", "--column val_acc=test_error or --column val_acc=test_accuracy"),
+        ("epoch,val_acc\n163,8.8\n164,8.7\n", "goes from 8.8 to 8.7 %"),
+        ("epoch,network,test_err\n1,resnet-20,50\n2,resnet-20,40\n1,plain-20,50\n2,plain-20,60\n", "may be errors"),
+        ("epoch,val_prec@1\n163,91.1\n164,91.2\n", "--column val_prec@1=test_error"),
+        ("epoch,top1\n1,50\n", "--column top1=train_error or test_error or train_accuracy or test_accuracy"),
+        ("train_acc,val_acc\n45,50\n", "row=epoch"),
+        ("epoch,best_val_acc,val_top3\n1,50,80\n2,60,90\n", "an error or accuracy"),
+        ("model,epoch,val_acc\na,1,45\nb,1,50\na,2,55\nb,2,60\n", "line 2 and those below it differ"),
+        ("epoch,iter,train_err\n1,100,60\n1,391,50\n2,100,45\n2,391,40\n", "line 2 and those below it differ"),
+        ("run,tag,step,value\na,val/acc,390,45\nb,val/acc,390,55\n", "are both test error"),
+        ("[[1700000000.1, 390, 45.8]]", "no list of objects"),
+        ('{"acc": [1, 2], "val_acc": [1]}', "no list of objects"),
+        ('{"epoch": 1, "val_acc": 50}\n{"epoch": 2, "val_', "no list of objects"),
+        ("[" * 100_000, "no list of objects"),
         ("epoch,test_error,seed\n1,50,x\n", "line 2: seed is 'x'"),
         ("epoch,test_error,network\n1,50,resnet-21\n", "did you mean 'resnet-20'"),
     ],
@@ -157,6 +231,12 @@ def test_what_is_wrong_or_not_safe_is_said_and_nothing_written(tmp_path: Path, t
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "r").exists()
+
+
+def test_rows_that_may_be_no_epochs_are_not_counted(tmp_path: Path) -> None:
+    path = file(tmp_path, '{"args": {"lr": 0.1}}\n{"val_acc": 50}\n{"val_acc": 60}\n')
+    with pytest.raises(UserError, match="line 1 holds nothing of use: is it an epoch"):
+        bring_in([path], tmp_path / "r", Target("resnet-20", columns={"row": "epoch"}))
 
 
 def test_files_of_one_run_add_up_and_a_newer_column_replaces(tmp_path: Path) -> None:
@@ -227,21 +307,59 @@ def test_the_command_takes_several_files_and_what_their_columns_are(tmp_path: Pa
         assert report.main([*words, *wrong, "--out", str(tmp_path / "o")]) == 2
 
 
-WORDS = ["epoch", "Step", "iteration", "train/acc", "val_accuracy", "test_error", "accuracy", "network", "seed", "x"]
+WORDS = [
+    "epoch",
+    "Step",
+    "iteration",
+    "train/acc",
+    "val_accuracy",
+    "test_error",
+    "accuracy",
+    "network",
+    "seed",
+    "x",
+    "mode",
+    "top1",
+]
 CELLS = st.sampled_from(["", "0", "1", "0.5", "57", "1e400", "nan", "resnet-20", '"', "1,5"]) | st.text(max_size=4)
 
 
 @given(
+    begin=st.sampled_from(["", "", "[", "{", '{"epoch": [1, 2], "top1": ', '{"mode": 1, "step": 2, "val/acc": 3}\n']),
     header=st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=5),
     rows=st.lists(st.lists(CELLS, max_size=5), max_size=5),
     mark=st.sampled_from([",", ";", "\t"]),
 )
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_table_is_read_or_refused_in_a_line(header: list, rows: list, mark: str, tmp_path: Path) -> None:
+def test_any_table_is_read_or_refused_in_a_line(
+    begin: str, header: list, rows: list, mark: str, tmp_path: Path
+) -> None:
     path = tmp_path / "any.csv"
-    path.write_text("\n".join(mark.join(cells) for cells in [header, *rows]), encoding="utf-8", errors="replace")
+    path.write_text(
+        begin + "\n".join(mark.join(cells) for cells in [header, *rows]), encoding="utf-8", errors="replace"
+    )
     try:
         bring_in([path], tmp_path / "fuzz", Target("resnet-20"))
+    except UserError as error:
+        assert "\n" not in str(error) and len(str(error)) < 1000
+
+
+CELL = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["train", "1"])
+JSON = st.recursive(
+    CELL,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(content=JSON | st.lists(st.dictionaries(st.sampled_from(WORDS), CELL), max_size=4), by_line=st.booleans())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_json_is_read_or_refused_in_a_line(content: object, by_line: bool, tmp_path: Path) -> None:
+    path = tmp_path / "any.json"
+    rows = content if by_line and isinstance(content, list) else [content]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8", errors="replace")
+    try:
+        bring_in([path], tmp_path / "fuzz", Target("resnet-20", columns={"row": "epoch"}))
     except UserError as error:
         assert "\n" not in str(error) and len(str(error)) < 1000
 

@@ -1,0 +1,84 @@
+"""The rows of a file of curves, CSV or JSON, as cells of text below a header."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import get_args
+
+from repro.disk import read_text
+from repro.errors import RecordError
+from repro.records.columns import What, meaning_of
+
+#: A file beyond this is no file of curves.
+LARGEST_FILE = 50_000_000
+#: Columns that say what the others of a row are of.
+_OF_ROWS = ("mode", "split", "phase", "subset", "run", "tag", "metric", "variable")
+Table = tuple[list[str], dict[int, list[str]]]
+
+
+def read_rows(path: Path) -> Table:
+    """The header, and the cells of each row below it by the number of its line.
+
+    Raises:
+        RecordError: it cannot be read, or is no table.
+    """
+    text = read_text(path, "file of curves", LARGEST_FILE).removeprefix("\ufeff")
+    return _apart(*(_of_json if text.lstrip()[:1] in ("{", "[") else _of_csv)(text, path))
+
+
+def _of_csv(text: str, path: Path) -> Table:
+    lines = text.splitlines()
+    mark = max(",;\t", key=(lines or [""])[0].count)
+    reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+    header: list[str] = []
+    rows = {}
+    try:
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if not header:
+                header = cells
+            elif any(cells) and cells != header:  # a job that is started again may append its header
+                # Where a semicolon parts the cells, as in half of Europe, a comma is the decimal point.
+                rows[reader.line_num] = [cell.replace(",", "." if mark == ";" else ",") for cell in cells]
+    except csv.Error as error:
+        raise RecordError(f"{path}: cannot be read as a table: {error}") from error
+    for line, cells in rows.items():
+        if len(cells) != len(header):
+            raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}")
+    return header, rows
+
+
+def _of_json(text: str, path: Path) -> Table:
+    """A list of objects, an object a line, or an object of lists, as Keras' history is."""
+    import pandas as pd  # it takes a second
+
+    try:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+        table = pd.DataFrame(found) if isinstance(found, dict) else pd.json_normalize(found, sep="/")
+    # pandas documents none of its exceptions for what is no table.
+    except (ValueError, TypeError, AttributeError, NotImplementedError, RecursionError) as error:
+        raise RecordError(
+            f"{path}: is JSON, or looks like it, but no list of objects, object a line, or object of lists ({error})"
+        ) from error
+    cells = table.astype(object).where(table.notna(), "").map(str).to_numpy().tolist()
+    return [str(name) for name in table.columns], dict(enumerate(cells, start=1))
+
+
+def _apart(header: list[str], rows: dict[int, list[str]]) -> Table:
+    """Where a column says what a row is of, put its words before the others' names: accuracy becomes train accuracy."""
+    kinds = [at for at, name in enumerate(header) if name.lower() in _OF_ROWS]
+    if not kinds or len(set(header)) < len(header):
+        return header, rows
+    shared = {name for name in header if meaning_of(name) in get_args(What)[:4]}
+    found = {}
+    for line, cells in rows.items():
+        words = " ".join(cells[at] for at in kinds)
+        names = [name if name in shared else f"{words} {name}" for name in header]
+        found[line] = {names[at]: cell for at, cell in enumerate(cells) if cell and at not in kinds}
+    names = list(dict.fromkeys(name for row in found.values() for name in row))
+    return names, {line: [row.get(name, "") for name in names] for line, row in found.items()}
