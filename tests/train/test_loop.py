@@ -162,14 +162,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_after_its_row(dataset):
     assert not math.isfinite(rows[-1].train_loss)
 
 
-def test_bf16_follows_fp32_within_its_rounding(dataset):
-    curves = {}
-    for precision in ("fp32", "bf16"):
+def test_bf16_follows_fp32_within_its_rounding_and_repeats_its_bits(dataset):
+    run = run_of(**{"log_every": 1, "schedule.lr": 0.01})
+
+    def losses(precision):
         numerics = Numerics("cpu", precision, 1)
-        run = run_of(**{"log_every": 1, "schedule.lr": 0.01})
-        curves[precision] = [row.train_loss for row in train(*begin(run, dataset, numerics), run, numerics) if row]
-    assert curves["bf16"] == pytest.approx(curves["fp32"], rel=0.03)
-    assert curves["bf16"] != curves["fp32"]
+        return [row.train_loss for row in train(*begin(run, dataset, numerics), run, numerics) if row]
+
+    found = losses("bf16")
+    assert found == losses("bf16")
+    assert found == pytest.approx(losses("fp32"), rel=0.03) and found != losses("fp32")
 
 
 @pytest.fixture
