@@ -157,10 +157,6 @@ def weights_of(checkpoint):
     return path
 
 
-def public(trained):
-    return torch.load(trained / "checkpoint.pt", weights_only=True)["model"]
-
-
 def test_images_are_normalised_as_told_and_the_result_says_how(tmp_path, capsys):
     """A network in evaluation mode, its images normalised by hand."""
     torch.manual_seed(3)

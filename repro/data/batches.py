@@ -7,7 +7,8 @@ import pickle
 import tarfile
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,63 +16,11 @@ import numpy as np
 from repro.data.pixels import SIZE, Split, reason
 from repro.errors import DataError
 
-PYTHON_ARCHIVE, BINARY_ARCHIVE = "cifar-10-python.tar.gz", "cifar-10-binary.tar.gz"
-PYTHON_NAMES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
-BINARY_NAMES = tuple(f"{name}.bin" for name in PYTHON_NAMES)
 #: A batch has 31 MB; one beyond this is passed over unread.
 LARGEST_BATCH = 100_000_000
 #: Of the binary version, which is for C: a label, then 1,024 red, 1,024 green and 1,024 blue values.
 _ROW = 1 + 3 * SIZE * SIZE
 _AGAIN = "unpack the archive again, or delete it and fetch it again (--download)"
-
-
-def read_python(place: Path) -> tuple[Split, Split]:
-    """Read the training and the test set from a folder of pickled batches, or from their archive.
-
-    Raises:
-        DataError: unreadable, or a batch is missing or not the published one by its MD5.
-    """
-    return _read(place, PYTHON_NAMES, _unpickled)
-
-
-def read_binary(place: Path) -> tuple[Split, Split]:
-    """Likewise from binary batches.
-
-    Raises:
-        DataError: unreadable, or a batch is missing or no whole number of rows.
-    """
-    return _read(place, BINARY_NAMES, _rows)
-
-
-def _read(place: Path, names: tuple[str, ...], decode: Callable[[bytes, str, str], Split]) -> tuple[Split, Split]:
-    try:
-        contents = _in_folder(place, names) if place.is_dir() else _in_archive(place, names)
-    except PermissionError as error:
-        raise DataError(f"{place}: cannot be read: {reason(error)}") from error
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise DataError(f"{place}: is damaged or incomplete ({reason(error)}): {_AGAIN}") from error
-    for name in names:
-        if name not in contents:
-            raise DataError(f"{place}: holds no {name} of CIFAR-10: {_AGAIN}")
-    *train, test = (decode(contents[name], name, f"{place}: {name}") for name in names)
-    return Split(np.concatenate([b.images for b in train]), np.concatenate([b.labels for b in train])), test
-
-
-def _in_folder(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    paths = [folder / name for name in names if (folder / name).exists()]
-    return {path.name: path.read_bytes() for path in paths if path.stat().st_size <= LARGEST_BATCH}
-
-
-def _in_archive(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Files with those names, in whichever folder of an archive; in memory, nothing is unpacked."""
-    found = {}
-    with tarfile.open(path, "r:gz") as archive:
-        for member in archive:
-            name = PurePosixPath(member.name).name
-            file = archive.extractfile(member) if name in names and member.isfile() else None
-            if file is not None and member.size <= LARGEST_BATCH:
-                found[name] = file.read()
-    return found
 
 
 def _unpickled(content: bytes, name: str, where: str) -> Split:
@@ -95,3 +44,58 @@ def _rows(content: bytes, name: str, where: str) -> Split:
         raise DataError(f"{where}: its {len(content):,} bytes are no rows of {_ROW:,}: {_AGAIN}")
     rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, _ROW)
     return Split(rows[:, 1:].reshape(-1, 3, SIZE, SIZE), rows[:, 0].astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Version:
+    """One of the two versions: the archive, the batches' names in it, the test set last, and what a batch holds."""
+
+    archive: str
+    names: tuple[str, ...]
+    decode: Callable[[bytes, str, str], Split]
+
+    def lies(self, folder: Path, inside: list[Path]) -> list[Path]:
+        """The folder, if a batch is among the paths in it, and archives among them, also as "... (1).tar.gz"."""
+        pattern = self.archive.replace(".tar.gz", "*.tar.gz")
+        batches = [folder] if any(path.name in self.names for path in inside) else []
+        return batches + [path for path in inside if path.match(pattern)]
+
+    def read(self, place: Path) -> tuple[Split, Split]:
+        """Read the training and the test set from a folder of batches, or from their archive.
+
+        Raises:
+            DataError: unreadable, a batch is missing, or is not the published one by its MD5 (Python) or no whole
+                number of rows (binary).
+        """
+        try:
+            contents = dict(_in_folder(place, self.names) if place.is_dir() else _in_archive(place, self.names))
+        except PermissionError as error:
+            raise DataError(f"{place}: cannot be read: {reason(error)}") from error
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            raise DataError(f"{place}: is damaged or incomplete ({reason(error)}): {_AGAIN}") from error
+        for name in self.names:
+            if name not in contents:
+                raise DataError(f"{place}: holds no {name} of CIFAR-10: {_AGAIN}")
+        *train, test = (self.decode(contents[name], name, f"{place}: {name}") for name in self.names)
+        return Split(np.concatenate([b.images for b in train]), np.concatenate([b.labels for b in train])), test
+
+
+_NAMES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
+PYTHON = Version("cifar-10-python.tar.gz", _NAMES, _unpickled)
+BINARY = Version("cifar-10-binary.tar.gz", tuple(f"{name}.bin" for name in _NAMES), _rows)
+
+
+def _in_folder(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    for path in (folder / name for name in names):
+        if path.exists() and path.stat().st_size <= LARGEST_BATCH:
+            yield path.name, path.read_bytes()
+
+
+def _in_archive(path: Path, names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Files with those names, in whichever folder of an archive; in memory, nothing is unpacked."""
+    with tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            name = PurePosixPath(member.name).name
+            file = archive.extractfile(member) if name in names and member.isfile() else None
+            if file is not None and member.size <= LARGEST_BATCH:
+                yield name, file.read()

@@ -41,7 +41,7 @@ def load(name: str, folder: Path, download: bool = False) -> Dataset:
             raise
         fetch(folder)
         form, jpeg = forms.choose(name, folder)
-    train, test = forms.READERS[form.kind](form.path)
+    train, test = form.read()
     _check(train, TRAIN_PER_CLASS, f"{form.path}: the training set")
     _check(test, TEST_PER_CLASS, f"{form.path}: the test set")
     train, test = train.in_canonical_order(), test.in_canonical_order()

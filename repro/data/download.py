@@ -10,7 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from repro.data import forms
-from repro.data.batches import PYTHON_ARCHIVE
+from repro.data.batches import PYTHON
 from repro.data.pixels import reason
 from repro.disk import replacing
 from repro.errors import DataError
@@ -33,12 +33,15 @@ def download(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         print(f"Fetching {CIFAR10.url} (170 MB) into {folder}; the server is often slow.", file=sys.stderr)
-        with replacing(folder / PYTHON_ARCHIVE) as part, _patience(PATIENCE):
+        with replacing(folder / PYTHON.archive) as part, _patience(PATIENCE):
             download_url(CIFAR10.url, folder, part.name, CIFAR10.tgz_md5)
-    except RuntimeError as error:  # torchvision's word for a wrong MD5
-        raise _failed(folder, f"what {CIFAR10.url} sent is not the published archive, or not all of it") from error
-    except (OSError, HTTPException) as error:
-        raise _failed(folder, f"{reason(error)}; from {CIFAR10.url}") from error
+    except (RuntimeError, OSError, HTTPException) as error:
+        # RuntimeError is torchvision's word for a wrong MD5.
+        wrong = isinstance(error, RuntimeError)
+        why = "what it sent is not the published archive, or not all of it" if wrong else reason(error)
+        raise DataError(
+            f"{folder}: CIFAR-10 could not be fetched ({why}; from {CIFAR10.url}): try again later, or {forms.CHOICES}"
+        ) from error
 
 
 @contextmanager
@@ -50,7 +53,3 @@ def _patience(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _failed(folder: Path, why: str) -> DataError:
-    return DataError(f"{folder}: CIFAR-10 could not be fetched ({why}): try again later, or {forms.CHOICES}")

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from repro.data import batches, image_folder, parquet_files
-from repro.data.pixels import Split, is_jpeg, reason
+from repro.data.pixels import Encoded, Split, decoded, reason
 from repro.errors import AbsentError, DataError
 
 #: So many levels below the folder given are looked into, as in the cache of the Hugging Face hub, and so many folders.
 DEEPEST, MOST_FOLDERS = 5, 2_000
-#: How each form is read, in the order in which they are preferred.
-READERS: dict[str, Callable[[Path], tuple[Split, Split]]] = {
-    "python batches": batches.read_python,
-    "binary batches": batches.read_binary,
-    "parquet files": parquet_files.read,
-    "image folders": image_folder.read,
+#: The forms of the original pixels, then those of encoded images, in the order in which they are preferred.
+_VERSIONS = {"python batches": batches.PYTHON, "binary batches": batches.BINARY}
+_ROWS: dict[str, Callable[[Path, str], Iterator[Encoded]]] = {
+    "parquet files": parquet_files.rows,
+    "image folders": image_folder.rows,
 }
-_FIRST_IMAGES = {"parquet files": parquet_files.first_image, "image folders": image_folder.first_image}
+_ORDER = [*_VERSIONS, *_ROWS]
 
 #: What a user can do, for the end of an error.
 CHOICES = (
-    f"put one of these there: cifar-10-batches-py or {batches.PYTHON_ARCHIVE}; cifar-10-batches-bin or "
-    f"{batches.BINARY_ARCHIVE}; the Hugging Face files train-*.parquet and test-*.parquet (of uoft-cs/cifar10); "
+    f"put one of these there: cifar-10-batches-py or {batches.PYTHON.archive}; cifar-10-batches-bin or "
+    f"{batches.BINARY.archive}; the Hugging Face files train-*.parquet and test-*.parquet (of uoft-cs/cifar10); "
     "or folders of images train/airplane/*.png … test/truck/*.png, or .jpg"
 )
 
 
 @dataclass(frozen=True)
 class Form:
-    """Where CIFAR-10 lies, and how: a key of `READERS`, and the folder that holds the files, or the archive."""
+    """Where CIFAR-10 lies, and how: the kind of form, and the folder that holds the files, or the archive."""
 
     kind: str
     path: Path
+
+    def read(self) -> tuple[Split, Split]:
+        """The training and the test set.
+
+        Raises:
+            DataError: a file is missing, damaged, or not what it should be.
+        """
+        if self.kind in _VERSIONS:
+            return _VERSIONS[self.kind].read(self.path)
+        return decoded(self._rows("train"), self._rows("test"))
 
     def is_jpeg(self) -> bool:
         """Whether its images are JPEG, by the first one.
@@ -43,15 +53,19 @@ class Form:
             AbsentError: it is another data set in a like form.
             DataError: that image cannot be read.
         """
-        return self.kind in _FIRST_IMAGES and is_jpeg(*_FIRST_IMAGES[self.kind](self.path))
+        first = next(chain(self._rows("train"), self._rows("test")), None) if self.kind in _ROWS else None
+        return first is not None and first.is_jpeg()
+
+    def _rows(self, split: str) -> Iterator[Encoded]:
+        return _ROWS[self.kind](self.path, split)
 
 
 def choose(name: str, folder: Path) -> tuple[Form, bool]:
     """Decide which form in a folder to read, and whether its images are JPEG.
 
-    Original pixels come before JPEG images, unless "cifar10-jpeg" is what is asked for; among equals the order is
-    that of `READERS`; and the folder itself comes before those in it. Images of other data sets, which may lie in the
-    same form beside them, are passed over.
+    Original pixels come before JPEG images, unless "cifar10-jpeg" is what is asked for; among equals python batches
+    come before binary ones, parquet files and folders of images; and the folder itself comes before those in it. Images
+    of other data sets, which may lie in the same form beside them, are passed over.
 
     Raises:
         AbsentError: there is none.
@@ -87,50 +101,39 @@ def find(folder: Path) -> list[Form]:
     Raises:
         DataError: the folder is a file or cannot be read.
     """
-    try:
-        next(folder.iterdir(), None)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        remedy = "--data-dir and $REPRO_DATA take the folder that holds the data"
-        raise DataError(f"{folder}: is no folder that can be read ({reason(error)}): {remedy}") from error
     found: list[Form] = []
     level, seen = [folder], 0
     for _ in range(DEEPEST + 1):
         below: list[Path] = []
         for place in level[: MOST_FOLDERS - seen]:
-            here, inside = _look(place)
+            try:
+                here, inside = _look(place)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if place != folder:
+                    continue  # a disk's root has folders that nobody may read
+                remedy = "--data-dir and $REPRO_DATA take the folder that holds the data"
+                raise DataError(f"{folder}: is no folder that can be read ({reason(error)}): {remedy}") from error
             found += here
             # What lies in a form is its own: a hundred thousand images, say.
             below += inside if not here or place == folder else []
         seen += len(level)
         level = below
-    order = list(READERS)
-    return sorted(found, key=lambda form: order.index(form.kind))
+    return sorted(found, key=lambda form: _ORDER.index(form.kind))
 
 
 def _look(place: Path) -> tuple[list[Form], list[Path]]:
     """The forms that lie right in a folder, and the folders in it that may hold others."""
-    try:
-        inside = sorted(place.iterdir())
-        folders = [path for path in inside if path.is_dir() and not image_folder.is_leftover(path.name)]
-        names = {path.name for path in inside}
-        found = []
-        for kind, batch_names, archive in (
-            ("python batches", batches.PYTHON_NAMES, batches.PYTHON_ARCHIVE),
-            ("binary batches", batches.BINARY_NAMES, batches.BINARY_ARCHIVE),
-        ):
-            found += [Form(kind, place)] if names & set(batch_names) else []
-            # Also by the name of a browser's second copy, "… (1).tar.gz".
-            found += [Form(kind, path) for path in inside if path.match(archive.replace(".tar.gz", "*.tar.gz"))]
-        if any(parquet_files.shards(place, split) for split in ("train", "test")):
-            found.append(Form("parquet files", place))
-        splits = [path for path in folders if path.name in ("train", "test")]
-        if any(path.is_dir() for split in splits for path in split.iterdir()):
-            found.append(Form("image folders", place))
-            folders = [path for path in folders if path not in splits]
-    except PermissionError:
-        return [], []  # a disk's root has folders that nobody may read
+    inside = sorted(place.iterdir())
+    folders = [path for path in inside if path.is_dir() and not image_folder.is_leftover(path)]
+    found = [Form(kind, path) for kind, version in _VERSIONS.items() for path in version.lies(place, inside)]
+    if any(parquet_files.shards(place, split) for split in ("train", "test")):
+        found.append(Form("parquet files", place))
+    splits = [path for path in folders if path.name in ("train", "test")]
+    if any(path.is_dir() for split in splits for path in split.iterdir()):
+        found.append(Form("image folders", place))
+        folders = [path for path in folders if path not in splits]
     return found, folders
 
 

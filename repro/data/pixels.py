@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,57 +50,68 @@ def label_of_each(names: Sequence[str]) -> list[int] | None:
     return labels if len(names) == len(CLASSES) and sorted(labels) == list(range(len(CLASSES))) else None
 
 
-def is_jpeg(image: bytes, where: str) -> bool:
-    """Whether an encoded image is JPEG, and not PNG, by its first bytes.
+class Encoded(NamedTuple):
+    """A PNG or JPEG image, its label, and what to call it in an error."""
 
-    Raises:
-        DataError: it is neither.
-    """
-    if image.startswith((_PNG, _JPEG)):
-        return image.startswith(_JPEG)
-    raise DataError(f"{where}: is no PNG or JPEG image: fetch the file again")
+    image: bytes
+    label: int
+    where: str
 
+    def is_jpeg(self) -> bool:
+        """Whether it is JPEG, and not PNG, by its first bytes.
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """Likewise, images being PNG or JPEG, with what to call each in an error."""
+        Raises:
+            DataError: it is neither.
+        """
+        if self.image.startswith((_PNG, _JPEG)):
+            return self.image.startswith(_JPEG)
+        raise DataError(f"{self.where}: is no PNG or JPEG image: fetch the file again")
 
-    images: list[bytes]
-    labels: NDArray[np.int64]
-    where: list[str]
+    def pixels(self) -> NDArray[np.uint8]:
+        """The decoded image, (3, 32, 32).
 
-
-def decoded(train: Encoded, test: Encoded) -> tuple[Split, Split]:
-    """Decode the images of both sets.
-
-    Raises:
-        DataError: an image cannot be decoded, is not 32x32 RGB, or is encoded otherwise than the first.
-    """
-    images, where = train.images + test.images, train.where + test.where
-    pixels = np.empty((len(images), 3, SIZE, SIZE), dtype=np.uint8)
-    for index, image in enumerate(images):
-        if is_jpeg(image, where[index]) != is_jpeg(images[0], where[0]):
-            raise DataError(
-                f"{where[index]}: PNG and JPEG images are mixed (the first is {where[0]}): only PNG images can hold "
-                "the original pixels, so give a folder that has images of one kind"
-            )
+        Raises:
+            DataError: it cannot be decoded, or is not 32x32 RGB.
+        """
         try:
-            with Image.open(io.BytesIO(image), formats=("PNG", "JPEG")) as opened:
+            with Image.open(io.BytesIO(self.image), formats=("PNG", "JPEG")) as opened:
                 # Before decoding, so that an image that claims to be huge costs nothing.
                 if (opened.width, opened.height, opened.mode) != (SIZE, SIZE, "RGB"):
                     raise DataError(
-                        f"{where[index]}: is {opened.width}x{opened.height} {opened.mode}, not {SIZE}x{SIZE} RGB as "
+                        f"{self.where}: is {opened.width}x{opened.height} {opened.mode}, not {SIZE}x{SIZE} RGB as "
                         "every image of CIFAR-10: fetch the data again, or give another folder"
                     )
-                pixels[index] = np.asarray(opened).transpose(2, 0, 1)
+                return np.asarray(opened).transpose(2, 0, 1)
         except DataError:
             raise
         # Pillow raises whatever its decoders stumble over: OSError, SyntaxError, ValueError, struct.error and more.
         except Exception as error:
             why = "its header is damaged" if isinstance(error, UnidentifiedImageError) else reason(error)
-            raise DataError(f"{where[index]}: cannot be decoded ({why}): fetch the file again") from error
-    cut = len(train.images)
-    return Split(pixels[:cut], train.labels), Split(pixels[cut:], test.labels)
+            raise DataError(f"{self.where}: cannot be decoded ({why}): fetch the file again") from error
+
+
+def decoded(train: Iterable[Encoded], test: Iterable[Encoded]) -> tuple[Split, Split]:
+    """Decode the images of both sets.
+
+    Raises:
+        DataError: an image cannot be decoded, is not 32x32 RGB, or is encoded otherwise than the first.
+    """
+    first: Encoded | None = None
+    splits = []
+    for rows in (train, test):
+        images, labels = [], []
+        for row in rows:
+            first = first or row
+            if row.is_jpeg() != first.is_jpeg():
+                raise DataError(
+                    f"{row.where}: PNG and JPEG images are mixed (the first is {first.where}): only PNG images can "
+                    "hold the original pixels, so give a folder that has images of one kind"
+                )
+            images.append(row.pixels())
+            labels.append(row.label)
+        pixels = np.array(images, dtype=np.uint8).reshape(-1, 3, SIZE, SIZE)
+        splits.append(Split(pixels, np.array(labels, dtype=np.int64)))
+    return splits[0], splits[1]
 
 
 def reason(error: BaseException) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.measure.responses import layers, mode, watched
+from repro.models.recompute import buffers_kept
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def signal_health(net: nn.Module, images: Tensor, labels: Tensor) -> list[Signal
     def take(key: str, name: str, output: Tensor) -> None:
         variances[f"{name} {key}"] = _variances(output.detach())
 
-    with mode(net, training=True), _buffers_kept(net), torch.enable_grad():
+    with mode(net, training=True), buffers_kept([net]), torch.enable_grad():
         # Not in the backward pass, which in very deep nets runs the layers a second time.
         with watched(found, response=partial(take, "response"), output=partial(take, "out")):
             loss = F.cross_entropy(net(images), labels)
@@ -92,14 +91,3 @@ def _variances(batch: Tensor) -> tuple[float, float]:
     centres, remainders, squares = sums.cpu().double()
     within = (squares - remainders**2).clamp(min=0).mean().item()
     return within + (centres + remainders).var(correction=0).item(), within
-
-
-@contextmanager
-def _buffers_kept(net: nn.Module) -> Iterator[None]:
-    """Put back all that a forward pass in training mode updates: batch normalisation's running statistics."""
-    former = [(buffer, buffer.clone()) for buffer in net.buffers()]
-    try:
-        yield
-    finally:
-        for buffer, was in former:
-            buffer.copy_(was)

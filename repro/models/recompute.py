@@ -78,7 +78,7 @@ class _Segments(torch.autograd.Function):
             x = kept.detach().requires_grad_()
             # Without autocast's cache, in which the first pass may have left weights that know of no gradient.
             autocast = torch.autocast(gradient.device.type, dtype, enabled=enabled, cache_enabled=False)
-            with torch.enable_grad(), autocast, _statistics_kept(segment):
+            with torch.enable_grad(), autocast, buffers_kept(segment):
                 y = _apply(segment, x)
             gradient, *of_parameters = torch.autograd.grad(y, [x, *_parameters(segment)], gradient)
             found = [*of_parameters, *found]
@@ -96,14 +96,14 @@ def _apply(blocks: Sequence[nn.Module], x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _statistics_kept(blocks: Sequence[nn.Module]) -> Iterator[None]:
-    """Normalise over the batch as before, and let copies of the running statistics take the updates."""
-    norms = [module for block in blocks for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
-    former = [(norm, key, buffer) for norm in norms for key, buffer in norm.named_buffers()]
-    for norm, key, buffer in former:
-        setattr(norm, key, buffer.clone())
+def buffers_kept(blocks: Sequence[nn.Module]) -> Iterator[None]:
+    """Let copies take what a forward pass updates: batch normalisation's running statistics."""
+    modules = [module for block in blocks for module in block.modules()]
+    former = [(module, key, buffer) for module in modules for key, buffer in module.named_buffers(recurse=False)]
+    for module, key, buffer in former:
+        setattr(module, key, buffer.clone())
     try:
         yield
     finally:
-        for norm, key, buffer in former:
-            setattr(norm, key, buffer)
+        for module, key, buffer in former:
+            setattr(module, key, buffer)

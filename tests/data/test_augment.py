@@ -128,13 +128,6 @@ def test_only_cuda_is_given_what_it_needs_to_go_on_without_waiting(device, asked
     assert tensor.asked == asked
 
 
-def test_crops_are_the_same_on_a_device():
-    crops = Crops.draw(50, 4, True, generator("augment", 0))
-    moved = crops.on(CPU)
-    assert torch.equal(moved.top, crops.top) and torch.equal(moved.left, crops.left)
-    assert moved.flip.dtype == torch.bool and torch.equal(moved.flip, crops.flip)
-
-
 def test_held_out_images_are_the_last_of_each_class_and_in_nothing_that_is_trained_on(dataset):
     data = prepare(dataset, Images(held_out=10, evaluate_on="held-out"), CPU)
     assert torch.equal(data.images, dataset.train_images[:30])

@@ -34,20 +34,95 @@ from repro.data import batches, image_folder, parquet_files
 
 pytestmark = pytest.mark.usefixtures("small")
 TRAIN, TEST = (f"{split}-00000-of-00001.parquet" for split in ("train", "test"))
+TAR = "cifar-10-python.tar.gz"
+PY, BIN = "cifar-10-batches-py", "cifar-10-batches-bin"
+Damage = Callable[[Path], object]
 
 
 def first(folder: Path) -> Path:
     return min(folder.iterdir())
 
 
-def cut(path: Path, kept: float) -> Path:
+def remove(name: str) -> Damage:
+    return lambda root: shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
+
+
+def rename(name: str, other: str) -> Damage:
+    return lambda root: (root / name).rename(root / other)
+
+
+def write(name: str, content: bytes) -> Damage:
+    return lambda root: (root / name).write_bytes(content)
+
+
+def cut(name: str, kept: float) -> Damage:
     """Keep so many bytes of a file, or such a share of them."""
-    content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
-    return path
+
+    def act(root: Path) -> None:
+        content = (root / name).read_bytes()
+        (root / name).write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
+
+    return act
 
 
-# Published batches
+def damaged_inside(root: Path) -> None:
+    """Both ends are sound, so that the file opens, but a page in the middle is not."""
+    content = bytearray((root / TRAIN).read_bytes())
+    content[4:60] = bytes(56)
+    (root / TRAIN).write_bytes(content)
+
+
+def a_link_for_a_batch(root: Path) -> None:
+    with tarfile.open(root / TAR, "w:gz") as tar:
+        link = tarfile.TarInfo(f"{PY}/data_batch_1")
+        link.type, link.linkname = tarfile.SYMTYPE, "nowhere"
+        tar.addfile(link)
+
+
+def emptied(root: Path) -> None:
+    for path in (root / "train" / "airplane").iterdir():
+        path.unlink()
+
+
+NO_PARQUET = "cannot be read as a parquet file ("
+DAMAGED: list[tuple[Callable, Damage, str]] = [
+    *((write_batches, remove(f"{PY}/{name}"), f"{PY}: holds no {name} of CIFAR-10: unpack") for name in BATCHES),
+    *((write_binary, remove(f"{BIN}/{name}.bin"), f"{BIN}: holds no {name}.bin of CIFAR-10") for name in BATCHES),
+    (write_batches, cut(f"{PY}/data_batch_4", 0.999), f"{PY}: data_batch_4: is not the published file"),
+    (write_binary, cut(f"{BIN}/data_batch_3.bin", 12_291), "data_batch_3.bin: its 12,291 bytes are no rows of 3,073"),
+    (write_binary, cut(f"{BIN}/test_batch.bin", 0), "test_batch.bin: its 0 bytes are no rows of 3,073"),
+    *((write_archive, cut(TAR, kept), f"{TAR}: is damaged or incomplete (") for kept in (0, 5, 0.001, 0.5, 0.999)),
+    (write_archive, write(TAR, b"<html>not found</html>"), f"{TAR}: is damaged or incomplete ("),
+    (write_archive, write(TAR, b"\x1f\x8b" + bytes(500)), f"{TAR}: is damaged or incomplete ("),
+    (write_archive, write(TAR, archive(list(BATCHES)[:-1])), f"{TAR}: holds no test_batch"),
+    (write_archive, a_link_for_a_batch, f"{TAR}: holds no data_batch_1"),
+    *((write_parquet, cut(name, kept), f"{name}: {NO_PARQUET}") for name in (TRAIN, TEST) for kept in (0, 4, 0.5, 0.9)),
+    (write_parquet, damaged_inside, f"{TRAIN}: {NO_PARQUET}"),
+    (lambda root: (root / TRAIN).mkdir(), lambda root: None, f"{TRAIN}: {NO_PARQUET}"),
+    (write_parquet, remove(TEST), "the test set has 0 images, not 10"),
+    (write_parquet, remove(TRAIN), "the training set has 0 images, not 20"),
+    (write_parquet, lambda root: write_shard(root / TRAIN, [], []), "the training set has 0 images, not 20"),
+    (write_images, remove("test"), "test: cannot be read ([Errno 2] No such file"),
+    (write_images, remove("train"), "train: cannot be read ([Errno 2] No such file"),
+    (write_images, rename("train/automobile", "train/vehicle"), "train: lacks automobile and also holds vehicle"),
+    (write_images, rename("test/automobile", "test/vehicle"), "test: lacks automobile and also holds vehicle"),
+    (write_images, remove("test/truck"), "test: lacks truck: "),
+    (write_images, lambda root: (root / "train" / "maple").mkdir(), "train: also holds maple: "),
+    (write_images, lambda root: (root / "train" / "car").mkdir(), "train: also holds car: "),
+    (write_images, emptied, "has 18 images, not 20 with 2 of each label from 0 to 9 (0 labelled 0)"),
+    (write_images, lambda root: first(root / "train" / "horse").unlink(), "has 19 images, not 20"),
+    (write_images, lambda root: first(root / "train" / "cat").rename(root / "train/dog/1.png"), "3 labelled 5"),
+    (write_images, lambda root: cut(first(root / "test" / "deer").name, 1000)(root / "test/deer"), "cannot be decoded"),
+    (write_images, lambda root: (root / "test" / "deer" / "0.png").mkdir(), "deer/0.png: cannot be read ([Errno 21]"),
+]
+
+
+@pytest.mark.parametrize(("lay", "damage", "said"), DAMAGED, ids=range(len(DAMAGED)))
+def test_what_is_damaged_is_told(lay: Callable, damage: Damage, said: str, tmp_path: Path) -> None:
+    lay(tmp_path)
+    damage(tmp_path)
+    message = refused(tmp_path)
+    assert message.startswith(str(tmp_path)) and said in message
 
 
 class Bait:
@@ -61,9 +136,9 @@ class Bait:
 
 
 @pytest.mark.parametrize("published", ["small", "real"])
-@pytest.mark.parametrize("write", [write_batches, write_archive])
+@pytest.mark.parametrize("lay", [write_batches, write_archive])
 def test_only_published_bytes_are_unpickled(
-    write: Callable[[Path], Path], published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lay: Callable[[Path], Path], published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caught = tmp_path / "unpickled"
     bait = pickle.dumps(Bait(caught))
@@ -73,43 +148,30 @@ def test_only_published_bytes_are_unpickled(
     if published == "real":
         monkeypatch.undo()
     monkeypatch.setattr("small_cifar.batch", lambda name: bait)
-    place = write(tmp_path / "data")
+    place = lay(tmp_path / "data")
     assert f"{place}: data_batch_1: is not the published file (its MD5 is " in refused(tmp_path / "data")
     assert not caught.exists()
 
 
-def test_the_real_batches_have_the_names_of_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_expected_is_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert [name for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list)] == list(batches.PYTHON_NAMES)
+    assert tuple(name for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list)) == batches.PYTHON.names
+    write_parquet(tmp_path)
+    assert "the training set has 20 images, not 50,000" in refused(tmp_path)
+    monkeypatch.setattr("repro.data.cifar10.TRAIN_PER_CLASS", 2)
+    assert "the test set has 10 images, not 10,000" in refused(tmp_path)
 
 
-@pytest.mark.parametrize("name", BATCHES)
-@pytest.mark.parametrize(("write", "suffix"), [(write_batches, ""), (write_binary, ".bin")])
-def test_a_missing_batch(write: Callable[[Path], Path], suffix: str, name: str, tmp_path: Path) -> None:
-    place = write(tmp_path)
-    (place / f"{name}{suffix}").unlink()
-    assert f"{place}: holds no {name}{suffix} of CIFAR-10: unpack" in refused(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("write", "name", "kept", "said"),
-    [
-        (write_batches, "data_batch_4", 0.999, "is not the published file"),
-        (write_binary, "data_batch_3.bin", 12_291, "its 12,291 bytes are no rows of 3,073"),
-        (write_binary, "test_batch.bin", 0, "its 0 bytes are no rows of 3,073"),
-    ],
-)
-def test_a_truncated_batch(write: Callable[[Path], Path], name: str, kept: float, said: str, tmp_path: Path) -> None:
-    place = write(tmp_path)
-    cut(place / name, kept)
-    assert f"{place}: {name}: {said}" in refused(tmp_path)
-
-
-def test_a_batch_too_large_to_be_one_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "LARGEST_BATCH", 1_000)
-    for form, write in (("folder", write_batches), ("archive", write_archive)):
-        place = write(tmp_path / form)
-        assert f"{place}: holds no data_batch_1" in refused(tmp_path / form)
+    monkeypatch.setattr(parquet_files, "LARGEST_FILE", 19)
+    for lay, said in (
+        (write_batches, f"{PY}: holds no data_batch_1"),
+        (write_archive, f"{TAR}: holds no data_batch_1"),
+        (write_parquet, f"{TRAIN}: has 20 rows, more than all of CIFAR-10"),
+    ):
+        lay(tmp_path / lay.__name__)
+        assert said in refused(tmp_path / lay.__name__)
 
 
 def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,29 +179,14 @@ def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise PermissionError(13, "Permission denied", str(path))
 
     forms = (write_parquet, write_archive, write_batches)
-    for write in forms:
-        write(tmp_path / write.__name__)
+    for lay in forms:
+        lay(tmp_path / lay.__name__)
     monkeypatch.setattr(tarfile, "open", denied)
     monkeypatch.setattr(pq, "ParquetFile", denied)
     monkeypatch.setattr(Path, "read_bytes", denied)
-    for write in forms:
-        message = refused(tmp_path / write.__name__)
+    for lay in forms:
+        message = refused(tmp_path / lay.__name__)
         assert "cannot be read" in message and "[Errno 13] Permission denied" in message
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        *(lambda path, kept=kept: cut(path, kept) for kept in (0, 5, 0.001, 0.5, 0.999)),
-        lambda path: path.write_bytes(b"<html>not found</html>"),
-        lambda path: path.write_bytes(b"\x1f\x8b" + bytes(500)),
-    ],
-)
-def test_a_damaged_archive(damage: Callable[[Path], object], tmp_path: Path) -> None:
-    path = write_archive(tmp_path)
-    damage(path)
-    message = refused(tmp_path)
-    assert message.startswith(f"{path}: is damaged or incomplete (") and message.endswith("(--download)")
 
 
 def test_an_archive_with_a_flipped_bit(tmp_path: Path) -> None:
@@ -148,51 +195,6 @@ def test_an_archive_with_a_flipped_bit(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert refused(tmp_path).startswith(f"{path}: ")
-
-
-def test_an_archive_without_one_batch_or_with_a_link_in_its_place(tmp_path: Path) -> None:
-    path = tmp_path / "cifar-10-python.tar.gz"
-    path.write_bytes(archive([name for name in BATCHES if name != "test_batch"]))
-    assert f"{path}: holds no test_batch" in refused(tmp_path)
-    with tarfile.open(path, "w:gz") as tar:
-        link = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")
-        link.type, link.linkname = tarfile.SYMTYPE, "nowhere"
-        tar.addfile(link)
-    assert f"{path}: holds no data_batch_1" in refused(tmp_path)
-
-
-# Parquet files
-
-
-@pytest.mark.parametrize(("kept", "lost"), [("train", "test"), ("test", "train")])
-def test_one_set_alone(kept: str, lost: str, tmp_path: Path) -> None:
-    write_parquet(tmp_path / "parquet")
-    (tmp_path / "parquet" / f"{lost}-00000-of-00001.parquet").unlink()
-    assert data.identify("cifar10", tmp_path / "parquet") == "cifar10"
-    assert f"{lost}-*.parquet is missing" in refused(tmp_path / "parquet")
-    write_images(tmp_path / "images")
-    shutil.rmtree(tmp_path / "images" / lost)
-    assert f"{tmp_path / 'images' / lost}: cannot be read ([Errno 2] No such file" in refused(tmp_path / "images")
-
-
-@pytest.mark.parametrize("name", [TRAIN, TEST])
-@pytest.mark.parametrize("kept", [0, 4, 0.5, 0.9])
-def test_a_truncated_parquet_file(name: str, kept: float, tmp_path: Path) -> None:
-    write_parquet(tmp_path)
-    cut(tmp_path / name, kept)
-    assert f"{tmp_path / name}: cannot be read as a parquet file (" in refused(tmp_path)
-
-
-def test_a_parquet_file_that_is_damaged_inside_or_a_folder(tmp_path: Path) -> None:
-    """Both ends are sound, so that the file opens, but a page in the middle is not."""
-    write_parquet(tmp_path)
-    content = bytearray((tmp_path / TRAIN).read_bytes())
-    content[4:60] = bytes(56)
-    (tmp_path / TRAIN).write_bytes(content)
-    assert f"{TRAIN}: cannot be read as a parquet file (" in refused(tmp_path)
-    (tmp_path / TRAIN).unlink()
-    (tmp_path / TRAIN).mkdir()
-    assert f"{TRAIN}: cannot be read as a parquet file (" in refused(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -224,12 +226,6 @@ def test_more_images_of_the_same_classes_are_another_data_set(tmp_path: Path, mo
     assert data.load("cifar10", tmp_path).source == "image folders"
 
 
-def test_more_rows_than_cifar10_has_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_files, "LARGEST_FILE", 19)
-    write_parquet(tmp_path)
-    assert f"{TRAIN}: has 20 rows, more than all of CIFAR-10" in refused(tmp_path)
-
-
 # Labels and numbers of images, whatever they lie in
 
 
@@ -252,7 +248,7 @@ def of_test(change: Callable[[list], object]) -> list:
         (of_test(lambda v: v.__setitem__(3, -1)), "(0 labelled 4, 1 labelled -1)"),
         (of_test(lambda v: v.__setitem__(3, 7)), "(0 labelled 4, 2 labelled 7)"),
         (of_test(lambda v: v.__setitem__(7, None)), "row 7 has no label"),
-        (of_test(lambda v: v.__setitem__(0, 2**63)), "cannot be read as a parquet file ("),
+        (of_test(lambda v: v.__setitem__(0, 2**63)), NO_PARQUET),
     ],
 )
 def test_what_is_wrong_with_labels(values: list, said: str, tmp_path: Path) -> None:
@@ -263,53 +259,21 @@ def test_what_is_wrong_with_labels(values: list, said: str, tmp_path: Path) -> N
     assert said in refused(tmp_path)
 
 
-def test_the_real_numbers_are_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    write_parquet(tmp_path)
-    assert "the training set has 20 images, not 50,000" in refused(tmp_path)
-    monkeypatch.setattr("repro.data.cifar10.TRAIN_PER_CLASS", 2)
-    assert "the test set has 10 images, not 10,000" in refused(tmp_path)
-
-
-def remove(folder: Path, name: str) -> None:
-    shutil.rmtree(folder / name)
-
-
-def rename(folder: Path, name: str, other: str) -> None:
-    (folder / name).rename(folder / other)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda f: rename(f / "train", "automobile", "vehicle"), "lacks automobile and also holds vehicle"),
-        (lambda f: rename(f / "test", "automobile", "vehicle"), "lacks automobile and also holds vehicle"),
-        (lambda f: remove(f / "test", "truck"), "lacks truck: "),
-        (lambda f: (f / "train" / "maple").mkdir(), "also holds maple: "),
-        (lambda f: (f / "train" / "car").mkdir(), "also holds car: "),
-        (lambda f: [path.unlink() for path in (f / "train" / "airplane").iterdir()], "holds no image"),
-        (lambda f: first(f / "train" / "horse").unlink(), "has 19 images, not 20"),
-        (lambda f: rename(f / "train", f"horse/{first(f / 'train' / 'horse').name}", "cat/1.png"), "3 labelled 3"),
-        (lambda f: cut(first(f / "test" / "deer"), 1000), "cannot be decoded ("),
-        (lambda f: (first(f / "test" / "deer").unlink(), (f / "test" / "deer" / "0.png").mkdir()), "cannot be read"),
-    ],
-    ids=range(10),
-)
-def test_what_is_wrong_with_folders(change: Callable[[Path], object], said: str, tmp_path: Path) -> None:
-    write_images(tmp_path)
-    change(tmp_path)
-    message = refused(tmp_path)
-    assert said in message and message.startswith(str(tmp_path))
-
-
 def test_a_damaged_form_is_not_passed_over(tmp_path: Path) -> None:
     write_images(tmp_path / "a")
-    remove(tmp_path / "a" / "train", "truck")
+    shutil.rmtree(tmp_path / "a" / "train" / "truck")
     write_images(tmp_path / "b", "jpeg", ".jpg")
     assert "lacks truck" in refused(tmp_path)
 
 
-# Single images
+def test_sets_of_one_kind_of_image_each_are_mixed(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    write_images(tmp_path / "jpeg", "jpeg", ".jpg")
+    shutil.rmtree(tmp_path / "test")
+    (tmp_path / "jpeg" / "test").rename(tmp_path / "test")
+    shutil.rmtree(tmp_path / "jpeg")
+    assert data.identify("cifar10", tmp_path) == "cifar10"
+    assert "PNG and JPEG images are mixed" in refused(tmp_path)
 
 
 def header_alone() -> bytes:
@@ -346,8 +310,3 @@ def test_an_image_that_is_not_what_it_should_be(blob: bytes | None, said: str, t
     write_shard(tmp_path / TEST, blobs, labels("test"))
     message = refused(tmp_path)
     assert message.startswith(f"{tmp_path / TEST}: row 4") and said in message
-
-
-def test_a_file_without_rows(tmp_path: Path) -> None:
-    write_shard(tmp_path / TRAIN, [], [])
-    assert "its first row holds no image" in refused(tmp_path)

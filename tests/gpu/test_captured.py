@@ -68,6 +68,15 @@ class Asking(nn.Module):
         return y * 2 if y.sum().item() > 1e30 else y
 
 
+def assert_goes_on_as_if_nothing_had_been_tried(training, data, run, how):
+    assert not torch.cuda.is_current_stream_capturing()
+    record(training, data, run, how)
+    iterate(training, data, run, how, 5)
+    eager, data, run = begin(how=how, captured=None)
+    iterate(eager, data, run, how, 5)
+    assert same(state(training), state(eager))
+
+
 def test_a_net_that_cannot_be_captured_leaves_the_gpu_as_it_was(cuda):
     how = numerics()
     training, data, run = begin(how=how, captured=None)
@@ -76,14 +85,10 @@ def test_a_net_that_cannot_be_captured_leaves_the_gpu_as_it_was(cuda):
     before = [tensor.clone() for tensor in training.net.state_dict().values()]
     forward, reason = capture(asking, x, how)
     assert forward is asking and reason.startswith("the step cannot be captured: ")
-    assert torch.cuda.current_stream() == stream and not torch.cuda.is_current_stream_capturing()
+    assert torch.cuda.current_stream() == stream
     torch.rand(2, device="cuda")
     assert same(list(training.net.state_dict().values()), before)
-    record(training, data, run, how)
-    iterate(training, data, run, how, 5)
-    eager, data, run = begin(how=how, captured=None)
-    iterate(eager, data, run, how, 5)
-    assert same(state(training), state(eager))
+    assert_goes_on_as_if_nothing_had_been_tried(training, data, run, how)
 
 
 def test_an_iteration_that_cannot_be_captured_leaves_no_trace(cuda):
@@ -93,14 +98,9 @@ def test_an_iteration_that_cannot_be_captured_leaves_no_trace(cuda):
     waiting = training.net.register_forward_hook(lambda module, inputs, y: y * 2 if y.sum().item() > 1e30 else y)
     said = beginning.capture_step(training, data, run, how)
     assert said.startswith("not as a CUDA graph: ") and training.whole is None and training.forward is training.net
-    assert not torch.cuda.is_current_stream_capturing()
     assert same(list(training.net.state_dict().values()), before) and not any(training.optimiser.state.values())
     waiting.remove()
-    record(training, data, run, how)
-    iterate(training, data, run, how, 5)
-    eager, data, run = begin(how=how, captured=None)
-    iterate(eager, data, run, how, 5)
-    assert same(state(training), state(eager))
+    assert_goes_on_as_if_nothing_had_been_tried(training, data, run, how)
 
 
 def test_garbage_collected_at_every_turn_spoils_nothing_and_memory_is_given_back(cuda):

@@ -6,13 +6,14 @@ import sys
 import pytest
 import torch
 import torchvision
-from count import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from repro import models
-from repro.measure.complexity import Complexity, complexity, figure_5, vgg
-from repro.names import BOTTLENECK_DEPTHS, CIFAR_DEPTHS, IMAGENET_DEPTHS
+from repro.measure.complexity import Complexity, Layer, complexity, figure_5, vgg
+from repro.names import CIFAR_DEPTHS, IMAGENET_DEPTHS, parse
 
 #: Computed by hand from Section 4.2: parameters of options A, B and C, and millions of multiply-adds of A.
 CIFAR = {
@@ -43,10 +44,26 @@ def rounded(number: int, unit: float, like: str) -> str:
     return f"{number / unit:.{len(like.partition('.')[2])}f}"
 
 
+def count(net: nn.Module, channels: int, size: int) -> Complexity:
+    """What one image costs a network without storage, by module: no arithmetic is done."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net.eval()(torch.empty(1, channels, size, size, device="meta"))
+    by_module = counter.get_flop_counts()
+    layers = []
+    for name, module in net.named_modules():
+        parameters = sum(p.numel() for p in module.parameters(recurse=False))
+        if parameters:
+            flops = sum(by_module.get(f"{type(net).__name__}.{name}", {}).values())
+            layers.append(Layer(name, parameters, flops // 2))
+    found = Complexity(tuple(layers))
+    assert 2 * found.macs == counter.get_total_flops(), "none are of a module without parameters"
+    return found
+
+
 def counted(name: str, family: str, size: int, channels: int = 3, classes: int | None = None, **switches) -> Complexity:
     with torch.device("meta"):
         net = models.build(name, channels, classes, family=family, **switches)
-    return count(net, channels, size, size)
+    return count(net, channels, size)
 
 
 @pytest.mark.parametrize("depth", CIFAR)
@@ -65,35 +82,18 @@ def test_imagenet_networks_cost_what_arithmetic_on_paper_says(name, stride_on_3x
     assert rounded(found.macs, 1e9, macs) == macs
 
 
-CIFAR_NETS = [f"{kind}-{depth}" for kind in ("plain", "resnet") for depth in CIFAR_DEPTHS]
-CIFAR_NETS += [f"resnet-{depth}-{option}" for depth in CIFAR_DEPTHS[:-1] for option in "BC"]
+NETS = [(f"{kind}-{depth}", "cifar") for kind in ("plain", "resnet") for depth in CIFAR_DEPTHS]
+NETS += [(f"resnet-{depth}-{option}", "cifar") for depth in CIFAR_DEPTHS[:-1] for option in "BC"]
+FORMS = ("plain-{}", "resnet-{}-A", "resnet-{}-B", "resnet-{}-C")
+NETS += [(form.format(depth), "imagenet") for depth in IMAGENET_DEPTHS for form in FORMS]
 
 
-@pytest.mark.parametrize("name", CIFAR_NETS)
-def test_arithmetic_and_counting_agree_layer_by_layer_on_cifar(name):
-    assert complexity(name) == counted(name, "cifar", 32)
-
-
-@pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
-@pytest.mark.parametrize("form", ["plain-{}", "resnet-{}-A", "resnet-{}-B", "resnet-{}-C"])
-def test_arithmetic_and_counting_agree_layer_by_layer_on_imagenet(depth, form):
-    name = form.format(depth)
-    for stride_on_3x3 in {False, depth in BOTTLENECK_DEPTHS}:
-        found = complexity(name, "imagenet", stride_on_3x3=stride_on_3x3)
-        assert found == counted(name, "imagenet", 224, stride_on_3x3=stride_on_3x3)
-
-
-@pytest.mark.parametrize(
-    ("name", "projections"),
-    # Section 4.1: option C brings "many (thirteen) projection shortcuts" more than B to the 34 layers. The first stage
-    # of a bottleneck net widens 64 to 256 channels.
-    {
-        "plain-18": 0, "resnet-18-A": 0, "resnet-18-B": 3, "resnet-34-B": 3, "resnet-34-C": 3 + 13,
-        "resnet-101-A": 0, "resnet-101-B": 4, "resnet-101-C": 33, "resnet-20-B": 2, "resnet-20-C": 9,
-    }.items(),
-)  # fmt: skip
-def test_projections_are_where_the_options_put_them(name, projections):
-    assert sum(layer.name.endswith("downsample.0") for layer in complexity(name).layers) == projections
+@pytest.mark.parametrize(("name", "family"), NETS)
+def test_arithmetic_and_counting_agree_layer_by_layer(name, family):
+    bottleneck = family == "imagenet" and parse(name, family).bottleneck
+    for stride_on_3x3 in {False, bottleneck}:
+        found = complexity(name, family, stride_on_3x3=stride_on_3x3)
+        assert found == counted(name, family, {"cifar": 32, "imagenet": 224}[family], stride_on_3x3=stride_on_3x3)
 
 
 @settings(deadline=None, max_examples=40)
@@ -129,7 +129,7 @@ def test_vgg_costs_what_torchvisions_does(depth, convolutional, all_layers):
     found = vgg(depth)
     with torch.device("meta"):
         net = getattr(torchvision.models, f"vgg{depth}")()
-    by_counting = count(net, 3, 224, 224)
+    by_counting = count(net, 3, 224)
     costs = [[(layer.parameters, layer.macs) for layer in cost.layers] for cost in (found, by_counting)]
     assert costs[0] == costs[1]
     assert len(found.layers) == depth

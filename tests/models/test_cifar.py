@@ -10,7 +10,7 @@ from torch import nn
 
 from repro import models
 from repro.models import registry
-from repro.names import CIFAR_DEPTHS, NetworkName, parse
+from repro.names import NetworkName, parse
 
 
 def built(name: str, seed: int = 0, **settings) -> nn.Module:
@@ -21,15 +21,6 @@ def built(name: str, seed: int = 0, **settings) -> nn.Module:
 def on_meta(name: str, **settings) -> nn.Module:
     with torch.device("meta"):
         return models.build(name, **settings)
-
-
-@pytest.mark.parametrize("depth", CIFAR_DEPTHS)
-def test_a_net_has_as_many_weighted_layers_as_its_name_says(depth):
-    for name in (f"plain-{depth}", f"resnet-{depth}"):
-        layers = [m for m in on_meta(name).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        assert len(layers) == depth
-        assert [m.kernel_size for m in layers[:-1]] == [(3, 3)] * (depth - 1)
-        assert all(m.bias is None for m in layers[:-1]) and layers[-1].bias is not None
 
 
 def test_parameters_are_named_as_in_the_public_networks():
@@ -43,17 +34,6 @@ def test_parameters_are_named_as_in_the_public_networks():
         f"layer{s}.0.downsample.{key}" for s in (2, 3) for key in ("0.weight", "1.weight", "1.bias")
     }  # fmt: skip
     assert {key for key, _ in on_meta("resnet-20-B").named_parameters()} == {*names, *extra}
-
-
-@pytest.mark.parametrize("name", ["plain-8", "resnet-8-C"])
-@pytest.mark.parametrize(("size", "maps"), [(32, (32, 16, 8)), (9, (9, 5, 3)), (4, (4, 2, 1))])
-def test_feature_maps_halve_from_stage_to_stage(name, size, maps):
-    net = on_meta(name)
-    shapes = []
-    for stage in (net.layer1, net.layer2, net.layer3):
-        stage.register_forward_hook(lambda _module, _args, y: shapes.append(tuple(y.shape)))
-    assert net(torch.empty(2, 3, size, size, device="meta")).shape == (2, 10)
-    assert shapes == [(2, filters, m, m) for filters, m in zip((16, 32, 64), maps, strict=True)]
 
 
 @settings(deadline=None, max_examples=25)

@@ -29,15 +29,14 @@ def capturing(monkeypatch):
     """Stand in for the capture: like the real one it warms up, which moves BN's statistics, and changes the module."""
     put_back = []
 
-    def stand_in(spoil=None, error=None):
+    def stand_in(spoil=lambda net, usual: lambda x: usual(x), error=None):
         def make_graphed_callables(module, sample_args):
             assert not gc.isenabled(), "a collection would spoil the capture"
             for _ in range(4):
                 module(*sample_args)
             if error:
                 raise error
-            usual = module.forward
-            module.forward = (lambda x: spoil(usual(x))) if spoil else (lambda x: usual(x))
+            module.forward = spoil(module.net, module.forward)
             return module
 
         monkeypatch.setattr(torch.cuda, "make_graphed_callables", make_graphed_callables)
@@ -91,15 +90,37 @@ def stale():
     return spoil
 
 
+def of_outputs(spoil):
+    return lambda net, usual: lambda x: spoil(usual(x))
+
+
+def of_statistics(net, usual):
+    return lambda x: (usual(x), net.bn1.num_batches_tracked.add_(1))[0]
+
+
+def of_weights(net, usual):
+    """As autocast's cache would: weights once cast are not cast again."""
+    cast = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+
+    def forward(x):
+        # The gradients go to the net's own weights, by way of the values that they had.
+        weights = {name: cast[name] + (p - p.detach()) for name, p in net.named_parameters()}
+        return torch.func.functional_call(net, weights, (x,))
+
+    return forward
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda y: y + 1,
-        lambda y: y.detach() + 2 * (y - y.detach()),
-        later(lambda y: y + 1, times=2),
-        stale(),
+        of_outputs(lambda y: y + 1),
+        of_outputs(lambda y: y.detach() + 2 * (y - y.detach())),
+        of_outputs(later(lambda y: y + 1, times=2)),
+        of_outputs(stale()),
+        of_statistics,
+        of_weights,
     ],
-    ids=["outputs", "gradients", "a later replay", "another batch"],
+    ids=["outputs", "gradients", "a later replay", "another batch", "other statistics", "weights as they were"],
 )
 def test_a_capture_that_gives_other_bits_is_not_used(capturing, spoil):
     put_back = capturing(spoil)
@@ -107,37 +128,6 @@ def test_a_capture_that_gives_other_bits_is_not_used(capturing, spoil):
     forward, why = capture(net, X, GPU)
     assert forward is net and why == "the captured step gives other bits than the net itself"
     assert unchanged(net) and put_back
-
-
-def test_a_capture_that_takes_other_statistics_is_not_used(capturing):
-    net = made()
-    capturing(lambda y: (net.bn1.num_batches_tracked.add_(1), y)[1])
-    forward, why = capture(net, X, GPU)
-    assert forward is net and "other bits" in why and unchanged(net)
-
-
-def test_a_capture_that_keeps_weights_as_they_were_is_not_used(capturing, monkeypatch):
-    """As autocast's cache would: weights once cast are not cast again."""
-    capturing()
-    captured = torch.cuda.make_graphed_callables
-
-    def make_graphed_callables(module, sample_args):
-        module, net = captured(module, sample_args), module.net
-        cast = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
-
-        def forward(x):
-            # The gradients go to the net's own weights, by way of the values that they had.
-            weights = {name: cast[name] + (p - p.detach()) for name, p in net.named_parameters()}
-            return torch.func.functional_call(net, weights, (x,))
-
-        module.forward = forward
-        return module
-
-    monkeypatch.setattr(torch.cuda, "make_graphed_callables", make_graphed_callables)
-    net = made()
-    forward, why = capture(net, X, GPU)
-    assert forward is net and why == "the captured step gives other bits than the net itself"
-    assert unchanged(net)
 
 
 def test_what_overflows_is_equal_to_what_overflows(capturing):
@@ -166,13 +156,21 @@ def test_a_capture_that_fails_is_told_in_a_line_and_what_it_changed_is_put_back(
     assert unchanged(net) and put_back
 
 
-def test_a_gpu_that_computes_nothing_after_a_failed_capture_ends_the_run(capturing, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "patched", "told"),
+    [
+        (RuntimeError("not permitted"), (graph, "place"), r"not permitted.*launch failure.*REPRO_NO_GRAPH=1"),
+        # An error that comes late belongs to the capture.
+        (None, (torch.cuda, "synchronize"), r"launch failure.*REPRO_NO_GRAPH=1"),
+    ],
+)
+def test_a_gpu_that_computes_nothing_after_a_capture_ends_the_run(capturing, monkeypatch, error, patched, told):
     def broken():
         raise RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
 
-    monkeypatch.setattr(graph, "place", lambda: broken)
-    capturing(error=RuntimeError("not permitted"))
-    with pytest.raises(UserError, match=r"not permitted.*launch failure.*REPRO_NO_GRAPH=1") as caught:
+    capturing(error=error)
+    monkeypatch.setattr(*patched, (lambda: broken) if patched[1] == "place" else broken)
+    with pytest.raises(UserError, match=told) as caught:
         capture(made(), X, GPU)
     assert "\n" not in str(caught.value)
 
@@ -187,16 +185,6 @@ def test_a_net_for_which_there_is_no_room_even_without_a_capture_is_told_so(capt
     with pytest.raises(torch.OutOfMemoryError) as caught:
         capture(net, X, GPU)
     assert reason(caught.value, Path()).startswith("out of memory")
-
-
-def test_an_error_that_comes_late_belongs_to_the_capture(capturing, monkeypatch):
-    def late():
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
-
-    capturing()
-    monkeypatch.setattr(torch.cuda, "synchronize", late)
-    with pytest.raises(UserError, match="illegal memory access"):
-        capture(made(), X, GPU)
 
 
 def test_a_net_that_normalises_over_several_ranks_is_not_captured(capturing):

@@ -63,9 +63,45 @@ def test_the_best_of_a_machine(machine, here, expected):
 def test_mps_that_gives_wrong_gradients_is_not_used(machine):
     machine(mps=True, sound=False)
     assert resolve(None, None, None, None) == Numerics("cpu", "fp32", 6)
-    for asked, recorded in (("mps", None), (None, {"device": "mps", "precision": "fp32", "threads": 1})):
-        with pytest.raises(UserError, match=r"MPS gives other gradients .* use --device cpu"):
-            resolve(asked, None, None, recorded)
+
+
+def began(device):
+    return {"device": device, "precision": "fp32", "threads": 1}
+
+
+THERE = {"cuda": True, "bf16": True}
+CPU, MPS_IS_WRONG = began("cpu"), r"MPS gives other gradients .* use --device cpu"
+REFUSED = [
+    ({"mps": True, "sound": False}, ("mps", None, None), None, UserError, MPS_IS_WRONG),
+    ({"mps": True, "sound": False}, (None, None, None), began("mps"), UserError, MPS_IS_WRONG),
+    # A run is not carried on with other bits.
+    (THERE, (None, "bf16", None), CPU, RecordError, "began with precision"),
+    (THERE, (None, None, 2), CPU, RecordError, "began with threads"),
+    (THERE, ("cuda", None, None), CPU, RecordError, "began with device"),
+    ({}, ("gpu", None, None), None, UserError, "unknown device 'gpu'"),
+    ({}, ("cuda:1", None, None), None, UserError, "CUDA_VISIBLE_DEVICES=1 .*--device cuda"),
+    ({}, ("cpu", "bf61", None), None, UserError, "did you mean 'bf16'"),
+    ({}, ("cpu", "fp16", None), None, UserError, "needs a GPU"),
+    # A run of a GPU is not sent to the CPU, which it would refuse.
+    *(({}, (asked, None, None), began(kind), RecordError, f"began on {kind}, and there is none here: carry on where")
+      for kind in ("cuda", "mps") for asked in (None, kind)),
+    *(({}, (kind, None, None), None, UserError, f"no {kind.upper()} device is available here: use --device cpu")
+      for kind in ("cuda", "mps")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("here", "asked", "recorded", "kind", "text"), REFUSED)
+def test_what_is_not_there_or_would_change_a_runs_bits_is_said_in_one_line(machine, here, asked, recorded, kind, text):
+    machine(**here)
+    with pytest.raises(kind, match=text) as caught:
+        resolve(*asked, recorded)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_carried_on_by_as_many_ranks(machine):
+    machine()
+    with pytest.raises(RecordError, match=r"began on 1 rank, not 2: start it without torchrun"):
+        resolve(None, None, None, CPU, ranks=2)
 
 
 def scaled(factor):
@@ -83,13 +119,19 @@ def scaled(factor):
     return Function.apply
 
 
-@pytest.mark.parametrize(("factor", "sound"), [(1.0, True), (1.05, False), (float("nan"), False)])
-def test_a_device_with_a_wrong_gradient_in_one_layer_is_found_out(monkeypatch, factor, sound):
+def fails(x):
+    raise RuntimeError("an operator is missing")
+
+
+@pytest.mark.parametrize(
+    ("layer", "sound"), [(scaled(1.0), True), (scaled(1.05), False), (scaled(float("nan")), False), (fails, False)]
+)
+def test_a_device_with_one_wrong_layer_is_found_out(monkeypatch, layer, sound):
     moved = nn.Module.to
 
     def to(net, *args, **kwargs):
         """Only the copy that goes to the device under test computes wrongly."""
-        net.layer2[0].bn1.register_forward_hook(lambda module, inputs, output: scaled(factor)(output))
+        net.layer2[0].bn1.register_forward_hook(lambda module, inputs, output: layer(output))
         return moved(net, *args, **kwargs)
 
     monkeypatch.setattr(nn.Module, "to", to)
@@ -100,39 +142,8 @@ def test_what_is_asked_for_wins_over_the_machine_and_a_record_over_both(machine)
     machine(cuda=True, bf16=True, flags="avx512_bf16")
     assert resolve("cpu", "fp32", 3, None) == Numerics("cpu", "fp32", 3)
     assert resolve(None, "fp16", None, None) == Numerics("cuda", "fp16", 6)
-    recorded = {"device": "cpu", "precision": "fp32", "threads": 1}
-    assert resolve(None, None, None, recorded, default_threads=4) == Numerics("cpu", "fp32", 1)
+    assert resolve(None, None, None, CPU, default_threads=4) == Numerics("cpu", "fp32", 1)
     assert resolve(None, None, None, None, default_threads=4).threads == 4
-
-
-@pytest.mark.parametrize(
-    ("asked", "field"),
-    [((None, "bf16", None), "precision"), ((None, None, 2), "threads"), (("cuda", None, None), "device")],
-)
-def test_a_run_is_not_carried_on_with_other_bits(machine, asked, field):
-    machine(cuda=True)
-    with pytest.raises(RecordError, match=r"began on 1 rank, not 2: start it without torchrun"):
-        resolve(None, None, None, {"device": "cpu", "precision": "fp32", "threads": 1}, ranks=2)
-    with pytest.raises(RecordError, match=f"began with {field}"):
-        resolve(*asked, {"device": "cpu", "precision": "fp32", "threads": 1})
-
-
-@pytest.mark.parametrize(
-    ("asked", "text"),
-    [
-        (("cuda", None), "no CUDA device"),
-        (("mps", None), "no MPS device"),
-        (("gpu", None), "unknown device 'gpu'"),
-        (("cuda:1", None), "CUDA_VISIBLE_DEVICES=1 .*--device cuda"),
-        (("cpu", "bf61"), "did you mean 'bf16'"),
-        (("cpu", "fp16"), "needs a GPU"),
-    ],
-)
-def test_what_is_not_there_is_said_in_one_line(machine, asked, text):
-    machine()
-    with pytest.raises(UserError, match=text) as caught:
-        resolve(*asked, None, None)
-    assert "\n" not in str(caught.value)
 
 
 def test_autocast_is_what_the_name_says():
@@ -180,18 +191,6 @@ def test_threads_determinism_and_tf32_are_settled_without_a_warning(monkeypatch)
     else:
         assert not backends.cudnn.allow_tf32
         assert not backends.cuda.matmul.allow_tf32
-
-
-@pytest.mark.parametrize("device", ["cuda", "mps"])
-@pytest.mark.parametrize("asked", [None, "cuda", "mps"])
-def test_a_run_of_a_gpu_is_not_sent_to_the_cpu_which_it_would_refuse(machine, device, asked):
-    machine()
-    recorded = {"device": device, "precision": "fp32", "threads": 1}
-    if asked in (None, device):
-        with pytest.raises(RecordError, match=f"began on {device}, and there is none here: carry on where there is"):
-            resolve(asked, None, None, recorded)
-    with pytest.raises(UserError, match=f"no {device.upper()} device is available here: use --device cpu"):
-        resolve(device, None, None, None)
 
 
 def test_a_gpu_without_kernels_in_this_build_of_torch_is_one_line_with_the_cure(monkeypatch):
@@ -297,14 +296,6 @@ def test_on_cuda_no_channels_last_batch_is_normalised_by_cudnn(name, precision):
         net(images.contiguous(memory_format=memory_format(images.device)))
     # Without a GPU torch does not tell in what form cuDNN gives bf16; tests/gpu/ looks.
     assert {backend for _, backend in seen} == {"Native"} if precision == "bf16" else set(seen) == {("first", "Cudnn")}
-
-
-def test_a_device_on_which_a_step_fails_is_not_taken(monkeypatch):
-    def to(net, *args, **kwargs):
-        raise RuntimeError("an operator is missing")
-
-    monkeypatch.setattr(nn.Module, "to", to)
-    assert not agrees_with_cpu(torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

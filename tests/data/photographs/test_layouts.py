@@ -128,10 +128,6 @@ def nothing(root: Path) -> None:
     pass
 
 
-def no_folder(root: Path) -> None:
-    root.rmdir()
-
-
 def a_file(root: Path) -> None:
     root.rmdir()
     root.write_text("x")
@@ -144,165 +140,106 @@ def empty_class(root: Path) -> None:
     (root / "train" / "n01751748" / "._n01751748_1.JPEG").write_bytes(b"left by macOS")
 
 
-def empty_file(root: Path) -> None:
-    write_folders(root)
-    (root / "train" / "n01751748" / "n01751748_3.JPEG").write_bytes(b"")
+def cut(write: Callable[[Path], None], name: str, kept: Callable[[int], int]) -> Callable[[Path], None]:
+    """A layout of which one file is cut."""
+
+    def act(root: Path) -> None:
+        write(root)
+        content = (root / name).read_bytes()
+        (root / name).write_bytes(content[: kept(len(content))])
+
+    return act
 
 
-def of_names(root: Path) -> None:
-    (root / "train" / "airplane").mkdir(parents=True)
+def devkit_beside(root: Path) -> None:
+    write_validation(root / "val")
+    write_devkit(root)
 
 
-def one_below(root: Path) -> None:
-    (root / "imagenette2-160").mkdir()
-    write_folders(root / "imagenette2-160")
-
-
-def records(root: Path) -> None:
-    (root / "train-00000-of-01024").write_bytes(b"x")
-
-
-def compressed(root: Path) -> None:
-    (root / "imagenette2-160.tgz").write_bytes(b"x")
-
-
-def cut(root: Path, name: str, by: int) -> None:
-    (root / name).write_bytes((root / name).read_bytes()[:-by])
-
-
-def cut_archive(root: Path) -> None:
-    write_archives(root)
-    path = root / "ILSVRC2012_img_train.tar"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def zipped_archive(root: Path) -> None:
-    write_archives(root)
-    (root / "ILSVRC2012_img_train.tar").write_bytes(tar({"n01440764.tar": b""}, "w:gz"))
-
-
-def archive_with_an_empty_one(root: Path) -> None:
-    (root / "ILSVRC2012_img_train.tar").write_bytes(tar({"n01440764.tar": tar({})}))
-
-
-def archive_with_one_that_runs_on(root: Path) -> None:
-    """The inner archive lacks its end, so that reading it would go on into the next one."""
-    inner = {f"{synset}.tar": tar({f"{synset}_1.JPEG": b"data"})[:1024] for synset in SYNSETS}
-    (root / "ILSVRC2012_img_train.tar").write_bytes(tar(inner))
-
-
-def unlabelled_shard(root: Path) -> None:
-    (root / "imagenet-train-0.tar").write_bytes(tar({"a/0.jpg": encoded(1), "b/0.cls": b"1"}))
-
-
-def worded_shard(root: Path) -> None:
-    (root / "imagenet-train-0.tar").write_bytes(tar({"0.jpg": encoded(1), "0.cls": b"tench\n"}))
-
-
-def shards_without_a_class(root: Path) -> None:
-    files = {f"{n}.{kind}": data for n in (0, 2) for kind, data in (("jpg", encoded(n)), ("cls", str(n).encode()))}
-    (root / "imagenet-train-0.tar").write_bytes(tar(files))
+def rows(name: str, images: list[dict[str, object] | None], labels: list[int]) -> Callable[[Path], None]:
+    return lambda root: write_rows(root / name, images, labels)
 
 
 def other_columns(root: Path) -> None:
     pq.write_table(pa.table({"text": ["a"], "label": [1]}), root / "train.parquet")
 
 
-def unlabelled_row(root: Path) -> None:
-    write_rows(root / "train.parquet", [{"bytes": encoded(1), "path": "a"}] * 2, [0, -1])
-
-
-def row_without_image(root: Path) -> None:
-    write_rows(root / "train.parquet", [{"bytes": encoded(1), "path": "a"}, None], [0, 0])
-
-
-def cut_parquet(root: Path) -> None:
-    write_parquet(root)
-    cut(root, "data/train-00001-of-00002.parquet", 1)
-
-
-WRONG_TRAINING_SETS: list[tuple[Callable[[Path], None], list[str]]] = [
-    (no_folder, ["no such folder", "--data-dir"]),
-    (a_file, ["is no folder"]),
-    (nothing, ["it is empty", "n01440764"]),
-    (empty_class, ["train/n01751748: holds no photographs"]),
-    (empty_file, ["n01751748_3.JPEG is empty"]),
-    (of_names, ["folders named airplane", "synset"]),
-    (one_below, ["give", "imagenette2-160"]),
-    (records, ["TFRecords"]),
-    (compressed, ["unpack it"]),
-    (cut_archive, ["ILSVRC2012_img_train.tar: is damaged", "fetch it again"]),
-    (zipped_archive, ["no tar archive"]),
-    (archive_with_an_empty_one, ["n01440764.tar holds no photographs"]),
-    (archive_with_one_that_runs_on, ["ILSVRC2012_img_train.tar: is damaged"]),
-    (unlabelled_shard, ["a/0.jpg has no"]),
-    (worded_shard, ["0.cls holds b'tench"]),
-    (shards_without_a_class, ["no photograph has label 1"]),
-    (other_columns, ["text: string", "image: struct"]),
-    (unlabelled_row, ["row 1 has no label"]),
-    (row_without_image, ["row 1 has no photograph"]),
-    (cut_parquet, ["train-00001-of-00002.parquet: cannot be read as a parquet file"]),
+ARCHIVE, SHARD, VALUES = "ILSVRC2012_img_train.tar", "imagenet-train-0.tar", "LOC_val_solution.csv"
+ROW: dict[str, object] = {"bytes": encoded(1), "path": "a"}
+A_THOUSAND: list[dict[str, object] | None] = [
+    {"bytes": b"x", "path": f"ILSVRC2012_val_{n + 1:08}.JPEG"} for n in range(1000)
 ]
+TWO_CLASSES = {f"{n}.{kind}": data for n in (0, 2) for kind, data in (("jpg", encoded(n)), ("cls", b"%d" % n))}
+# The inner archives lack their ends, so that reading one would go on into the next.
+RUNNING_ON = {f"{synset}.tar": tar({f"{synset}_1.JPEG": b"data"})[:1024] for synset in SYNSETS}
+#: What writes it, files that are written then, and words that tell what is wrong.
+WRONG_TRAINING_SETS: list[tuple[Callable[[Path], object], dict[str, bytes], list[str]]] = [
+    (Path.rmdir, {}, ["no such folder", "--data-dir"]),
+    (a_file, {}, ["is no folder"]),
+    (nothing, {}, ["it is empty", "n01440764"]),
+    (empty_class, {}, ["train/n01751748: holds no photographs"]),
+    (write_folders, {"train/n01751748/n01751748_3.JPEG": b""}, ["n01751748_3.JPEG is empty"]),
+    (nothing, {"train/airplane/1.png": b"x"}, ["folders named airplane", "synset"]),
+    (lambda root: write_folders(root / "imagenette2-160"), {}, ["give", "imagenette2-160"]),
+    (nothing, {"train-00000-of-01024": b"x"}, ["TFRecords"]),
+    (nothing, {"imagenette2-160.tgz": b"x"}, ["unpack it"]),
+    (cut(write_archives, ARCHIVE, lambda size: size // 2), {}, [f"{ARCHIVE}: is damaged", "fetch it again"]),
+    (write_archives, {ARCHIVE: tar({"n01440764.tar": b""}, "w:gz")}, ["no tar archive"]),
+    (nothing, {ARCHIVE: tar({"n01440764.tar": tar({})})}, ["n01440764.tar holds no photographs"]),
+    (nothing, {ARCHIVE: tar(RUNNING_ON)}, [f"{ARCHIVE}: is damaged"]),
+    (nothing, {SHARD: tar({"a/0.jpg": encoded(1), "b/0.cls": b"1"})}, ["a/0.jpg has no"]),
+    (nothing, {SHARD: tar({"0.jpg": encoded(1), "0.cls": b"tench\n"})}, ["0.cls holds b'tench"]),
+    (nothing, {SHARD: tar(TWO_CLASSES)}, ["no photograph has label 1"]),
+    (other_columns, {}, ["text: string", "image: struct"]),
+    (rows("train.parquet", [ROW, ROW], [0, -1]), {}, ["row 1 has no label"]),
+    (rows("train.parquet", [ROW, None], [0, 0]), {}, ["row 1 has no photograph"]),
+    (
+        cut(write_parquet, "data/train-00001-of-00002.parquet", lambda size: size - 1),
+        {},
+        ["train-00001-of-00002.parquet: cannot be read as a parquet file"],
+    ),
+]
+WRONG_VALIDATION_SETS: list[tuple[Callable[[Path], object], dict[str, bytes], list[str]]] = [
+    (
+        lambda root: write_validation(root / "val"),
+        {},
+        ["classes of its photographs", "ILSVRC2012_devkit_t12.tar.gz", VALUES],
+    ),
+    (
+        cut(write_flat, "ILSVRC2012_devkit_t12/data/meta.mat", lambda size: size - 40),
+        {},
+        ["no devkit", "fetch it again"],
+    ),
+    # As if ids were in the order of the sorted synsets.
+    (
+        devkit_beside,
+        {"ILSVRC2012_validation_ground_truth.txt": b"1\n" * 6},
+        ["ILSVRC2012_val_00000001 is labelled n02105855, not n01751748"],
+    ),
+    (write_flat, {"val/ILSVRC2012_val_00000007.JPEG": encoded(7)}, ["ILSVRC2012_val_00000007.JPEG has no class"]),
+    (write_kaggle, {VALUES: b"id,label\n1,2\n"}, [VALUES, "ImageId"]),
+    (
+        rows("validation.parquet", A_THOUSAND, list(range(1000))),
+        {},
+        ["ILSVRC2012_val_00000001 is labelled 0, not n01751748 (65)"],
+    ),
+]
+WRONG = [("train", *row) for row in WRONG_TRAINING_SETS] + [("validation", *row) for row in WRONG_VALIDATION_SETS]
 
 
-@pytest.mark.parametrize(("make", "words"), WRONG_TRAINING_SETS, ids=lambda value: getattr(value, "__name__", "says"))
-def test_a_wrong_training_set_is_told_in_a_line(make: Callable[[Path], None], words: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("split", "write", "files", "words"), WRONG, ids=range(len(WRONG)))
+def test_a_wrong_set_is_told_in_a_line(
+    split: str, write: Callable[[Path], object], files: dict[str, bytes], words: list[str], tmp_path: Path
+) -> None:
     root = tmp_path / "data"
     root.mkdir()
-    make(root)
-    message = refused(root, "train")
+    write(root)
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    message = refused(root, split)
     assert all(word in message for word in words), message
     assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.bin"))
-
-
-def no_devkit(root: Path) -> None:
-    write_validation(root / "val")
-
-
-def damaged_devkit(root: Path) -> None:
-    write_flat(root)
-    cut(root, "ILSVRC2012_devkit_t12/data/meta.mat", 40)
-
-
-def other_ids(root: Path) -> None:
-    """As if ids were in the order of the sorted synsets."""
-    write_validation(root / "val")
-    write_devkit(root)
-    (root / "ILSVRC2012_validation_ground_truth.txt").write_text("1\n" * 6)
-
-
-def one_more(root: Path) -> None:
-    write_flat(root)
-    (root / "val" / "ILSVRC2012_val_00000007.JPEG").write_bytes(encoded(7))
-
-
-def other_table(root: Path) -> None:
-    write_kaggle(root)
-    (root / "LOC_val_solution.csv").write_text("id,label\n1,2\n")
-
-
-def other_order_of_1000(root: Path) -> None:
-    images = [{"bytes": b"x", "path": f"ILSVRC2012_val_{n + 1:08}.JPEG"} for n in range(1000)]
-    write_rows(root / "validation.parquet", images, list(range(1000)))
-
-
-WRONG_VALIDATION_SETS: list[tuple[Callable[[Path], None], list[str]]] = [
-    (no_devkit, ["classes of its photographs", "ILSVRC2012_devkit_t12.tar.gz", "LOC_val_solution.csv"]),
-    (damaged_devkit, ["no devkit", "fetch it again"]),
-    (other_ids, ["ILSVRC2012_val_00000001 is labelled n02105855, not n01751748"]),
-    (one_more, ["ILSVRC2012_val_00000007.JPEG has no class"]),
-    (other_table, ["LOC_val_solution.csv", "ImageId"]),
-    (other_order_of_1000, ["ILSVRC2012_val_00000001 is labelled 0, not n01751748 (65)"]),
-]
-
-
-@pytest.mark.parametrize(("make", "words"), WRONG_VALIDATION_SETS, ids=lambda value: getattr(value, "__name__", "says"))
-def test_a_wrong_validation_set_is_told_in_a_line(
-    make: Callable[[Path], None], words: list[str], tmp_path: Path
-) -> None:
-    make(tmp_path)
-    message = refused(tmp_path, "validation")
-    assert all(word in message for word in words), message
 
 
 def test_a_folder_that_may_not_be_read(tmp_path: Path, unprivileged: Callable) -> None:
