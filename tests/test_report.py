@@ -193,6 +193,8 @@ def test_figures_tables_and_verdicts_are_there_in_every_form(whole_report: Path)
     for form in ("png", "svg", "pdf", "csv"):
         assert len(list(whole_report.glob(f"figures/cifar10--paper/*/figure-1.{form}"))) == 1
         assert len(list(whole_report.glob(f"figures/cifar10-jpeg--short/*/figure-1.{form}"))) == 2
+    panels = {path.name for path in whole_report.glob("figures/cifar10--paper/yours/figure-6-*")}
+    assert panels == {f"figure-6-{panel}.svg" for panel in ("plain-nets", "resnets", "110-and-1202-layers")}
     for form in ("md", "csv", "tex", "html"):
         assert (whole_report / "tables" / "cifar10--paper" / f"table-6.{form}").is_file()
         assert (whole_report / "tables" / f"table-14.{form}").is_file()
@@ -207,6 +209,7 @@ def test_what_would_fill_a_gap_is_told(whole_report: Path) -> None:
     text = (whole_report / "REPORT.md").read_text()
     assert "Not run with CIFAR-10, JPEG copy · preset short. To fill it: `python -m repro.run responses" in text
     assert "ambiguities --preset demo" not in text, "that has runs"
+    assert "**holds (spread assumed)** (CIFAR-10 · preset paper, yours)" in text
     assert "python -m repro.run longer --preset short --data cifar10-jpeg --data-dir DIR" in text
 
 

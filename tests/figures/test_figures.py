@@ -95,6 +95,16 @@ def test_each_series_has_the_papers_colour_and_the_dashes_of_its_quantity(papers
     assert lines(figure, 1, "test error")["ResNet-110"][-1][1] == pytest.approx(6.61)
 
 
+def test_a_panel_of_figure_6_drawn_alone_has_the_axes_and_lines_that_it_has_beside_the_others(
+    paper_like: Records, papers: dict[str, Drawing]
+) -> None:
+    for panel, title in enumerate(errors.VIEWS["figure-6"]):
+        alone = errors.draw(paper_like, None, "figure-6", title)
+        assert alone is not None and lines(alone, 0) == lines(papers["6"], panel)
+        (axis,), beside = alone.axes, papers["6"].axes[panel]
+        assert (axis.get_xlim(), axis.get_ylim()) == (beside.get_xlim(), beside.get_ylim())
+
+
 @pytest.mark.parametrize("name", ["1", "6", "7"])
 def test_a_figure_alone_says_what_it_is_of_and_explains_its_lines(papers: dict[str, Drawing], name: str) -> None:
     figure = papers[name].figure
