@@ -327,7 +327,7 @@ def test_mistakes_are_one_line(
 
 def test_a_mistake_needs_no_torch_and_a_notebooks_backend_is_no_hindrance(tmp_path: Path) -> None:
     """A kernel names a backend in the environment that need not be installed where the command runs."""
-    code = "import sys, repro.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, repro.report, repro.site.build; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     result = subprocess.run(
         [sys.executable, "-m", "repro.report", "--results", str(tmp_path), "--out", str(tmp_path / "out")],

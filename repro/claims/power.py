@@ -15,8 +15,7 @@ from tabulate import tabulate
 from repro import paper
 from repro.claims.claim import Claim, load
 from repro.claims.evidence import FORMULA_DF, RELATIVE, RELATIVE_DF
-from repro.claims.judgement import SIMILAR_ACCURACY
-from repro.claims.rules import NO_ADVANTAGE, SIMILAR_TRAINING
+from repro.claims.rules import NO_ADVANTAGE, SIMILAR_ACCURACY, SIMILAR_TRAINING
 from repro.data.table import DATA_SETS
 from repro.disk import write_text
 from repro.statistics import Goal, formula, power

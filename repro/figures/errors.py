@@ -52,9 +52,7 @@ def networks_of(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(network for networks in VIEWS[name].values() for network in networks))
 
 
-def draw(
-    records: Records, scale: Records | None = None, name: str = "figure-6", alone: str = ""
-) -> Drawing | None:
+def draw(records: Records, scale: Records | None = None, name: str = "figure-6", alone: str = "") -> Drawing | None:
     """Curves of one source, data set and preset; None where there is nothing to draw.
 
     Args:

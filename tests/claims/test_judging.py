@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +17,10 @@ from planted import plant
 from scipy import stats
 
 from repro import claims
-from repro.claims import Link, Verdict
+from repro.claims import Verdict
 from repro.claims.evidence import Evidence
 from repro.claims.rules import RULES
-from repro.claims.verdict import by_interval, deciding, findings, strictly
+from repro.claims.verdict import Link, by_interval, deciding, findings, strictly
 from repro.records import Source, collect, read_health, write_health, write_json
 from repro.records.foreign import Target, bring_in
 from repro.records.seal import seal
@@ -31,9 +30,11 @@ from repro.records.seal import seal
 BOTH = {"plain-20": 9.7, "plain-56": 13.3}
 
 
-@pytest.mark.parametrize("status", ["running", "stopped", "failed"])
-def test_only_complete_runs_speak(status, tmp_path):
-    runs(test=BOTH, status=status, iteration=64_000)(tmp_path)
+@pytest.mark.parametrize(
+    ("status", "iteration"), [("running", 64_000), ("stopped", 64_000), ("failed", 64_000), ("foreign", 40_000)]
+)
+def test_only_complete_runs_and_foreign_curves_that_end_with_their_schedule_speak(status, iteration, tmp_path):
+    runs(test=BOTH, status=status, iteration=iteration)(tmp_path)
     found = judged(tmp_path)["H2"]
     assert found.verdict == "not run" and found.n == 0
     assert f"1 {status}" in found.evidence
@@ -64,6 +65,7 @@ def test_nothing_is_compared_across_sources(tmp_path):
     [
         ({"data": {"fingerprint": "other", "test_images": 10_000}}, "differ in images"),
         ({"data": None}, "images"),
+        ({"data": {"fingerprint": hashlib.sha256(b"cifar10").hexdigest()[:16]}}, "on how many images"),
     ],
 )
 def test_other_images_or_a_record_without_them_are_no_comparison(extra, reason, tmp_path):
@@ -71,12 +73,6 @@ def test_other_images_or_a_record_without_them_are_no_comparison(extra, reason, 
     runs(test={"plain-56": 13.3}, extra=extra)(tmp_path)
     found = judged(tmp_path)["H2"]
     assert found.verdict == "not run" and reason in found.evidence
-
-
-def test_a_record_that_does_not_count_its_test_images_has_no_interval(tmp_path):
-    for network, error in BOTH.items():
-        plant(tmp_path, network, preset="paper", test_end=error, coarse=10, extra={"data": {"fingerprint": "same"}})
-    assert "on how many images" in judged(tmp_path)["H2"].evidence
 
 
 def test_runs_of_another_protocol_under_the_same_name_are_no_comparison(tmp_path):
@@ -160,30 +156,22 @@ def test_a_diverged_net_says_nothing_of_responses(tmp_path):
     assert judged(tmp_path)["H10"].verdict == "not run"
 
 
-def test_the_modes_of_responses_that_disagree_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("training", "words", "said"),
+    [
+        (0.3, ["contradicted", "holds"], "The two modes in which responses can be measured disagree on"),
+        (1.15 / 3, ["contradicted", "too close to call"], "One of the two modes contradicts"),
+    ],
+)
+def test_modes_of_responses_that_do_not_agree_are_named(training, words, said, tmp_path):
     """The paper does not say in which it measured: what one shows and the other denies is neither shown nor denied."""
     runs(response={"resnet-20": 1.6, "resnet-56": 1.15}, seeds=SEEDS)(tmp_path)
-    runs(response={"resnet-110": 3.0}, seeds=SEEDS, training=0.3)(tmp_path)
+    runs(response={"resnet-110": 3.0}, seeds=SEEDS, training=training)(tmp_path)
     found = judged(tmp_path)["H11"]
-    assert [link.verdict for link in found.links] == ["holds", "holds", "contradicted", "holds"]
+    assert [link.verdict for link in found.links] == ["holds", "holds", *words]
     assert found.verdict == "too close to call"
-    assert found.evidence.startswith(
-        "The two modes in which responses can be measured disagree on resnet-56 > resnet-110."
-    )
-    assert "The mean response in training mode of resnet-56 is 1.15 (mean of 3 runs) and that of resnet-110 0.90" in (
-        found.evidence
-    )
-
-
-def test_a_mode_that_contradicts_what_the_other_leaves_open_is_named(tmp_path):
-    runs(response={"resnet-20": 1.6, "resnet-56": 1.15}, seeds=SEEDS)(tmp_path)
-    runs(response={"resnet-110": 3.0}, seeds=SEEDS, training=1.15 / 3)(tmp_path)
-    found = judged(tmp_path)["H11"]
-    assert [link.verdict for link in found.links][2:] == ["contradicted", "too close to call"]
-    assert found.verdict == "too close to call"
-    assert found.evidence.startswith(
-        "One of the two modes contradicts resnet-56 > resnet-110, the other leaves it open."
-    )
+    assert found.evidence.startswith(f"{said} resnet-56 > resnet-110")
+    assert f"that of resnet-110 {3 * training:.2f} (mean of 3 runs)" in found.evidence
 
 
 def test_it_says_when_the_warm_up_ended_and_how_long_the_error_stayed_up(tmp_path):
@@ -475,12 +463,6 @@ def test_nine_foreign_logs_are_judged_by_their_ends_and_say_so(tmp_path):
     assert {name: found[name].verdict for name in changed} == changed
 
 
-def test_a_foreign_curve_that_ends_early_has_no_end_point(tmp_path):
-    runs(test=BOTH, status="foreign", iteration=40_000)(tmp_path)
-    found = judged(tmp_path)["H2"]
-    assert found.verdict == "not run" and found.n == 0 and "1 foreign" in found.evidence
-
-
 def test_foreign_curves_are_not_set_against_runs_of_this_program(tmp_path):
     foreign(tmp_path / "mixed", plain_20=(1.24, 9.4))
     runs(test={"plain-56": 13.3})(tmp_path / "mixed")
@@ -505,17 +487,6 @@ def test_claims_json_is_strict_and_whole(paper_like, tmp_path):
     assert first["interval"] == list(verdicts[0].interval)
     assert first["runs"] == ["cifar10/paper/plain-56/seed-0", "cifar10/paper/plain-20/seed-0"]
     assert first["links"][0]["verdict"] == "holds"
-
-
-def test_strictness_asks_for_contradictions_alone(tmp_path):
-    assert not claims.contradicted(judged(tmp_path).values())
-    runs(test={"plain-20": 13.3, "plain-56": 9.7})(tmp_path)
-    assert claims.contradicted(judged(tmp_path).values())
-
-
-def test_judging_needs_no_torch():
-    code = "import sys, repro.claims, repro.paper; repro.claims.load(); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_mean_over_a_part_of_the_layers_is_not_taken(tmp_path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from repro.claims import Link, Verdict
-from repro.claims.verdict import Lack
+from repro.claims import Verdict
+from repro.claims.verdict import Lack, Link
 from repro.groups import Group
 from repro.site.build import effect
 from repro.site.exhibits import Exhibit, _commands, _concerns

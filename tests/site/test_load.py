@@ -183,10 +183,3 @@ def test_a_preset_that_only_a_stranger_has_can_be_asked_for(tmp_path: Path) -> N
     plant(tmp_path, "plain-20", data="digits", preset="demo")
     records = load([Source("theirs", tmp_path)], ["tiny"]).records
     assert [set(table["preset"]) for table in (records.runs, records.curves)] == [{"tiny"}, {"tiny"}]
-
-
-def test_a_network_has_the_shortest_of_its_names(tmp_path: Path) -> None:
-    record = plant(tmp_path, "resnet-20") / "run.json"
-    record.write_text(record.read_text().replace('"resnet-20"', '"resnet-20-A"'))
-    records = load([Source("theirs", tmp_path)]).records
-    assert [set(table["network"]) for table in (records.runs, records.curves)] == [{"resnet-20"}] * 2
