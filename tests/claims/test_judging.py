@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from claim_cases import OFF, SEEDS, diverged, judged, runs
+from claim_cases import SEEDS, diverged, judged, runs
 from planted import plant
 from scipy import stats
 
@@ -143,19 +143,6 @@ def test_a_diverged_run_beside_complete_ones_takes_back_a_verdict_that_it_speaks
     assert judged(tmp_path)["H6"].verdict == "too close to call"
 
 
-def test_two_networks_that_both_diverged_say_nothing(tmp_path):
-    diverged("plain-20", "plain-56")(tmp_path)
-    found = judged(tmp_path)["H2"]
-    assert found.verdict == "too close to call" and found.n == 2
-    assert "diverged at iteration 32,000" in found.evidence
-
-
-def test_a_diverged_net_says_nothing_of_responses(tmp_path):
-    runs(response={"plain-20": 2.2, "plain-56": 1.5})(tmp_path)
-    diverged("resnet-20", "resnet-56")(tmp_path)
-    assert judged(tmp_path)["H10"].verdict == "not run"
-
-
 @pytest.mark.parametrize(
     ("training", "words", "said"),
     [
@@ -199,14 +186,6 @@ def test_it_says_when_the_warm_up_ended_and_how_long_the_error_stayed_up(tmp_pat
 def test_a_chain_turns_on_the_comparison_nearest_to_contradiction(verdict, intervals):
     links = [Link("", by_interval(*ends), "", sum(ends) / 2, ends) for ends in intervals]
     assert deciding([*reversed(links), Link("", "not run", "")], verdict) is links[0]
-
-
-def test_a_net_that_diverges_at_times_without_warm_up_is_not_as_good(tmp_path):
-    runs({"resnet-110": 0.1}, {"resnet-110": 6.6}, seeds=SEEDS)(tmp_path)
-    runs({"resnet-110": 0.1}, {"resnet-110": 6.6}, seeds=SEEDS, settings=OFF)(tmp_path)
-    assert judged(tmp_path)["H7"].verdict == "holds"
-    diverged("resnet-110", seed=7, settings=OFF)(tmp_path)
-    assert judged(tmp_path)["H7"].verdict == "too close to call"
 
 
 def test_a_depth_that_no_study_plans_in_plain_is_judged_only_if_it_is_there(tmp_path):
@@ -496,10 +475,3 @@ def test_the_mean_over_a_part_of_the_layers_is_not_taken(tmp_path):
     rows = read_health(path)
     write_health(path, [row for row in rows if (row.iteration, row.layer) != (rows[-1].iteration, 3)])
     assert [link.verdict == "not run" for link in judged(tmp_path)["H10"].links] == [False, False, False, True]
-
-
-def test_a_variant_beside_the_usual_runs_does_not_speak_for_them(tmp_path):
-    runs(test=BOTH)(tmp_path)
-    before = judged(tmp_path)["H2"]
-    runs(test={"plain-20": 20.0}, settings={"optimiser.nesterov": True})(tmp_path)
-    assert judged(tmp_path)["H2"] == before
