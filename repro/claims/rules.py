@@ -6,7 +6,7 @@ H18 to H22 are about Table 1's networks (Section 4.1), and are judged on each se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -33,6 +33,15 @@ HEALTHY, VANISHED = 1e-3, 1e-6
 NO_ADVANTAGE = 0.8
 
 
+#: Chains of several comparisons: of each, the network whose number should be the larger, and the other.
+ORDERS = {
+    "H3": [("plain-56", "plain-44"), ("plain-44", "plain-32"), ("plain-44", "plain-20")],
+    "H5": [(f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 32), (32, 44), (32, 56), (44, 110), (56, 110))],
+    "H10": [(f"plain-{n}", f"resnet-{n}") for n in (20, 56)],
+    "H11": [("resnet-20", "resnet-56"), ("resnet-56", "resnet-110")],
+}
+
+
 def h1(evidence: Evidence) -> Judgement:
     """Training error of plain-56 above that of plain-20, all along and at the end."""
     return chain(all_along(evidence, "plain-56", "plain-20"))
@@ -45,8 +54,7 @@ def h2(evidence: Evidence) -> Judgement:
 
 def h3(evidence: Evidence) -> Judgement:
     """Training error of plain nets: 56 > 44 > {20, 32}."""
-    pairs = [("plain-56", "plain-44"), ("plain-44", "plain-32"), ("plain-44", "plain-20")]
-    return chain(above(evidence, "train_error", more, less) for more, less in pairs)
+    return chain(above(evidence, "train_error", *pair) for pair in ORDERS["H3"])
 
 
 def h4(evidence: Evidence) -> Judgement:
@@ -66,8 +74,7 @@ def h4(evidence: Evidence) -> Judgement:
 
 def h5(evidence: Evidence) -> Judgement:
     """Test error of residual nets: 20 > 32 > {44, 56} > 110."""
-    pairs = [(20, 32), (32, 44), (32, 56), (44, 110), (56, 110)]
-    return chain(above(evidence, "test_error", f"resnet-{more}", f"resnet-{less}") for more, less in pairs)
+    return chain(above(evidence, "test_error", *pair) for pair in ORDERS["H5"])
 
 
 def h6(evidence: Evidence) -> Judgement:
@@ -145,20 +152,19 @@ def h9(evidence: Evidence) -> Judgement:
 
 def h10(evidence: Evidence) -> Judgement:
     """Mean response of plain nets above that of residual ones."""
-    return responding(evidence, [(f"plain-{n}", f"resnet-{n}") for n in (20, 56)])
+    return responding(evidence, ORDERS["H10"])
 
 
 def h11(evidence: Evidence) -> Judgement:
     """Mean response of residual nets: 20 > 56 > 110."""
-    return responding(evidence, [(f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 56), (56, 110))])
+    return responding(evidence, ORDERS["H11"])
 
 
-def responding(evidence: Evidence, pairs: Iterable[tuple[str, str]]) -> Judgement:
+def responding(evidence: Evidence, pairs: Sequence[tuple[str, str]]) -> Judgement:
     """Mean response of the first of each pair above that of the second, in both readings of what the paper measured.
 
     What one reading shows and the other does not is too close to call: the paper does not say which is its own.
     """
-    pairs = list(pairs)
     found_at = {pair: [above(evidence, measure, *pair) for measure in RESPONSES] for pair in pairs}
     judged = sum(any(link.p is not None for link in both) for both in found_at.values())
     links: list[Link] = []
