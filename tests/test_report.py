@@ -16,11 +16,9 @@ import pytest
 from planted import HOSTILE, plant
 
 from repro import report
-from repro.groups import Group
 from repro.records import Source, collect
 from repro.site import build as site_build
 from repro.site import run_page
-from repro.site.build import HEADLINES, opens_with
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
 
@@ -163,27 +161,6 @@ def test_own_results_come_before_the_references(elsewhere: Path) -> None:
     assert short.index("8×8 digits") < short.index("JPEG copy")
 
 
-def verdict(id_: str, group: Group, word: str, source: str) -> SimpleNamespace:
-    return SimpleNamespace(id=id_, data=group.data, preset=group.preset, verdict=word, source=source)
-
-
-def test_it_opens_with_the_own_group_in_which_most_headlines_are_judged() -> None:
-    near, far = Group("cifar10-jpeg", "short"), Group("digits", "demo")
-
-    def opened(of_near: int, of_far: int, source_of_near: str = "local") -> Group:
-        found = [
-            verdict(id_, group, "holds" if number < judged else "not run", source)
-            for group, judged, source in ((near, of_near, source_of_near), (far, of_far, "local"))
-            for number, id_ in enumerate(HEADLINES)
-        ]
-        return opens_with([near, far], found)
-
-    assert opened(2, 5) == far
-    assert opened(3, 3) == near, "nearest to the paper"
-    assert opened(5, 1, "reference") == far, "that is of the user's own"
-    assert opens_with([near], [verdict("H1", near, "not run", "reference")]) == near
-
-
 def test_figures_tables_and_verdicts_are_there_in_every_form(whole_report: Path) -> None:
     page, text = Page(whole_report / "index.html").text.replace("\u00a0", " "), (whole_report / "REPORT.md").read_text()
     for said in ("CIFAR-10 · preset paper", "8×8 digits · preset demo", "6.43 (6.61 ± 0.16, n = 5)", "not comparable"):
@@ -277,7 +254,8 @@ def test_strict_fails_where_a_claim_is_contradicted(
     plant(tmp_path / "r", "plain-20", data="digits", preset="demo")
     arguments = ["--results", str(tmp_path / "r"), "--out", str(tmp_path / "o")]
     assert report.main([*arguments, "--strict"]) == 0
-    unbuilt.append(SimpleNamespace(**vars(verdict("H2", Group("digits", "demo"), "contradicted", "r")), evidence="so"))
+    said = {"id": "H2", "verdict": "contradicted", "source": "r", "data": "digits", "preset": "demo", "evidence": "so"}
+    unbuilt.append(SimpleNamespace(**said))
     assert report.main(arguments) == 0
     assert report.main([*arguments, "--strict"]) == 1
     assert "H2 is contradicted (r, digits, demo): so" in capsys.readouterr().err
