@@ -169,23 +169,19 @@ def responding(evidence: Evidence, pairs: Sequence[tuple[str, str]]) -> Judgemen
     judged = sum(any(link.p is not None for link in both) for both in found_at.values())
     links: list[Link] = []
     words: list[Word] = []
-    torn: list[str] = []
-    half: list[str] = []
-    for more, less in pairs:
-        both = strictly(found_at[more, less], judged)
+    pairs_with: dict[frozenset[Word], list[str]] = {}
+    for pair in pairs:
+        both = strictly(found_at[pair], judged)
         links += both
         # What was not measured says nothing.
-        found = {link.verdict for link in both} - {"not run"} or {"not run"}
+        found = frozenset(link.verdict for link in both) - {"not run"} or frozenset(["not run"])
         words.append(*found if len(found) == 1 else ("too close to call",))
-        if found == {"holds", "contradicted"}:
-            torn.append(f"{more} > {less}")
-        elif found == {"contradicted", "too close to call"}:
-            half.append(f"{more} > {less}")
-    said = [f"The two modes in which responses can be measured disagree on {' and '.join(torn)}."] if torn else []
-    if half:
-        said.append(f"One of the two modes contradicts {' and '.join(half)}, the other leaves it open.")
-    note = " ".join(said)
-    return Judgement(tuple(links), together(words), note)
+        pairs_with.setdefault(found, []).append(" > ".join(pair))
+    torn = " and ".join(pairs_with.get(frozenset(["holds", "contradicted"]), ()))
+    half = " and ".join(pairs_with.get(frozenset(["contradicted", "too close to call"]), ()))
+    said = [f"The two modes in which responses can be measured disagree on {torn}."] if torn else []
+    said += [f"One of the two modes contradicts {half}, the other leaves it open."] if half else []
+    return Judgement(tuple(links), together(words), " ".join(said))
 
 
 def h13(evidence: Evidence) -> Judgement:
