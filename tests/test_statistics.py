@@ -29,7 +29,7 @@ numbers = st.lists(st.floats(0.5, 99.5), min_size=3, max_size=6)
 
 
 def side(*values: float, std: float = 0.2, df: float = 8, pool: tuple[float, ...] = ()) -> Side:
-    return Side("net", values, Prior(std, df), pool)
+    return Side("net", values, Prior(std, df), pool or values)
 
 
 @given(numbers, numbers)

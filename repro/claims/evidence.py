@@ -119,8 +119,9 @@ class Evidence:
         reference = _complete(narrow(records, group, REFERENCE)) if source != REFERENCE else self._ended
         self._reference = [run for run in reference if not run.foreign]
 
-    def runs(self, network: str, measure: Measure | None = None, variant: str = "") -> list[Ended]:
-        """Complete runs of a network, if asked for only those that have a number."""
+    def runs(self, name: str, measure: Measure | None = None) -> list[Ended]:
+        """Complete runs of a network[+variant], if asked for only those that have a number."""
+        network, _, variant = name.partition("+")
         found = [run for run in self._ended if (run.network, run.variant) == (network, variant)]
         return [run for run in found if measure is None or run.has(measure)]
 
