@@ -237,7 +237,7 @@ def settles(runs: Sequence[Run]) -> list[tuple[Claim, int]]:
     data, preset = runs[0].data, runs[0].preset
     found = []
     for claim in load():
-        if claim.plan is None or claim.plan.command(preset, data) is None:
+        if claim.plan is None or claim.command(preset, data) is None:
             continue
         if claim.scope == "paper" and (data, preset) != PAPER_SETTING:
             continue

@@ -90,7 +90,7 @@ class Side:
     name: str
     values: tuple[float, ...]
     prior: Prior
-    pool: tuple[float, ...] = ()
+    pool: tuple[float, ...]
 
     @property
     def mean(self) -> float:
@@ -100,9 +100,8 @@ class Side:
     @property
     def spread(self) -> tuple[float, float]:
         """Moderated variance of one run, and its degrees of freedom."""
-        shown = self.pool or self.values
-        df = len(shown) - 1
-        both = moderated(self.prior.std, self.prior.df, variance(shown) if df else 0.0, df)
+        df = len(self.pool) - 1
+        both = moderated(self.prior.std, self.prior.df, variance(self.pool) if df else 0.0, df)
         return float(both[0]), float(both[1])
 
 

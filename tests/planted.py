@@ -222,16 +222,12 @@ def _health(run: Run, reached: int, stds: Sequence[float], gradient: float, vari
     return rows
 
 
-def plant_paper_like(
-    results: Path, *, preset: str = "paper", data: str = "cifar10", coarse: int = 10, without: Sequence[str] = ()
-) -> Path:
+def plant_paper_like(results: Path) -> Path:
     """Plant every CIFAR-10 network of the paper with the paper's own numbers, resnet-110 five times.
 
-    Curves are a tenth as dense as real ones by default, so that this takes well under a second.
+    Curves are a tenth as dense as real ones, so that this takes well under a second.
     """
     for network, (train_end, test_end) in PAPER.items():
-        if network in without:
-            continue
         tests = RESNET_110 if network == "resnet-110" else (test_end,)
         for seed, error in enumerate(tests):
             # Training errors and responses of one network differ a little from seed to seed, as they do.
@@ -240,14 +236,13 @@ def plant_paper_like(
             plant(
                 results,
                 network,
-                preset=preset,
-                data=data,
+                preset="paper",
                 seed=seed,
                 train_end=train_end * luck,
                 test_end=error,
                 responses=response and response * luck,
                 health=(0.5, 0.5),
                 warm_up_ended=400 if network in ("plain-110", "resnet-110", "resnet-1202") else None,
-                coarse=coarse,
+                coarse=10,
             )
     return results

@@ -12,28 +12,15 @@ from dataclasses import replace
 from functools import cache
 
 from repro import study
-from repro.claims.claim import Claim, Plan, load
+from repro.claims.claim import Claim, load
 from repro.claims.evidence import PAPER_SETTING, Evidence
 from repro.claims.exact import EXACT
-from repro.claims.judgement import Judgement
 from repro.claims.rules import RULES, UNITS
-from repro.claims.verdict import (
-    Link,
-    Verdict,
-    Word,
-    contradicted,
-    deciding,
-    findings,
-    in_words,
-    to_dict,
-    write,
-)
+from repro.claims.verdict import Judgement, Verdict, deciding, findings, in_words, write
 from repro.data.table import DATA_SETS
 from repro.records import Records
 
-__all__ = [
-    "Claim", "Link", "Plan", "Verdict", "Word", "contradicted", "findings", "judge", "load", "to_dict", "write",
-]  # fmt: skip
+__all__ = ["Claim", "Verdict", "findings", "judge", "load", "write"]
 
 
 def judge(records: Records, *, source: str, data: str, preset: str) -> list[Verdict]:

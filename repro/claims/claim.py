@@ -19,20 +19,6 @@ class Plan:
     study: str
     only: tuple[str, ...]
 
-    def command(self, preset: str, data: str) -> str | None:
-        """What to type; None where the study does not fit this preset, or stops one of the networks early at it.
-
-        CIFAR-10 is found by --data-dir, for which the command has DIR.
-
-        Raises:
-            UserError: an unknown preset or study.
-        """
-        planned = study.load(self.study)
-        if not planned.fits(preset) or set(self.only) & set(planned.for_preset(preset).stop_at):
-            return None
-        words = ["python", "-m", "repro.run", self.study, "--preset", preset, *study.data_words(preset, data)]
-        return shlex.join([*words, "--only", ",".join(self.only)])
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -50,15 +36,20 @@ class Claim:
     needs: str = ""
 
     def command(self, preset: str, data: str) -> str | None:
-        """The command that would provide the evidence; None where none can.
+        """What to type to get the evidence. A claim about the paper's own setting is asked for at that one.
 
-        A claim about the paper's own setting is asked for at that one. An unknown preset has no command.
+        CIFAR-10 is found by --data-dir, for which the command has DIR. None where no command can: the preset is not
+        known here, the study does not fit it, or stops one of the networks early at it.
         """
-        if self.plan is None:
-            return None
         if self.scope == "paper":
             preset, data = "paper", "cifar10"
-        return self.plan.command(preset, data) if preset in study.presets() else None
+        if self.plan is None or preset not in study.presets():
+            return None
+        planned = study.load(self.plan.study)
+        if not planned.fits(preset) or set(self.plan.only) & set(planned.for_preset(preset).stop_at):
+            return None
+        words = ["python", "-m", "repro.run", self.plan.study, "--preset", preset, *study.data_words(preset, data)]
+        return shlex.join([*words, "--only", ",".join(self.plan.only)])
 
 
 @cache

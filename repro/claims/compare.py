@@ -35,7 +35,7 @@ def above(
     """
     share = "" if times == 1 else f"{times:g} times "
     statement = f"{_said(more)} > {share}{_said(less)} in {WORDS[measure]}"
-    mine, theirs = (_runs(evidence, measure, name) for name in (more, less))
+    mine, theirs = (evidence.runs(name, measure) for name in (more, less))
     blocked = _incomparable(statement, measure, f"{_said(more)} and {_said(less)}", [*mine, *theirs], allowed)
     if blocked:
         return blocked
@@ -57,11 +57,6 @@ def above(
 
 def _said(name: str) -> str:
     return name.replace("+", " with ")
-
-
-def _runs(evidence: Evidence, measure: Measure, name: str) -> list[Ended]:
-    network, _, variant = name.partition("+")
-    return evidence.runs(network, measure, variant)
 
 
 def _on_other_images(estimate: Estimate, mine: Sequence[Ended], theirs: Sequence[Ended]) -> str:
@@ -93,7 +88,7 @@ def _lost(link: Link, evidence: Evidence, measure: Measure, name: str, unless: W
 
 
 def _without_both(evidence: Evidence, statement: str, measure: Measure, more: str, less: str) -> Link:
-    mine, theirs = (_runs(evidence, measure, name) for name in (more, less))
+    mine, theirs = (evidence.runs(name, measure) for name in (more, less))
     lost_more, lost_less = (evidence.diverged(name, measure) for name in (more, less))
     folders = tuple(run.folder for run in (*mine, *theirs)) + tuple(run["folder"] for run in (*lost_more, *lost_less))
     if not mine and lost_more and (theirs or lost_less):
@@ -176,7 +171,7 @@ def alike(
         margin: of the two means.
     """
     statement = f"{_said(first)} and {_said(second)} are similar in {WORDS[measure]}"
-    mine, theirs = (_runs(evidence, measure, name) for name in (first, second))
+    mine, theirs = (evidence.runs(name, measure) for name in (first, second))
     settings = [key for run in (*mine, *theirs) for key in run.settings]
     blocked = _incomparable(statement, measure, f"{_said(first)} and {_said(second)}", [*mine, *theirs], settings)
     if blocked:
@@ -232,15 +227,14 @@ def measured(
 
 
 def _spread(side: Side) -> str:
-    shown = side.pool or side.values
-    here = len(side.values)
+    shown, here = len(side.pool), len(side.values)
     text = (
         f"Seeds move {side.name} by a standard deviation of {math.sqrt(side.spread[0]):.2g}: "
         f"{side.prior.std:.2g} by {side.prior.known}, worth {side.prior.df:g} degrees of freedom"
     )
-    if len(shown) > 1:
-        beside = f", {len(shown) - here} of them in the reference" if len(shown) > here else ""
-        text += f", and what {len(shown)} runs show{beside}"
+    if shown > 1:
+        beside = f", {shown - here} of them in the reference" if shown > here else ""
+        text += f", and what {shown} runs show{beside}"
     return f"{text}."
 
 

@@ -7,8 +7,7 @@ import pandas as pd
 from repro import paper
 from repro.claims.compare import above, absent
 from repro.claims.evidence import Evidence, Measure
-from repro.claims.judgement import undecided
-from repro.claims.verdict import Lack, Link, Word
+from repro.claims.verdict import Lack, Link, Word, undecided
 
 #: Share of the points in which an order must hold to be called lasting.
 LASTING = 0.95

@@ -11,12 +11,12 @@ from statistics import fmean, variance
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from repro import names, paper, study
 from repro.claims.verdict import Lack
 from repro.data.table import DATA_SETS
 from repro.errors import counted
+from repro.groups import Group, narrow
 from repro.records import Record, Records
 from repro.spec import Run, fields_of
 from repro.statistics import Prior, Side, formula
@@ -109,17 +109,19 @@ class Evidence:
 
     def __init__(self, records: Records, *, source: str, data: str, preset: str) -> None:
         self.source, self.data, self.preset = source, data, preset
-        self._all = _rows(records, source, data, preset)
+        group = Group(data, preset)
+        mine = narrow(records, group, source)
+        self._all = mine.runs.to_dict("records")
         self._whole = preset == "paper" and data in CIFAR
         self._scales: dict[tuple[str, Measure], tuple[float, int]] = {}
-        self.curves = _of(records.curves, source, data, preset)
-        self.health = _of(records.health, source, data, preset)
-        self._ended = _complete(records, self._all)
-        reference = _complete(records, _rows(records, REFERENCE, data, preset)) if source != REFERENCE else self._ended
+        self.curves, self.health = mine.curves, mine.health
+        self._ended = _complete(mine)
+        reference = _complete(narrow(records, group, REFERENCE)) if source != REFERENCE else self._ended
         self._reference = [run for run in reference if not run.foreign]
 
-    def runs(self, network: str, measure: Measure | None = None, variant: str = "") -> list[Ended]:
-        """Complete runs of a network, if asked for only those that have a number."""
+    def runs(self, name: str, measure: Measure | None = None) -> list[Ended]:
+        """Complete runs of a network[+variant], if asked for only those that have a number."""
+        network, _, variant = name.partition("+")
         found = [run for run in self._ended if (run.network, run.variant) == (network, variant)]
         return [run for run in found if measure is None or run.has(measure)]
 
@@ -204,23 +206,16 @@ def _is_like(run: Ended, other: Ended) -> bool:
     return (run.network, run.variant) == (other.network, other.variant) and not departures([run, other])
 
 
-def _of(table: pd.DataFrame, source: str, data: str, preset: str) -> pd.DataFrame:
-    return table[(table["source"] == source) & (table["data"] == data) & (table["preset"] == preset)]
-
-
-def _rows(records: Records, source: str, data: str, preset: str) -> list[dict[Any, Any]]:
-    return _of(records.runs, source, data, preset).to_dict("records")
-
-
-def _complete(records: Records, rows: Iterable[Mapping[Any, Any]]) -> list[Ended]:
-    layers = records.responses.groupby(["source", "folder"])[["std", "std_training"]]
+def _complete(records: Records) -> list[Ended]:
+    """Those among the records of one source."""
+    layers = records.responses.groupby("folder")[["std", "std_training"]]
     # The mean over a part of the layers is not that over all.
     means = layers.mean().where(layers.count().eq(layers.size(), axis=0)).T.to_dict("list")
     found = []
-    for row in rows:
+    for row in records.runs.to_dict("records"):
         record = records.record(row["source"], row["folder"])
         if record.status == "complete" or (record.status == "foreign" and _whole(record.spec, row["iteration"])):
-            found.append(_ended(row, record, means.get((row["source"], row["folder"]), [math.nan, math.nan])))
+            found.append(_ended(row, record, means.get(row["folder"], [math.nan, math.nan])))
     return found
 
 

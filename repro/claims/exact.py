@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from repro import paper
-from repro.claims.judgement import Judgement, chain
-from repro.claims.verdict import Link
+from repro.claims.verdict import Judgement, Link, chain
 from repro.measure.complexity import Complexity, complexity, figure_5, vgg
 
 #: "Similar" blocks (H24) differ by less than this share.

@@ -15,8 +15,7 @@ from tabulate import tabulate
 from repro import paper
 from repro.claims.claim import Claim, load
 from repro.claims.evidence import FORMULA_DF, RELATIVE, RELATIVE_DF
-from repro.claims.judgement import SIMILAR_ACCURACY
-from repro.claims.rules import NO_ADVANTAGE, SIMILAR_TRAINING
+from repro.claims.rules import NO_ADVANTAGE, ORDERS, SIMILAR_ACCURACY, SIMILAR_TRAINING
 from repro.data.table import DATA_SETS
 from repro.disk import write_text
 from repro.statistics import Goal, formula, power
@@ -47,14 +46,8 @@ def scenarios() -> dict[str, Scenario]:
     return {
         "H1": _order("Figure 6's readings", train, [("plain-56", "plain-20")]),
         "H2": _order("Figure 6's readings", test, [("plain-56", "plain-20")]),
-        "H3": _order(
-            "Figure 6's readings", train, [("plain-56", "plain-44"), ("plain-44", "plain-32"), ("plain-44", "plain-20")]
-        ),
-        "H5": _order(
-            "Table 6, the mean at 110 layers",
-            test,
-            [(f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 32), (32, 44), (32, 56), (44, 110), (56, 110))],
-        ),
+        "H3": _order("Figure 6's readings", train, ORDERS["H3"]),
+        "H5": _order("Table 6, the mean at 110 layers", test, ORDERS["H5"]),
         "H6": _order("Figure 6's readings", train, [(f"plain-{n}", f"resnet-{n}") for n in depths]),
         "H7": Scenario("no difference at all", alike, (Goal({"with": 1, "without": -1}, margin=SIMILAR_ACCURACY),)),
         "H8": Scenario("0.05 %", train, (Goal({"resnet-1202": -1}, bound=-0.1),)),
@@ -66,8 +59,8 @@ def scenarios() -> dict[str, Scenario]:
                 Goal({"resnet-1202": 1, "resnet-110": -1}, margin=SIMILAR_TRAINING),
             ),
         ),
-        "H10": _order("Figure 7's readings", responses, [(f"plain-{n}", f"resnet-{n}") for n in (20, 56)]),
-        "H11": _order("Figure 7's readings", responses, [("resnet-20", "resnet-56"), ("resnet-56", "resnet-110")]),
+        "H10": _order("Figure 7's readings", responses, ORDERS["H10"]),
+        "H11": _order("Figure 7's readings", responses, ORDERS["H11"]),
         "H13": Scenario("Table 6's means", {"resnet-110": resnet}, (Goal({"resnet-110": -1}, bound=-highway),)),
         "H15": _order(long, train, [("plain-56", "plain-20")]),
         "H16": Scenario(

@@ -1,25 +1,29 @@
-"""How each claim about training runs is judged, H1 to H11, H13 to H16 and H18 to H22; claims.toml has it in words."""
+"""How each claim about training runs is judged, H1 to H11, H13 to H16 and H18 to H22; claims.toml has it in words.
+
+H18 to H22 are about Table 1's networks (Section 4.1), and are judged on each set of images for itself.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pandas as pd
 
 from repro import paper, study
-from repro.claims import imagenet
 from repro.claims.compare import above, absent, against, alike
-from repro.claims.course import all_along
+from repro.claims.course import all_along, slower
 from repro.claims.evidence import RESPONSES, Evidence
-from repro.claims.judgement import SIMILAR_ACCURACY, Judgement, chain, undecided
-from repro.claims.verdict import Lack, Link, Word, by_interval, strictly, together
+from repro.claims.verdict import Judgement, Lack, Link, Word, by_interval, chain, strictly, together, undecided
 from repro.data.table import DATA_SETS
 from repro.errors import counted
 from repro.measure.complexity import complexity
 from repro.statistics import formula, half_width
 
+#: Test errors nearer than this are "similar", percentage points (H7, H20).
+SIMILAR_ACCURACY = 0.5
 #: Training errors are "similar" within so many percentage points, or within this share of the larger (H9).
 SIMILAR_TRAINING, SIMILAR_SHARE = 0.1, 0.1
 #: Weakest layer against the others: healthy from the first on, vanished below the second (H14). The paper gives no
@@ -27,6 +31,15 @@ SIMILAR_TRAINING, SIMILAR_SHARE = 0.1, 0.1
 HEALTHY, VANISHED = 1e-3, 1e-6
 #: A training error below this share of the plain net's is an advantage (H16).
 NO_ADVANTAGE = 0.8
+
+
+#: Chains of several comparisons: of each, the network whose number should be the larger, and the other.
+ORDERS = {
+    "H3": [("plain-56", "plain-44"), ("plain-44", "plain-32"), ("plain-44", "plain-20")],
+    "H5": [(f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 32), (32, 44), (32, 56), (44, 110), (56, 110))],
+    "H10": [(f"plain-{n}", f"resnet-{n}") for n in (20, 56)],
+    "H11": [("resnet-20", "resnet-56"), ("resnet-56", "resnet-110")],
+}
 
 
 def h1(evidence: Evidence) -> Judgement:
@@ -41,8 +54,7 @@ def h2(evidence: Evidence) -> Judgement:
 
 def h3(evidence: Evidence) -> Judgement:
     """Training error of plain nets: 56 > 44 > {20, 32}."""
-    pairs = [("plain-56", "plain-44"), ("plain-44", "plain-32"), ("plain-44", "plain-20")]
-    return chain(above(evidence, "train_error", more, less) for more, less in pairs)
+    return chain(above(evidence, "train_error", *pair) for pair in ORDERS["H3"])
 
 
 def h4(evidence: Evidence) -> Judgement:
@@ -62,8 +74,7 @@ def h4(evidence: Evidence) -> Judgement:
 
 def h5(evidence: Evidence) -> Judgement:
     """Test error of residual nets: 20 > 32 > {44, 56} > 110."""
-    pairs = [(20, 32), (32, 44), (32, 56), (44, 110), (56, 110)]
-    return chain(above(evidence, "test_error", f"resnet-{more}", f"resnet-{less}") for more, less in pairs)
+    return chain(above(evidence, "test_error", *pair) for pair in ORDERS["H5"])
 
 
 def h6(evidence: Evidence) -> Judgement:
@@ -141,41 +152,36 @@ def h9(evidence: Evidence) -> Judgement:
 
 def h10(evidence: Evidence) -> Judgement:
     """Mean response of plain nets above that of residual ones."""
-    return responding(evidence, [(f"plain-{n}", f"resnet-{n}") for n in (20, 56)])
+    return responding(evidence, ORDERS["H10"])
 
 
 def h11(evidence: Evidence) -> Judgement:
     """Mean response of residual nets: 20 > 56 > 110."""
-    return responding(evidence, [(f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 56), (56, 110))])
+    return responding(evidence, ORDERS["H11"])
 
 
-def responding(evidence: Evidence, pairs: Iterable[tuple[str, str]]) -> Judgement:
+def responding(evidence: Evidence, pairs: Sequence[tuple[str, str]]) -> Judgement:
     """Mean response of the first of each pair above that of the second, in both readings of what the paper measured.
 
     What one reading shows and the other does not is too close to call: the paper does not say which is its own.
     """
-    pairs = list(pairs)
     found_at = {pair: [above(evidence, measure, *pair) for measure in RESPONSES] for pair in pairs}
     judged = sum(any(link.p is not None for link in both) for both in found_at.values())
     links: list[Link] = []
     words: list[Word] = []
-    torn: list[str] = []
-    half: list[str] = []
-    for more, less in pairs:
-        both = strictly(found_at[more, less], judged)
+    pairs_with: dict[frozenset[Word], list[str]] = {}
+    for pair in pairs:
+        both = strictly(found_at[pair], judged)
         links += both
         # What was not measured says nothing.
-        found = {link.verdict for link in both} - {"not run"} or {"not run"}
+        found = frozenset(link.verdict for link in both) - {"not run"} or frozenset(["not run"])
         words.append(*found if len(found) == 1 else ("too close to call",))
-        if found == {"holds", "contradicted"}:
-            torn.append(f"{more} > {less}")
-        elif found == {"contradicted", "too close to call"}:
-            half.append(f"{more} > {less}")
-    said = [f"The two modes in which responses can be measured disagree on {' and '.join(torn)}."] if torn else []
-    if half:
-        said.append(f"One of the two modes contradicts {' and '.join(half)}, the other leaves it open.")
-    note = " ".join(said)
-    return Judgement(tuple(links), together(words), note)
+        pairs_with.setdefault(found, []).append(" > ".join(pair))
+    torn = " and ".join(pairs_with.get(frozenset(["holds", "contradicted"]), ()))
+    half = " and ".join(pairs_with.get(frozenset(["contradicted", "too close to call"]), ()))
+    said = [f"The two modes in which responses can be measured disagree on {torn}."] if torn else []
+    said += [f"One of the two modes contradicts {half}, the other leaves it open."] if half else []
+    return Judgement(tuple(links), together(words), " ".join(said))
 
 
 def h13(evidence: Evidence) -> Judgement:
@@ -278,10 +284,40 @@ def h16(evidence: Evidence) -> Judgement:
     )
 
 
+def h18(evidence: Evidence) -> Judgement:
+    """Training error of plain-34 above that of plain-18, all along and at the end, and so its test error."""
+    return chain([*all_along(evidence, "plain-34", "plain-18"), above(evidence, "test_error", "plain-34", "plain-18")])
+
+
+def h19(evidence: Evidence) -> Judgement:
+    """Test error of resnet-34 below those of resnet-18 and of plain-34."""
+    return chain(above(evidence, "test_error", more, "resnet-34") for more in ("resnet-18", "plain-34"))
+
+
+def h20(evidence: Evidence) -> Judgement:
+    """Test errors of plain-18 and resnet-18 similar at the end, and resnet-18's the lower one at the beginning."""
+    similar = alike(evidence, "test_error", "plain-18", "resnet-18", lambda *_: SIMILAR_ACCURACY)
+    return chain([similar] if similar.interval is None else [similar, slower(evidence, "plain-18", "resnet-18")])
+
+
+def h21(evidence: Evidence) -> Judgement:
+    """Test error of 34 layers: plain > A > B > C."""
+    return _falling(evidence, "plain-34", "resnet-34", "resnet-34-B", "resnet-34-C")
+
+
+def h22(evidence: Evidence) -> Judgement:
+    """Test error of ResNets with projections: 34 > 50 > 101 > 152 layers."""
+    return _falling(evidence, "resnet-34-B", "resnet-50", "resnet-101", "resnet-152")
+
+
+def _falling(evidence: Evidence, *networks: str) -> Judgement:
+    return chain(above(evidence, "test_error", more, less) for more, less in pairwise(networks))
+
+
 #: The claims that training runs can judge.
 RULES: dict[str, Callable[[Evidence], Judgement]] = {
     "H1": h1, "H2": h2, "H3": h3, "H4": h4, "H5": h5, "H6": h6, "H7": h7, "H8": h8, "H9": h9, "H10": h10, "H11": h11,
-    "H13": h13, "H14": h14, "H15": h15, "H16": h16, **imagenet.RULES,
+    "H13": h13, "H14": h14, "H15": h15, "H16": h16, "H18": h18, "H19": h19, "H20": h20, "H21": h21, "H22": h22,
 }  # fmt: skip
 #: In what their effects and intervals are measured, where it is not percentage points.
 UNITS = {"H10": "standard deviation", "H11": "standard deviation"}

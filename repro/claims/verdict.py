@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from repro.records import write_json
 from repro.statistics import LEVEL
@@ -176,6 +176,29 @@ def _strictly(link: Link, k: int) -> Link:
     return replace(link, verdict="too close to call", evidence=text, assumed=False)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a rule finds: its comparisons and, where these alone do not make it, the verdict on the whole."""
+
+    links: tuple[Link, ...]
+    verdict: Word
+    note: str = ""
+
+
+def chain(links: Iterable[Link]) -> Judgement:
+    """All links must hold; one that contradicts must do so at the level of all (`strictly`)."""
+    links = strictly(links)
+    verdict = together(link.verdict for link in links)
+    effects = [link.effect for link in links if link.effect is not None]
+    astray = verdict == "too close to call" and len(effects) > 1 and max(effects) < 0
+    return Judgement(links, verdict, "Each difference points the other way, none beyond chance." if astray else "")
+
+
+def undecided(link: Link) -> Link:
+    """The link where something beside its interval leaves it open."""
+    return replace(link, verdict="too close to call", assumed=False)
+
+
 def deciding(links: Sequence[Link], verdict: Word) -> Link | None:
     """The link on which a chain's verdict turns: of those with its verdict, the one nearest to contradiction.
 
@@ -194,21 +217,11 @@ def _sureness(link: Link) -> float:
     return 2 * inside / (high - low) if high > low else math.copysign(math.inf, inside)
 
 
-def contradicted(verdicts: Iterable[Verdict]) -> bool:
-    """Whether any claim is contradicted: what `--strict` asks."""
-    return any(verdict.verdict == "contradicted" for verdict in verdicts)
-
-
 def in_words(how: Iterable[str]) -> str:
     """What several comparisons say of their intervals, each thing once."""
     return " ".join(dict.fromkeys(how))
 
 
-def to_dict(verdict: Verdict) -> dict[str, Any]:
-    """As JSON types."""
-    return asdict(verdict)
-
-
 def write(path: Path, verdicts: Iterable[Verdict]) -> None:
     """Write claims.json: {"format": 1, "verdicts": [...]}, each with the fields of `Verdict`."""
-    write_json(path, {"format": FORMAT, "verdicts": [to_dict(verdict) for verdict in verdicts]})
+    write_json(path, {"format": FORMAT, "verdicts": [asdict(verdict) for verdict in verdicts]})

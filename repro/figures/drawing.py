@@ -109,6 +109,7 @@ class Drawing:
         palette: the colour of each label, in the order of the key.
         columns: of the key; 0 for as many as short names leave room for.
         source: whose runs it shows, in a report; empty for one of the paper's numbers alone.
+        alone: its panels drawn one by one, by their titles, to be saved beside it.
         files: by form ("SVG"), relative to the report.
     """
 
@@ -122,6 +123,7 @@ class Drawing:
     palette: dict[str, str] = field(default_factory=dict)
     columns: int = 0
     source: str = ""
+    alone: Mapping[str, Drawing] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def colour(self, label: str, network: str) -> str:

@@ -37,7 +37,7 @@ TITLES = {
     "in-short": "Errors during training, without and with shortcuts",
 }
 #: Inches of a panel, by how many there are.
-_SIZES = {2: (4.2, 3.3), 3: (3.7, 3.4)}
+_SIZES = {1: (7.0, 4.2), 2: (4.2, 3.3), 3: (3.7, 3.4)}
 IMAGENET_TITLE = "Training on ImageNet: plain nets and ResNets of 18 and 34 layers"
 DEEPEST = "110 and 1202 layers"
 PAPER_TOP: float = paper.constants()["cifar"]["plot_limit"]
@@ -52,13 +52,14 @@ def networks_of(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(network for networks in VIEWS[name].values() for network in networks))
 
 
-def draw(records: Records, scale: Records | None = None, name: str = "figure-6") -> Drawing | None:
+def draw(records: Records, scale: Records | None = None, name: str = "figure-6", alone: str = "") -> Drawing | None:
     """Curves of one source, data set and preset; None where there is nothing to draw.
 
     Args:
         records: of that source, data set and preset.
         scale: what the axis of errors has to have room for: by default these records.
         name: a key of `VIEWS`.
+        alone: title of the one panel to draw; by default all are drawn.
 
     Raises:
         ValueError: the records are of several.
@@ -66,12 +67,15 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6")
     panels, nets = VIEWS[name], networks_of(name)
     found = ends(records, nets)
     rows = curves.points(records, nets, found)
-    if not len(rows):
+    title, file = TITLES[name], "-".join([name, *alone.lower().split()])
+    if alone:
+        panels, title = {alone: panels[alone]}, f"{title.partition(' of ')[0]}: {alone}"
+    if not rows["network"].isin([network for networks in panels.values() for network in networks]).any():
         return None
     top = own = curves.error_limit(ends(scale or records, nets))
     runs = usual(records.runs, nets)
     last, apart = curves.last_iteration(runs), name == "figure-1"
-    drawing = begin(name, TITLES[name], 1, len(panels), _SIZES[len(panels)])
+    drawing = begin(file, title, 1, len(panels), _SIZES[len(panels)])
     for panel, (said, networks) in enumerate(panels.items()):
         mine = found[found["network"].isin(networks)]
         own = _top_of_deepest(mine, rows, top) if said == DEEPEST else top

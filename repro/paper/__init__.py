@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -64,37 +64,18 @@ def about(which: int | str) -> About:
     return _read(_name(which))[0]
 
 
-def readings(figure: int | None = None) -> pd.DataFrame:
-    """What was read off the curves of Figures 4 and 6, whose plain-20 and plain-56 are Figure 1 too.
+def readings(figure: Literal[4, 6]) -> pd.DataFrame:
+    """What was read off the curves of Figure 4 or 6, whose plain-20 and plain-56 are Figure 1 too.
 
     Columns: figure, network, quantity, iteration, value, low, high, how (see `about("readings-curves")`). `value` is
     NaN where only the bounds `low` and `high` are known.
-
-    Raises:
-        UserError: a figure without such readings; those of Figure 7 are `table("readings-responses")`.
     """
-    found = table("readings-curves")
-    if figure is None:
-        return found
-    if figure not in (1, 4, 6):
-        raise unknown("figure with readings of curves", str(figure), ["1", "4", "6"])
-    rows = found["figure"] == (4 if figure == 4 else 6)
-    if figure == 1:
-        rows &= found["network"].isin(["plain-20", "plain-56"])
-    return found[rows].reset_index(drop=True)
+    return table("readings-curves").query("figure == @figure").reset_index(drop=True)
 
 
 def responses() -> pd.DataFrame:
     """What was read off Figure 7. Columns: network, layer (NaN: mean over all layers), value, low, high, how."""
     return table("readings-responses")
-
-
-def third_party() -> pd.DataFrame:
-    """Reproductions on CIFAR-10 by others.
-
-    Columns: source, network, quantity, value, std, runs, reported, option, deviations (see `about("third-party")`).
-    """
-    return table("third-party")
 
 
 @cache

@@ -98,9 +98,12 @@ class Maker:
     kind: Kind
 
     def picture(self, drawn: Drawing, *place: str) -> Drawing:
-        """Write a figure's files."""
-        files = drawing.save(drawn, self._folder("figures", *place), _FIGURES[self.kind])
-        return replace(drawn, files=self._named(files))
+        """Write a figure's files, and its panels one by one."""
+        folder = self._folder("figures", *place)
+        files = self._named(drawing.save(drawn, folder, _FIGURES[self.kind]))
+        for title, panel in drawn.alone.items():
+            files[title] = self._named(drawing.save(panel, folder, ["svg"]))["SVG"]
+        return replace(drawn, files=files)
 
     def table(self, table: Table, *place: str) -> Table:
         """Write a table's files."""
@@ -190,6 +193,11 @@ def _made(gathered: Gathered) -> dict[str, Exhibit]:
         title, networks = errors.TITLES[name].partition(". ")[2], errors.networks_of(name)
         return Exhibit(title, lambda mine, all_: errors.draw(mine, all_, name), behind=of(networks))
 
+    def figure_6(mine: Records, every: Records) -> Drawing | None:
+        alone = {title: errors.draw(mine, every, "figure-6", title) for title in errors.VIEWS["figure-6"]}
+        whole = errors.draw(mine, every, "figure-6")
+        return whole and replace(whole, alone={title: drawn for title, drawn in alone.items() if drawn})
+
     def settings(records: Records, group: Group) -> Table | None:
         return variants.settings(records, group, protocol.departs_from_usual(records.runs))
 
@@ -198,7 +206,7 @@ def _made(gathered: Gathered) -> dict[str, Exhibit]:
 
     return {
         "figure-1": curves("figure-1"),
-        "figure-6": replace(curves("figure-6"), make=(beside_figures.curve_ends,)),
+        "figure-6": replace(curves("figure-6"), draw=figure_6, make=(beside_figures.curve_ends,)),
         "table-6": Exhibit(
             table6.TITLE,
             None,

@@ -60,7 +60,7 @@ class _Sides:
 
     def cells(self, trained: Trained, last: Trained, measure: Measure) -> tuple[str, str]:
         """An error, and its difference to that of the last or why there is none."""
-        mine, theirs = (self.of[one.source].runs(one.network, measure, one.variant) for one in (trained, last))
+        mine, theirs = (self.of[one.source].runs(f"{one.network}+{one.variant}", measure) for one in (trained, last))
         if not mine:
             return "none yet", ""
         error = mean_and_std(pd.Series([run.value(measure) for run in mine]), " foreign" if mine[0].foreign else "")

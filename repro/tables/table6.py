@@ -101,7 +101,7 @@ def rows_of_paper() -> list[Row]:
 
 def _others(network: str) -> str:
     """The range of the reproductions by others, and their number."""
-    found = paper.third_party()
+    found = paper.table("third-party")
     values = found[(found["network"] == network) & (found["quantity"] == "test_error")]["value"]
     if not len(values) or not network:
         return ""
@@ -151,7 +151,7 @@ def _notes(runs: pd.DataFrame, group: Group) -> list[str]:
 def others() -> Table:
     """The reproductions by others, one by one."""
     about, rows = paper.about("third-party"), []
-    for row in paper.third_party().to_dict("records"):
+    for row in paper.table("third-party").to_dict("records"):
         error = f"{row['value']:.2f}" + (f" ± {row['std']:g}" if math.isfinite(row["std"]) else "")
         said = [f"option {row['option']}" if row["option"] else "", row["reported"], row["deviations"]]
         protocol = "; ".join(text for text in said if text)

@@ -69,7 +69,7 @@ def settings(records: Records, group: Group, words: Callable[[pd.Series], str]) 
     of = {name: Evidence(records, source=name, data=group.data, preset=group.preset) for name in sources(records)}
     for (source, network, variant), mine in runs.groupby(["source", "network", "variant"]):
         evidence = of[str(source)]
-        altered = evidence.runs(str(network), "test_error", str(variant))
+        altered = evidence.runs(f"{network}+{variant}", "test_error")
         usual = evidence.runs(str(network), "test_error")
         images |= {run.test_images for run in (*altered, *usual)}
         apart, said = _compared(evidence, altered, usual, mine)

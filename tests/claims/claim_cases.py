@@ -102,6 +102,7 @@ TRAIN = {network: errors[0] for network, errors in PAPER.items()}
 TEST = {network: errors[1] for network, errors in PAPER.items()}
 RESNETS = {f"resnet-{depth}": TEST[f"resnet-{depth}"] for depth in (20, 32, 44, 56, 110)}
 ALL_PLAIN = {f"plain-{depth}": TRAIN[f"plain-{depth}"] for depth in (20, 32, 44, 56)}
+WARM_OR_NOT = [deepest(0.1, 6.6, seeds=SEEDS), deepest(0.1, 6.7, seeds=SEEDS, settings=OFF)]
 SHALLOWER = runs(response={"resnet-20": 1.6, "resnet-56": 1.15}, seeds=SEEDS)
 
 #: A preset of Table 1's networks, and which claims are judged by it.
@@ -130,6 +131,7 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H2", "too close to call", [runs(test={"plain-20": 9.7, "plain-56": 10.2})]),
     ("H2", "holds", [runs(test={"plain-20": 9.7, "plain-56": 10.2}, seeds=SEEDS)]),
     ("H2", "not run", [runs(test={"plain-56": 13.3})]),
+    ("H2", "too close to call", [diverged("plain-20", "plain-56")]),
     ("H3", "holds", [runs(ALL_PLAIN)]),
     ("H3", "holds", [runs({**ALL_PLAIN, "plain-32": 0.5})]),
     ("H3", "contradicted", [runs({**ALL_PLAIN, "plain-56": 1.0})]),
@@ -155,7 +157,7 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H6", "contradicted", [runs({**TRAIN, "resnet-56": 20.0})]),
     ("H6", "too close to call", [runs({**TRAIN, "resnet-20": 1.3})]),
     ("H6", "not run", [runs({"plain-20": 1.4, "resnet-56": 0.1})]),
-    ("H7", "holds", [deepest(0.1, 6.6, seeds=SEEDS), deepest(0.1, 6.7, seeds=SEEDS, settings=OFF)]),
+    ("H7", "holds", WARM_OR_NOT),
     ("H7", "contradicted", [deepest(0.1, 6.6, seeds=SEEDS), deepest(9.0, 12.0, seeds=SEEDS, settings=OFF)]),
     ("H7", "contradicted", [deepest(0.1, 6.6), diverged("resnet-110", settings=OFF)]),
     ("H7", "contradicted", [diverged("resnet-110")]),
@@ -164,6 +166,7 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H7", "too close to call", [deepest(40.0, 40.0, seeds=SEEDS), deepest(40.0, 40.0, seeds=SEEDS, settings=OFF)]),
     ("H7", "not run", [deepest(0.1, 6.6)]),
     ("H7", "not run", [deepest(0.1, 6.6, settings=OFF)]),
+    ("H7", "too close to call", [*WARM_OR_NOT, diverged("resnet-110", seed=7, settings=OFF)]),
     ("H8", "holds", [runs({"resnet-1202": 0.05})]),
     ("H8", "contradicted", [runs({"resnet-1202": 0.5})]),
     ("H8", "contradicted", [diverged("resnet-1202")]),
@@ -174,12 +177,14 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H9", "too close to call", [both(0.05, 7.0)]),
     ("H9", "too close to call", [both(5.0, 9.0)]),
     ("H9", "too close to call", [both(0.23, 9.0)]),
+    ("H9", "too close to call", [deepest(5.0, 6.61), runs({"resnet-1202": 0.05}, {"resnet-1202": 9.0})]),
     ("H9", "not run", [runs({"resnet-110": 0.1})]),
     ("H10", "holds", [runs(response={**RESPONSES, "plain-20": 2.2}, seeds=SEEDS)]),
     ("H10", "holds", [runs(response={**RESPONSES, "plain-20": 2.2}, seeds=SEEDS, training=None)]),
     ("H10", "contradicted", [runs(response={**RESPONSES, "plain-20": 1.2}, seeds=SEEDS)]),
     ("H10", "too close to call", [runs(response=RESPONSES)]),
     ("H10", "not run", [runs(dict.fromkeys(("plain-20", "resnet-20", "plain-56", "resnet-56"), 5.0))]),
+    ("H10", "not run", [runs(response={"plain-20": 2.2, "plain-56": 1.5}), diverged("resnet-20", "resnet-56")]),
     ("H11", "holds", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15, "resnet-110": 0.9}, seeds=SEEDS)]),
     ("H11", "contradicted", [runs(response={"resnet-20": 1.1, "resnet-56": 1.6, "resnet-110": 1.0}, seeds=SEEDS)]),
     ("H11", "too close to call", [runs(response={"resnet-20": 1.6, "resnet-56": 1.15, "resnet-110": 1.1})]),

@@ -127,10 +127,6 @@ def test_a_claim_about_the_paper_s_own_setting_asks_for_it():
     assert "digits" not in CLAIMS["H8"].command("demo", "digits")
 
 
-def test_an_unknown_preset_has_no_command():
-    assert CLAIMS["H1"].command("mine", "cifar10") is None
-
-
 def test_a_claim_without_rule_count_or_needs_is_a_mistake_that_is_told(monkeypatch, tmp_path):
     """Else it would be "not run" for ever, whatever is run."""
     new = replace(CLAIMS["H5"], id="H26")

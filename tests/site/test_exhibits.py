@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from repro.claims import Link, Verdict
-from repro.claims.verdict import Lack
+from repro.claims import Verdict
+from repro.claims.verdict import Lack, Link
 from repro.groups import Group
 from repro.site.build import effect
 from repro.site.exhibits import Exhibit, _commands, _concerns
-
-
-def test_what_would_fill_an_exhibit_is_of_the_group_and_of_no_study_without_numbers_for_it() -> None:
-    exhibit = Exhibit("", studies=("ambiguities", "longer"))
-    assert _commands(exhibit, Group("digits", "demo")) == (
-        "python -m repro.run ambiguities --preset demo && python -m repro.run longer --preset demo"
-    )
-    assert "--preset short --data-dir DIR" in _commands(exhibit, Group("cifar10", "short"))
-    assert _commands(exhibit, Group("digits", "someone's own")) == ""
 
 
 def test_an_exhibit_asks_for_runs_of_its_own_networks_alone() -> None:
@@ -26,6 +17,7 @@ def test_an_exhibit_asks_for_runs_of_its_own_networks_alone() -> None:
     own = Group("digits", "someone's own")
     asked = [[_concerns(exhibit, group) for group in (small, cifar, own)] for exhibit in (figure_4, figure_6)]
     assert asked == [[True, False, True], [False, True, True]]
+    assert _commands(figure_6, own) == ""
     assert _commands(figure_4, small) == "python -m repro.run table-1 --preset table-1-demo"
 
 

@@ -71,15 +71,6 @@ def test_a_file_of_others_with_the_name_of_a_new_one_is_kept_beside_it(tmp_path:
     assert contents(out) == {"b": "ours", "b~": "mine"}
 
 
-def test_a_folder_with_other_things_is_refused_untouched(tmp_path: Path) -> None:
-    out = tmp_path / "home"
-    out.mkdir()
-    (out / "thesis.tex").write_text("years")
-    with pytest.raises(OutputError, match=r"home is no report of ours but holds thesis\.tex"):
-        write(out, a="1")
-    assert contents(out) == {"thesis.tex": "years"}
-
-
 @pytest.mark.parametrize("renamed", [0, 1, 2])
 def test_killed_at_any_renaming_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int) -> None:
     out, rename, done = tmp_path / "out", Path.rename, []

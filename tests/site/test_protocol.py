@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from planted import plant, run_of
+from test_spec import OTHER, OTHER_OF_TABLE_1
 
 from repro import repeat
 from repro.records import Source, collect
@@ -16,40 +17,8 @@ from repro.site import protocol
 from repro.spec import Run, fields_of, override
 from repro.study import load, parse_settings
 
-#: Another value than the default of each setting that changes a training.
-OTHERS: dict[str, Any] = {
-    "data": "digits",
-    "schedule.iterations": 8000,
-    "schedule.milestones": (0.4, 0.8),
-    "schedule.lr": 0.05,
-    "schedule.factor": 0.2,
-    "schedule.warm_up": "off",
-    "schedule.warm_up_lr": 0.02,
-    "schedule.warm_up_until": 70.0,
-    "optimiser.batch_size": 64,
-    "optimiser.momentum": 0.8,
-    "optimiser.momentum_form": "torch",
-    "optimiser.nesterov": True,
-    "optimiser.weight_decay": 5e-4,
-    "optimiser.decay": "weights",
-    "images.held_out": 5000,
-    "images.evaluate_on": "held-out",
-    "images.normalise": "pixel-mean-std",
-    "images.augment": False,
-    "images.padding": "before-mean",
-    "model.initialisation": "fan-out",
-    "model.subsample": "average",
-    "model.block": "one-layer",
-    "model.norm_shares": 2,
-}
-
-
-#: The same of settings of Table 1's networks.
-OTHERS_OF_TABLE_1 = {"model.stem": "3x3", "model.width": 16, "model.stride_on_3x3": True}
-
 
 def test_every_setting_has_words_or_changes_nothing() -> None:
-    assert set(protocol.WORDS) == {*OTHERS, *OTHERS_OF_TABLE_1, "log_every"}
     seen_only = {"network", "preset", "seed", "variant", "evaluate_every", "family"}
     assert fields_of(Run("plain-20")).keys() == protocol.WORDS.keys() | seen_only
 
@@ -61,12 +30,12 @@ def test_how_often_the_curve_is_written_is_told_where_a_warm_up_ends_by_it() -> 
     assert len(protocol.deviations(off)) == 1, "that it has none"
 
 
-@pytest.mark.parametrize("key", OTHERS)
+@pytest.mark.parametrize("key", protocol.WORDS)
 def test_each_departure_is_told_either_way(key: str) -> None:
-    base = Run(network="resnet-20")
+    base = Run("resnet-50", family="imagenet") if key in OTHER_OF_TABLE_1 else Run("resnet-110")
     if key == "images.evaluate_on":
         base = override(base, {"images.held_out": 5000})
-    run = override(base, {key: OTHERS[key]})
+    run = override(base, {key: (OTHER | OTHER_OF_TABLE_1)[key]})
     there, back = protocol.deviations(run, base), protocol.deviations(base, run)
     assert len(there) == len(back) == 1 and there != back
 

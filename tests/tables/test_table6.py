@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from planted import RESNET_110, plant
+from planted import plant
 from scipy import stats
 
 from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
-from repro.tables import compare, table6
+from repro.tables import table6
 from repro.tables.table import PageLink, Table
 from repro.tables.table6 import Row
 
@@ -121,20 +121,6 @@ def test_what_was_read_from_a_figure_is_as_uncertain_as_the_reading() -> None:
     assert (off["resnet-20"], off["resnet-110"]) == ((0, 1), (0, 5))
 
 
-def test_std_is_that_of_the_sample() -> None:
-    mean = sum(RESNET_110) / 5
-    std = math.sqrt(sum((x - mean) ** 2 for x in RESNET_110) / 4)
-    runs = pd.DataFrame({"test_error": RESNET_110, "status": "complete"})
-    assert compare.errors_in_words(runs) == f"{mean:.2f} ± {std:.2f} (n = 5)"
-    assert compare.errors_in_words(runs[:1]) == "6.43 (n = 1)"
-
-
 def test_reproductions_by_others_are_a_range_with_their_number(paper_like: Records) -> None:
     shown = str(cells(made(paper_like, PAPER), "ResNet-20")["others"])
     assert re.fullmatch(r"7\.84–8\.29 \(4\)", shown)
-
-
-def test_foreign_runs_stand_there_as_such(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20", preset="paper", status="foreign", test_end=7.84)
-    row = cells(made(collect([Source("jsg", tmp_path)]), PAPER), "ResNet-20")
-    assert row["jsg"] == "7.84 (n = 1 foreign)"
