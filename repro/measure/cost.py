@@ -6,7 +6,7 @@ import heapq
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from repro.data.table import DATA_SETS
 from repro.measure.course import CHECKUPS
 from repro.measure.health import signal_health
 from repro.measure.responses import NoResponsesError, responses
-from repro.spec import Run, override
+from repro.spec import Images, Run, override
 from repro.train.begin import begin, capture_step
 from repro.train.evaluate import evaluate
 from repro.train.loop import batch_of, train
@@ -73,12 +73,15 @@ def makespan(seconds: Sequence[float], jobs: int) -> float:
 
 def _measure(run: Run, numerics: Numerics) -> Cost:
     """Train on noise of the right shape, without evaluations; blocks end when the device has done them."""
-    channels, height, width = DATA_SETS[run.data].shape
+    crop = run.images.crop
+    channels, height, width = (3, crop, crop) if crop else DATA_SETS[run.data].shape
     pixels = torch.randint(0, 256, (_IMAGES, channels, height, width), dtype=torch.uint8)
     labels, classes = torch.arange(_IMAGES) % 10, tuple(map(str, range(10)))
     dataset = Dataset(run.data, pixels, labels, pixels, labels, classes, height // 8, channels == 3, "noise")
     whole = {"images.held_out": 0, "images.evaluate_on": "test"}
-    run = override(run, {**whole, "schedule.iterations": 10**9, "log_every": 10**9, "evaluate_every": 10**9})
+    # What reading photographs takes is for the caller to measure.
+    run = override(replace(run, images=Images()) if crop else run, whole)
+    run = override(run, {"schedule.iterations": 10**9, "log_every": 10**9, "evaluate_every": 10**9})
     training, data = begin(run, dataset, numerics)
     capture_step(training, data, run, numerics)
     steps = train(training, data, run, numerics)

@@ -1,0 +1,66 @@
+"""A data set of photographs: where those of its training and validation set lie, checked as far as is known."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.data.photographs import find
+from repro.data.photographs.index import Index, check, check_same_classes
+from repro.data.table import DATA_SETS
+from repro.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Photographs:
+    """A counterpart of `repro.data.dataset.Dataset` whose images stay on disk.
+
+    Attributes:
+        name: "imagenet" or "imagenette".
+        train, validation: its two sets; the second is what the "test error" is measured on.
+        notes: how they differ from the published ones, a line each.
+    """
+
+    name: str
+    train: Index
+    validation: Index
+    notes: tuple[str, ...] = ()
+    channels: int = 3
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The synset of each label, or the labels themselves where the layout names none."""
+        return self.train.classes
+
+    @property
+    def source(self) -> str:
+        """The layout, in words."""
+        return self.train.source
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 in hex over those of both sets: one for all layouts, another for re-encoded copies."""
+        return hashlib.sha256(f"{self.train.fingerprint} {self.validation.fingerprint}".encode()).hexdigest()
+
+
+def load(name: str, folder: Path, download: bool = False) -> Photographs:
+    """Find both sets in a folder, in whichever layout; the photographs of parquet files are copied below it once.
+
+    Raises:
+        DataError: they are not there, cannot be read, are to be fetched, or lack a class.
+    """
+    if download:
+        raise DataError(f"{name} cannot be fetched by this program: leave --download out (docs/imagenet.md)")
+    row, cache = DATA_SETS[name], folder / "photographs"
+    train, validation = find(folder, "train", cache), find(folder, "validation", cache)
+    check_same_classes(train, validation)
+    if len(train.classes) != row.classes:
+        raise DataError(f"{folder}: has {len(train.classes):,} classes, and {name} {row.classes:,}: complete it")
+    notes = []
+    for index, images, each in ((train, row.train_images, None), (validation, row.test_images, row.each)):
+        try:
+            check(index, row.classes, images, each)
+        except DataError as error:
+            notes.append(f"its images are not those of {row.title}: {error}")
+    return Photographs(name, train, validation, tuple(notes))
