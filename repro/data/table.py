@@ -22,6 +22,7 @@ class Row:
         flip: whether a mirrored image is still one of its class.
         reader: the module that has `load(name, folder, download)`.
         in_folder: whether its files lie in the folder of --data-dir; otherwise they come with a package.
+        archives: bytes of the published archives of its training and test images, where these are uncompressed tars.
         each: test images of each class, where this is known and the same.
         instead: what a run on it is trained on in place of the paper's data, {usual}, in words.
     """
@@ -40,6 +41,7 @@ class Row:
     in_folder: bool
     instead: str = ""
     each: int | None = None
+    archives: tuple[int, int] | None = None
 
 
 _CIFAR10 = Row(
@@ -92,6 +94,7 @@ _IMAGENET = Row(
     reader="repro.data.photographs.dataset",
     in_folder=True,
     each=50,
+    archives=(147_897_477_120, 6_744_924_160),
 )
 _IMAGENETTE = replace(
     _IMAGENET,
@@ -103,6 +106,7 @@ _IMAGENETTE = replace(
     fewest=858,
     instead="photographs of ten of ImageNet's classes (Imagenette), in place of {usual}",
     each=None,
+    archives=None,
 )
 #: By name, those nearest to the paper's own first.
 DATA_SETS = {row.name: row for row in (_CIFAR10, _JPEG, _IMAGENET, _IMAGENETTE, _DIGITS)}

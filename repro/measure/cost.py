@@ -31,14 +31,22 @@ class Cost:
     """What a network takes on this machine.
 
     Attributes:
-        iteration: seconds of one iteration of training.
-        image: seconds of evaluating one image.
+        iteration: seconds of one iteration of training, apart from reading photographs.
+        image: seconds of evaluating one image, likewise.
         without: what of it cannot be measured, in words; else empty.
     """
 
     iteration: float
     image: float
     without: str = ""
+    #: Seconds to read one photograph, and whether workers do that meanwhile.
+    reading: float = 0.0
+    ahead: bool = False
+
+    def joined(self, computing: float, images: int) -> float:
+        """Seconds of computing on some images, and of reading these."""
+        read = images * self.reading
+        return max(computing, read) if self.ahead else computing + read
 
     def of(self, run: Run, last: int | None = None, begun_at: int = 0) -> float:
         """Seconds from one iteration of a run to another, by default all of it, with what is measured on the way."""
@@ -51,7 +59,8 @@ class Cost:
             images += bool(whole % run.evaluate_every) * test_images + train_images + 2 * test_images
         # A look at the health of the signals is an iteration that also reduces each feature map twice.
         checkups = sum(begun_at < share * whole <= last for share in CHECKUPS) + (begun_at == 0)
-        return (last - begun_at + 2 * checkups) * self.iteration + images * self.image
+        iteration = self.joined(self.iteration, run.optimiser.batch_size)
+        return (last - begun_at + 2 * checkups) * iteration + images * self.joined(self.image, 1)
 
 
 def measure(runs: Sequence[Run], numerics: Numerics) -> list[Cost]:

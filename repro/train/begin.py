@@ -25,9 +25,15 @@ def begin(
     """A run before its first iteration, with torch set up for it; so many worker processes read photographs."""
     device = settle(numerics)
     forget(numerics)
-    photographs = isinstance(dataset, Photographs)
-    data = show(dataset, run, device, workers) if photographs else prepare(dataset, run.images, device)
+    data = seen(run, dataset, device, workers)
     return Training.start(make_net(run, dataset, device), run, numerics), data
+
+
+def seen(run: Run, dataset: Dataset | Photographs, device: torch.device, workers: int = 0) -> Prepared | Shown:
+    """A data set as a run sees it."""
+    if isinstance(dataset, Photographs):
+        return show(dataset, run, device, workers)
+    return prepare(dataset, run.images, device)
 
 
 def make_net(run: Run, dataset: Dataset | Photographs, device: torch.device) -> nn.Module:

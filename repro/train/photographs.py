@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -78,7 +80,7 @@ class Batches(Dataset[Item]):
     @property
     def bytes(self) -> int:
         """Of the crops of an item."""
-        return (self.part.stop - self.part.start) * 3 * self.how.size**2
+        return int(self.part.stop - self.part.start) * 3 * self.how.size**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,17 +133,20 @@ def feed(batches: Batches | Views, which: range, workers: int, pin: bool = False
             f"{shutil.disk_usage(_SHARED_MEMORY).free / 1e6:.0f} MB are free: use fewer workers, or enlarge it (docker "
             "run --shm-size=8g)"
         )
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=which,
-        num_workers=workers,
-        prefetch_factor=_AHEAD if workers else None,
-        pin_memory=pin,
-        generator=torch.Generator(),  # its own, or else it draws from that of all
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of more workers than there are cores, as the user has asked for
+        loader = DataLoader(
+            batches,
+            batch_size=None,
+            sampler=which,
+            num_workers=workers,
+            prefetch_factor=_AHEAD if workers else None,
+            pin_memory=pin,
+            generator=torch.Generator(),  # its own, or else it draws from that of all
+        )
+        items = iter(loader)
     try:
-        for item in loader:
+        for item in items:
             if isinstance(item, DataError):
                 raise item
             yield item
@@ -152,6 +157,17 @@ def feed(batches: Batches | Views, which: range, workers: int, pin: bool = False
             f"a worker that reads photographs was ended by the system ({str(error).splitlines()[0]}): memory may be "
             "short, so use fewer workers"
         ) from error
+
+
+def reading(batches: Batches, workers: int, seconds: float = 2.0) -> float:
+    """Seconds to read and crop a photograph, or with several workers those from one to the next."""
+    items = feed(batches, range(10**9), workers)
+    for _ in range(1 + 2 * _AHEAD * workers):  # what they make while they start
+        next(items)
+    began, count = time.perf_counter(), 0
+    while (passed := time.perf_counter() - began) < seconds or not count:
+        count += len(next(items)[1])
+    return passed / count
 
 
 def measure(batches: Batches, workers: int, crops: int = CROPS) -> Statistics:
@@ -212,20 +228,18 @@ class Shown:
         crops = replace(self.crops, part=part)
         items = feed(crops, range(first, last), self.workers, self.device.type == "cuda")
         for iteration, (images, labels) in enumerate(items, first):
-            yield self._ready(images, labels, crops.chances(iteration)[1])
+            yield self.ready(images, labels, crops.chances(iteration)[1])
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """All images of an iteration, and their labels."""
         images, labels = next(feed(self.crops, range(iteration, iteration + 1), 0))
-        return self._ready(images, labels, self.crops.chances(iteration)[1])
+        return self.ready(images, labels, self.crops.chances(iteration)[1])
 
-    def batches(self, split: Literal["train", "test"]) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, split: Literal["train", "test"]) -> Split:
         """All photographs of a split once, the middle of each, and their labels."""
-        views = Views(self.images if split == "train" else self.test_images, self.choice.crop)
-        for images, labels in feed(views, range(len(views)), self.workers, self.device.type == "cuda"):
-            yield self._ready(images, labels)
+        return Split(self, Views(self.images if split == "train" else self.test_images, self.choice.crop))
 
-    def _ready(self, images: Tensor, labels: Tensor, chances: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def ready(self, images: Tensor, labels: Tensor, chances: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """On the device: the mean subtracted, and colours shifted where there are chances for it."""
         x = images.to(self.device, non_blocking=True).float().div_(255).sub_(self._mean)
         if chances is not None and self.choice.colour != "off":
@@ -249,12 +263,34 @@ class Shown:
         return torch.from_numpy(std).float()[:, None, None].to(self.device)
 
 
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Batches of the middles of photographs, of which each rank reads its own alone."""
+
+    shown: Shown
+    views: Views
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.deal(0, 1)
+
+    def deal(self, rank: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every batch whose turn is that of one rank of so many."""
+        mine, pin = range(rank, len(self.views), count), self.shown.device.type == "cuda"
+        for images, labels in feed(self.views, mine, self.shown.workers, pin):
+            yield self.shown.ready(images, labels)
+
+
 def show(photographs: Photographs, run: Run, device: torch.device, workers: int) -> Shown:
     """Photographs as a run sees them. Its statistics are taken now, of its first crops, as they will be each time."""
+    crops = crops_of(photographs, run)
+    # Of an epoch at most.
+    found = measure(crops, workers, min(CROPS, len(photographs.train)))
+    return Shown(crops, photographs.validation, run.images, found, device, workers)
+
+
+def crops_of(photographs: Photographs, run: Run) -> Batches:
+    """The batches of a run."""
     choice, batch = run.images, run.optimiser.batch_size
     lowest, highest = choice.shorter_side
     how = Cropping(choice.crop, (lowest, highest), choice.resample)
-    crops = Batches(photographs.train, how, run.seed, batch, slice(0, batch))
-    # Of an epoch at most.
-    found = measure(crops, workers, min(CROPS, len(photographs.train)))
-    return Shown(crops, photographs.validation, choice, found, device, workers)
+    return Batches(photographs.train, how, run.seed, batch, slice(0, batch))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from repro.data.photographs import find
-from repro.data.photographs.index import Index, check, check_same_classes
-from repro.data.table import DATA_SETS
+from repro.data.photographs.index import Index, archived, check, check_same_classes
+from repro.data.table import DATA_SETS, Row
 from repro.errors import DataError
+
+#: The training set's archive is of archives, whose own ends are a share of this order.
+_SLACK = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +61,20 @@ def load(name: str, folder: Path, download: bool = False) -> Photographs:
     check_same_classes(train, validation)
     if len(train.classes) != row.classes:
         raise DataError(f"{folder}: has {len(train.classes):,} classes, and {name} {row.classes:,}: complete it")
-    notes = []
-    for index, images, each in ((train, row.train_images, None), (validation, row.test_images, row.each)):
-        try:
-            check(index, row.classes, images, each)
-        except DataError as error:
-            notes.append(f"its images are not those of {row.title}: {error}")
+    notes = [*_notes(row, train, 0), *_notes(row, validation, 1)]
     return Photographs(name, train, validation, tuple(notes))
+
+
+def _notes(row: Row, index: Index, which: int) -> Iterator[str]:
+    """How a set differs from the published one."""
+    whose = f"its {('training', 'validation')[which]} images are not those of {row.title}"
+    try:
+        check(index, row.classes, (row.train_images, row.test_images)[which], row.each if which else None)
+    except DataError as error:
+        yield f"{whose}: {str(error).removeprefix(f'{index.where}: ')}"
+        return
+    if row.archives and abs(archived(index) / row.archives[which] - 1) > _SLACK:
+        yield (
+            f"{whose} but copies, encoded anew or scaled: they take {archived(index):,} bytes in an archive, and those "
+            f"{row.archives[which]:,}"
+        )
