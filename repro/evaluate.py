@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from repro.data.augment import Prepared
     from repro.records import Record
+    from repro.train.photographs import Shown
     from repro.train.precision import Numerics
 
 
@@ -146,10 +147,10 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     """What was found, and how, a line each."""
     # Imported here so that bad usage is answered at once.
     from repro import data as images
-    from repro.data.augment import prepare
     from repro.models import build
     from repro.models.public import known_as, load_weights, normalisation, set_option_a
     from repro.models.weights import networks, read
+    from repro.train.begin import seen
     from repro.train.evaluate import evaluate
     from repro.train.precision import best_device, resolve, settle
 
@@ -186,7 +187,7 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     dataset = images.load(row.name, images.data_folder(arguments.data_dir))
     has_option_a = set_option_a(net, arguments.zeros or "both")
     net.to(device, memory_format=numerics.memory_format())  # type: ignore[call-overload]
-    data, normalised = _normalise(prepare(dataset, run.images, device), arguments, kept)
+    data, normalised = _normalise(seen(run, dataset, device), arguments, kept)
     if arguments.statistics == "population":
         _normalise_by_population(net, data, run, numerics)
     loss, percent = evaluate(net, data.batches("test"), numerics)
@@ -207,7 +208,7 @@ def _trained_on(record: Record | None, data: str) -> str:
     return f" (trained on {record.spec.data})" if record and record.spec.data != data else ""
 
 
-def _found(run: Run, data: Prepared, loss: float, percent: float) -> str:
+def _found(run: Run, data: Prepared | Shown, loss: float, percent: float) -> str:
     """Error and loss, with the standard error by the choice of images."""
     count = len(data.test_images)
     kind, whose = ("", " on held-out images") if run.images.evaluate_on == "held-out" else ("test ", "")
@@ -227,11 +228,16 @@ def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:
 
 
 def _normalise(
-    data: Prepared, arguments: argparse.Namespace, kept: tuple[list[float], list[float]] | None
-) -> tuple[Prepared, str]:
+    data: Prepared | Shown, arguments: argparse.Namespace, kept: tuple[list[float], list[float]] | None
+) -> tuple[Prepared | Shown, str]:
     """The images as the network wants them, and how, in words: by --mean and --std, else as its file or run says."""
     from repro.models.public import in_unit_scale
+    from repro.train.photographs import Shown
 
+    if isinstance(data, Shown):
+        if arguments.mean is not None:
+            raise UserError("--mean and --std are not for our own runs on photographs: leave them out")
+        return data, f"the middle of each photograph, {data.choice.normalise} of the run's own crops"
     if arguments.mean is None and kept is None:
         divided = "not divided" if data.std is None else "divided by the standard deviation per channel"
         return data, f"minus the mean per pixel of the training images, {divided}"
@@ -245,7 +251,7 @@ def _normalise(
     return dataclasses.replace(data, mean=mean.to(device), std=std.to(device)), f"{how}{scale}"
 
 
-def _normalise_by_population(net: nn.Module, data: Prepared, run: Run, numerics: Numerics) -> None:
+def _normalise_by_population(net: nn.Module, data: Prepared | Shown, run: Run, numerics: Numerics) -> None:
     """Take batch normalisation's statistics from an epoch of the run's own training batches."""
     from repro.measure.population import use_population_statistics
     from repro.train.loop import batch_of
@@ -255,7 +261,7 @@ def _normalise_by_population(net: nn.Module, data: Prepared, run: Run, numerics:
         use_population_statistics(net, (batch_of(data, run, index)[0] for index in batches))
 
 
-def _write_responses(net: nn.Module, data: Prepared, numerics: Numerics, file: Path) -> str:
+def _write_responses(net: nn.Module, data: Prepared | Shown, numerics: Numerics, file: Path) -> str:
     """Write the responses of the test images in evaluation mode (Figure 7), and say their mean."""
     from repro.measure.responses import responses
     from repro.records import write_responses

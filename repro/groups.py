@@ -17,9 +17,12 @@ from repro.records import Records
 ENDED = ("complete", "foreign")
 #: Presets and data sets from the nearest to the paper to the farthest.
 _NEAREST = {
-    "preset": ("paper", "short", "demo", "table-1-wide", "table-1-short", "table-1-demo"),
+    "preset": (
+        "paper", "short", "demo", "imagenet", "imagenet-90", "imagenet-short", "imagenette",
+        "table-1-wide", "table-1-short", "table-1-demo",
+    ),
     "data": tuple(DATA_SETS),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run: 1, or 0.5, say, with ray")
     add("--slurm", action="append", default=[], metavar="KEY=VALUE", help="of each job: partition=NAME, time=MINUTES")
     add("--log", metavar="tensorboard", help="write the curves for TensorBoard as well: tensorboard --logdir DIR")
+    add("--workers", type=_workers, metavar="N", help="processes per run that read photographs (0: it does so itself)")
     add("--budget", type=_time, metavar="20m", help="plan what fits this time (or 90s, 1h30m, 2d); train it on a yes")
     add("--yes", action="store_true", help="with --budget: train without a question")
     add("--dry-run", action="store_true", help="print the plan with an estimated time per run, and train nothing")
@@ -200,6 +201,10 @@ def _threads(text: str) -> int:
     if _positive(text) > MOST_THREADS:
         raise argparse.ArgumentTypeError(f"{text} is more than {MOST_THREADS:,}")
     return int(text)
+
+
+def _workers(text: str) -> int:
+    return 0 if text == "0" else _threads(text)
 
 
 def _time(text: str) -> float:

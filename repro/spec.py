@@ -101,16 +101,46 @@ class Images:
     #: What "test error" is measured on: the "test" set, or the "held-out" images.
     evaluate_on: Literal["test", "held-out"] = "test"
     #: "pixel-mean": per-pixel mean subtracted, as in the paper. "pixel-mean-std": also divided by each channel's
-    #: standard deviation, as most ports do.
-    normalise: Literal["pixel-mean", "pixel-mean-std"] = "pixel-mean"
+    #: standard deviation, as most ports do. Of photographs the mean is that of the run's own crops, and "channel-mean"
+    #: and "channel-mean-std" subtract one number a channel.
+    normalise: Literal["pixel-mean", "pixel-mean-std", "channel-mean", "channel-mean-std"] = "pixel-mean"
     #: Random crops of the padded image and (where the data set has them) horizontal flips.
     augment: Flag = True
     #: Padding is zero "after-mean" subtraction, or black "before-mean".
     padding: Literal["after-mean", "before-mean"] = "after-mean"
+    #: Width of random crops of photographs, mirrored or not (Section 3.4). 0: the images are small, and all of a size.
+    crop: Whole = 0
+    #: Lowest and highest length that a photograph's shorter side is scaled to before, all between equally likely.
+    shorter_side: tuple[Whole, ...] = ()
+    #: By which filter; the paper does not say.
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    #: "The standard color augmentation in [21]": normal numbers of deviation `colour_strength` along the principal axes
+    #: of colour, times their eigenvalues, as [21] says, or their "deviations", the roots, as its code has it.
+    colour: Literal["off", "eigenvalues", "deviations"] = "off"
+    colour_strength: FromZero = 0.1
 
     def __post_init__(self) -> None:
+        self._check_photographs()
         if self.evaluate_on == "held-out" and not self.held_out:
             raise UserError("images.evaluate_on is 'held-out' but images.held_out is 0: hold some out, say 5000")
+
+    def _check_photographs(self) -> None:
+        """That no setting is of photographs where there are none, or of small images where there are no such."""
+        sides = self.shorter_side
+        if self.crop and not (len(sides) == 2 and self.crop <= sides[0] <= sides[1]):
+            raise UserError(
+                f"images.shorter_side is {list(sides)}: lowest and highest are needed, both from images.crop "
+                f"({self.crop}) on"
+            )
+        if self.crop and (self.held_out or not self.augment or self.padding != Images.padding):
+            raise UserError("images.held_out, augment and padding are of small images: photographs have none of these")
+        for name in ("shorter_side", "resample", "colour", "colour_strength") if not self.crop else ():
+            if getattr(self, name) != getattr(Images, name):
+                raise UserError(f"images.{name} is of photographs, which have an images.crop: give it, say 224")
+        if not self.crop and self.normalise.startswith("channel"):
+            raise UserError(
+                f"images.normalise is {self.normalise!r}, which is of photographs: give images.crop, say 224"
+            )
 
 
 @dataclass(frozen=True, config=_ONLY_KNOWN)
@@ -270,6 +300,9 @@ PAPER: dict[Family, Run] = {
         data="imagenet",
         schedule=Schedule(iterations=600_000, milestones=(0.25, 0.5)),
         optimiser=Optimiser(batch_size=256),
+        images=Images(crop=224, shorter_side=(256, 480), colour="eigenvalues"),
+        # On 8 GPUs, each of which normalised its 32 images (the authors' own note).
+        model=Model(norm_shares=8),
         family="imagenet",
     ),
 }

@@ -161,9 +161,16 @@ def _with_settings(base: Run, settings: Mapping[str, Any]) -> Run:
 
 
 def _check_size(run: Run) -> None:
-    """That a network of Table 1 halves no map that is down to a pixel already, as digits through its 7x7 stem are."""
-    least = {"7x7": 32, "3x3": 8}[run.model.stem]
-    if run.family == "imagenet" and run.data in DATA_SETS and (size := min(DATA_SETS[run.data].shape[1:])) < least:
+    """That photographs are cropped and small images are not, and that a network of Table 1 halves no map that is down
+    to a pixel already, as digits through its 7x7 stem are.
+    """
+    least, row = {"7x7": 32, "3x3": 8}[run.model.stem], DATA_SETS.get(run.data)
+    if row and (row.family == "imagenet") != bool(run.images.crop):
+        what = "needs" if row.family == "imagenet" else "has no use for"
+        raise UserError(
+            f"{run.data} {what} images.crop, which preset {run.preset} sets: give another --preset or --data"
+        )
+    if run.family == "imagenet" and row and (size := run.images.crop or min(row.shape[1:])) < least:
         raise UserError(
             f"{run.network} with the stem {run.model.stem} needs images of {least} pixels or more, "
             f"and those of {run.data} have {size}: set model.stem=3x3"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pydantic.dataclasses
@@ -130,12 +131,23 @@ OTHER = {
 }
 #: Of networks of Table 1.
 OTHER_OF_TABLE_1 = {"model.stem": "3x3", "model.width": 16, "model.stride_on_3x3": True}
+#: Of photographs.
+CROPPED = {"images.crop": 32, "images.shorter_side": [40, 60]}
+OTHER_OF_PHOTOGRAPHS = {
+    "images.crop": 16,
+    "images.shorter_side": [32, 33],
+    "images.resample": "bicubic",
+    "images.colour": "deviations",
+    "images.colour_strength": 0.2,
+}
 
 
 def test_every_single_field_changes_the_hash_and_is_named_as_a_difference():
-    assert OTHER.keys() | OTHER_OF_TABLE_1.keys() == fields_of(Run("plain-20")).keys()
+    assert OTHER.keys() | OTHER_OF_TABLE_1.keys() | OTHER_OF_PHOTOGRAPHS.keys() == fields_of(Run("plain-20")).keys()
     usual = override(Run("resnet-56"), {"images.held_out": 100})
-    for base, changes in ((usual, OTHER), (override(usual, {"family": "imagenet"}), OTHER_OF_TABLE_1)):
+    of_table_1 = override(usual, {"family": "imagenet"})
+    cropped = override(Run("resnet-56"), CROPPED)
+    for base, changes in ((usual, OTHER), (of_table_1, OTHER_OF_TABLE_1), (cropped, OTHER_OF_PHOTOGRAPHS)):
         hashes = {base.hash}
         for key, value in changes.items():
             other = override(base, {key: value})
@@ -152,6 +164,26 @@ def test_a_setting_of_the_other_family_is_no_setting(key, value):
         UserError, match=r"model\.block is 'one-layer', which Table 1's networks do not have: resnet-50"
     ):
         override(Run("resnet-50", family="imagenet"), {"model.block": "one-layer"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"images.shorter_side": [40, 60]}, "images.shorter_side is of photographs"),
+        ({"images.resample": "bicubic"}, "images.resample is of photographs"),
+        ({"images.colour": "eigenvalues"}, "images.colour is of photographs"),
+        ({"images.normalise": "channel-mean"}, "which is of photographs"),
+        ({"images.crop": 32}, "images.shorter_side is []: lowest and highest are needed"),
+        (CROPPED | {"images.shorter_side": [31, 60]}, "both from images.crop (32) on"),
+        (CROPPED | {"images.shorter_side": [60, 40]}, "lowest and highest are needed"),
+        (CROPPED | {"images.held_out": 10}, "are of small images"),
+        (CROPPED | {"images.augment": False}, "are of small images"),
+        (CROPPED | {"images.padding": "before-mean"}, "are of small images"),
+    ],
+)
+def test_settings_of_photographs_and_of_small_images_do_not_mix(changes, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        override(Run("resnet-56"), changes)
 
 
 def test_the_family_says_which_network_a_name_is():

@@ -89,9 +89,11 @@ def h17(zeroed: bool = True) -> Judgement:
     import torch  # judging needs it for this claim alone, and takes a second to import it
 
     from repro import data
+    from repro.data.dataset import Dataset
     from repro.models import build
 
     dataset = data.load("digits")
+    assert isinstance(dataset, Dataset)
     images, tested = (each.double() / 255 - 0.5 for each in (dataset.train_images, dataset.test_images))
     labels = dataset.train_labels
     nets = [build(name, 1, generator=torch.Generator().manual_seed(0)).double() for name in ("resnet-8", "resnet-14")]

@@ -12,6 +12,7 @@ from repro.errors import DataError, unknown
 
 if TYPE_CHECKING:
     from repro.data.dataset import Dataset
+    from repro.data.photographs.dataset import Photographs
 
 
 def data_folder(argument: Path | None) -> Path:
@@ -38,7 +39,7 @@ def identify(name: str, folder: Path | None = None) -> str:
         UserError: no such data set; the nearest name is given.
         DataError: nothing there that is this data set: what was found where, and what to do.
     """
-    if not row(name).in_folder:
+    if not row(name).in_folder or row(name).family == "imagenet":
         return name
     from repro.data.forms import choose
 
@@ -46,8 +47,8 @@ def identify(name: str, folder: Path | None = None) -> str:
     return "cifar10-jpeg" if jpeg else "cifar10"
 
 
-def load(name: str, folder: Path | None = None, download: bool = False) -> Dataset:
-    """Read a data set into memory, checked in full.
+def load(name: str, folder: Path | None = None, download: bool = False) -> Dataset | Photographs:
+    """Read a data set into memory, checked in full; of photographs where each lies.
 
     Args:
         name: of a row of `repro.data.table.DATA_SETS`. "cifar10" takes whichever form lies in the folder, the original
@@ -60,7 +61,7 @@ def load(name: str, folder: Path | None = None, download: bool = False) -> Datas
         DataError: data missing, damaged, or not what it should be: what was found where, and what to do.
     """
     reader: Any = importlib.import_module(row(name).reader)  # here because torch and scikit-learn take seconds
-    found: Dataset = reader.load(name, data_folder(folder), download)
+    found: Dataset | Photographs = reader.load(name, data_folder(folder), download)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +88,15 @@ class Prepared:
     pad: int
     flip: bool
     padding: Literal["after-mean", "before-mean"]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self.images.device
+
+    def described(self) -> dict[str, Any]:
+        """What a record says of the images."""
+        return {"shape": list(self.images.shape[1:]), "pad": self.pad, "flip": self.flip}
 
     def batch(self, index: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
         """Training images (N, C, H, W), float32 and in memory as `memory_format` has it, and their labels.

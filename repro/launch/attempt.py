@@ -12,6 +12,7 @@ from typing import Any
 
 from repro.data.augment import Prepared
 from repro.data.dataset import Dataset
+from repro.data.photographs.dataset import Photographs
 from repro.environment import environment
 from repro.errors import RecordError, UserError
 from repro.launch.failure import out_of_memory, reason
@@ -26,6 +27,7 @@ from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.begin import begin, capture_step
 from repro.train.loop import DivergedError, Training, train
+from repro.train.photographs import Shown
 from repro.train.precision import Numerics, build_of_torch, device_name, resolve
 from repro.train.ranks import ALONE, RankError, Ranks
 
@@ -50,7 +52,7 @@ class Outcome:
 def attempt(
     run: Run,
     options: Options,
-    data: Dataset,
+    data: Dataset | Photographs,
     stop: Stop,
     ranks: Ranks = ALONE,
     between: Callable[[], None] = lambda: None,
@@ -81,18 +83,18 @@ class _Attempt:
     """What is known of a run while it trains. Every rank has one; rank 0 alone reads and writes the folder."""
 
     training: Training
-    prepared: Prepared
+    prepared: Prepared | Shown
     numerics: Numerics
     #: The record as it was found, and the hash of the network before ranks arrange it.
     found: Record | None
     source: str | None
 
-    def __init__(self, run: Run, options: Options, dataset: Dataset, stop: Stop, ranks: Ranks) -> None:
+    def __init__(self, run: Run, options: Options, dataset: Dataset | Photographs, stop: Stop, ranks: Ranks) -> None:
         self.run, self.options, self.dataset, self.stop, self.ranks = run, options, dataset, stop, ranks
         self.folder = RunFolder(options.results, run)
         self.claim, self.claimed = ExitStack(), False
         self.record: dict[str, Any] = {}
-        self.notes: list[str] = []
+        self.notes: list[str] = list(dataset.notes) if isinstance(dataset, Photographs) else []
         self.log: Callable[[Row], None] = lambda row: None
 
     def carry_out(self, between: Callable[[], None]) -> Outcome:
@@ -102,7 +104,7 @@ class _Attempt:
             return opened
         if self.ranks.rank:
             self.numerics, packed = opened
-            self.training, self.prepared = begin(self.run, self.dataset, self.numerics)
+            self.training, self.prepared = begin(self.run, self.dataset, self.numerics, self.options.workers)
             checkpoint.unpack(packed, self.training)
         elif self.options.log:
             self.log = self.claim.enter_context(scalars(self.folder.path, self.training.state.iteration))
@@ -137,7 +139,7 @@ class _Attempt:
         self.numerics = resolve(*asked, recorded, options.default_threads, self.ranks.count)
         if record and record.data.fingerprint not in (None, self.dataset.fingerprint):
             raise RecordError(f"{folder.path}: was begun on other images than these: give the same ones to carry on")
-        self.training, self.prepared = begin(run, self.dataset, self.numerics)
+        self.training, self.prepared = begin(run, self.dataset, self.numerics, options.workers)
         kept, notes = checkpoint.resume(folder.checkpoint_path, run.hash, self.training)
         self.notes += notes
         at = self.training.state.iteration
@@ -152,7 +154,7 @@ class _Attempt:
 
     def _begin_record(self) -> None:
         found, source = self.found, self.source
-        at, device, data = self.training.state.iteration, self.prepared.images.device, self.prepared
+        at, device, data = self.training.state.iteration, self.prepared.device, self.prepared
         surroundings = {**environment(), "device": device_name(device), **build_of_torch(device)}
         if found and found.network_sha256 not in (None, source):
             self.notes.append("the code of its network has changed since the session before")
@@ -170,9 +172,7 @@ class _Attempt:
                 "fingerprint": self.dataset.fingerprint,
                 "train_images": len(data.images),
                 "test_images": len(data.test_images),
-                "shape": list(data.images.shape[1:]),
-                "pad": data.pad,
-                "flip": data.flip,
+                **data.described(),
             },
             "environment": surroundings,
             "network_sha256": source,

@@ -133,7 +133,10 @@ class Display:
             return
         at, last, now = rows[-1].iteration, self.options.last(run), time.monotonic()
         state = f"loss {rows[-1].train_loss:.3f}, train {rows[-1].train_error:.2f} %{_tested(rows, 'test')}"
-        self.bars.update(shown.task.id, completed=at, state=state)
+        self.bars.update(shown.task.id, completed=at)
+        if run.images.crop and shown.task.speed:
+            state += f", {shown.task.speed * run.optimiser.batch_size:,.0f} images/s"
+        self.bars.update(shown.task.id, state=state)
         far = now >= shown.printed + LINE_EVERY and at >= shown.told + (last - sessions[-1].start) / LINES
         if not self.console.is_terminal and at > shown.told and (far or at >= last):
             shown.printed, shown.told = now, at

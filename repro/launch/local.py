@@ -18,6 +18,7 @@ from typing import Any
 
 from repro.data import load
 from repro.data.dataset import Dataset
+from repro.data.photographs.dataset import Photographs
 from repro.errors import DataError, UserError
 from repro.launch.attempt import Outcome, attempt
 from repro.launch.failure import reason
@@ -32,7 +33,7 @@ from repro.train.ranks import Ranks
 _PRELOADED = ["repro.launch.local", "torch._inductor.config", "repro.data.digits", "sklearn.datasets"]
 
 
-def images(name: str, options: Options) -> Dataset:
+def images(name: str, options: Options) -> Dataset | Photographs:
     """Load a data set.
 
     Raises:
@@ -51,7 +52,7 @@ class Here:
 
     def __init__(self, options: Options, stop: Stop, ranks: Ranks, between: Callable[[], None]) -> None:
         self.options, self.stopping, self.ranks, self.between = options, stop, ranks, between
-        self._images: Dataset | None = None
+        self._images: Dataset | Photographs | None = None
 
     def start(self, run: Run) -> Outcome:
         """Attempt a run."""
@@ -106,7 +107,9 @@ class Processes:
         card = min(self.cards, key=at_work.count, default=None)
         ours, theirs = self.context.Pipe(duplex=False)
         heard, word = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_work, args=(theirs, heard, run, self.options, card), daemon=True)
+        # Daemons may have no processes of their own.
+        daemon = not self.options.workers
+        process = self.context.Process(target=_work, args=(theirs, heard, run, self.options, card), daemon=daemon)
         if sys.platform != "win32":
             resource_tracker.ensure_running()  # which lets signals through again
         with of_the_parent():

@@ -39,6 +39,7 @@ class Options:
         gpus_per_run: with ray or slurm: 1, or with ray a part of one; None for none.
         slurm: settings of each job, by submitit's names.
         log: tensorboard, or None.
+        workers: processes of each run, or of each of its ranks, that read photographs; 0 to read them in between.
     """
 
     results: Path
@@ -58,6 +59,7 @@ class Options:
     gpus_per_run: float | None = None
     slurm: Mapping[str, Any] = field(default_factory=dict)
     log: str | None = None
+    workers: int = 0
 
     def last(self, run: Run) -> int:
         """The iteration after which a run ends here."""

@@ -17,6 +17,7 @@ from tabulate import tabulate
 
 from repro import data as images
 from repro.data.augment import check_held_out
+from repro.data.photographs.dataset import Photographs
 from repro.errors import DataError, RecordError, UserError, counted, printable, unknown
 from repro.launch.attempt import Outcome
 from repro.launch.display import Display, duration, label
@@ -32,6 +33,7 @@ from repro.records import RunFolder
 from repro.shell import OutputLostError
 from repro.spec import Run, override
 from repro.study import Study
+from repro.train.photographs import crops_of, reading
 from repro.train.precision import DEVICES, PRECISIONS, Numerics, cards, check_gpu, cores, fallback, resolve
 from repro.train.ranks import Ranks, join
 
@@ -136,32 +138,63 @@ def estimated(plan: Sequence[Run], numerics: Numerics, options: Options) -> dict
         if out_of_memory(error):
             raise RecordError("one of these runs does not fit into the memory of this machine") from error
         raise
-    found = {}
+    found, read = {}, _reading(todo, options)
     for run, cost in zip(todo, costs, strict=True):
+        cost = replace(cost, reading=read, ahead=bool(options.workers))
         record = records[run]
         begun_at = record.iteration if record and record.status == "stopped" else 0
         found[run] = cost, cost.of(run, options.last(run), begun_at)
     return found
 
 
+def _reading(todo: Sequence[Run], options: Options) -> float:
+    """Seconds to read a photograph of the first of these runs; 0 where they are in memory, or not there."""
+    if not todo or not todo[0].images.crop:
+        return 0.0
+    try:
+        photographs = images.load(todo[0].data, options.data_dir)
+    except DataError:
+        return 0.0
+    return reading(crops_of(photographs, todo[0]), options.workers) if isinstance(photographs, Photographs) else 0.0
+
+
 def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, console: Console) -> None:
     """The plan with what is left of each run will take."""
     found = estimated(plan, numerics, options)
-    rows = []
+    rows, said = [], list[str]()
     for run in plan:
         iteration, takes = "-", "complete"
         if run in found:
             cost, seconds = found[run]
             iteration, takes = f"{cost.iteration * 1000:.1f} ms", duration(seconds)
+            said.append(_limit(run, cost, options))
         rows.append((label(run), iteration, takes, run.path))
     headers, sides = ("run", "iteration", "estimated", "folder"), ("left", "right", "right", "left")
     console.print(tabulate(rows, headers=headers, colalign=sides), soft_wrap=True, markup=False)
-    for said in dict.fromkeys(f"{run.network}: {cost.without}" for run, (cost, _) in found.items() if cost.without):
-        console.print(said, soft_wrap=True, markup=False)
+    said += [f"{run.network}: {cost.without}" for run, (cost, _) in found.items() if cost.without]
+    for text in filter(None, dict.fromkeys(said)):
+        console.print(text, soft_wrap=True, markup=False)
     jobs = max(1, min(options.jobs or 1, len(found)))
     seconds = makespan([seconds for _, seconds in found.values()], jobs)
     whole = f"in all about {duration(seconds)}, {jobs} at a time; nothing was written"
+    if numerics.device == "cuda":
+        whole = f"{sum(seconds for _, seconds in found.values()) / 3600:.1f} GPU-hours: {whole}"
     console.print(whole, markup=False, soft_wrap=True)
+
+
+def _limit(run: Run, cost: Cost, options: Options) -> str:
+    """How fast photographs are read, how fast a network takes them, and which of the two a run waits for."""
+    if not run.images.crop:
+        return ""
+    net = run.optimiser.batch_size / cost.iteration
+    if not cost.reading:
+        return f"{run.network}: the net takes {net:,.0f} images/s; there are no photographs here to time reading by"
+    read = 1 / cost.reading
+    how = f"{counted(options.workers, 'worker')} read" if options.workers else "between iterations the run reads"
+    limit = (
+        ("reading" if read < net else "the net") + " limits" + ("" if options.workers else "; --workers N reads ahead")
+    )
+    return f"{run.network}: {how} {read:,.0f} images/s, the net takes {net:,.0f}: {limit}"
 
 
 def _sort(plan: Sequence[Run], results: Path) -> tuple[list[Run], list[Run], list[RecordError]]:

@@ -6,7 +6,7 @@ import heapq
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from repro.data.table import DATA_SETS
 from repro.measure.course import CHECKUPS
 from repro.measure.health import signal_health
 from repro.measure.responses import NoResponsesError, responses
-from repro.spec import Run, override
+from repro.spec import Images, Run, override
 from repro.train.begin import begin, capture_step
 from repro.train.evaluate import evaluate
 from repro.train.loop import batch_of, train
@@ -31,14 +31,22 @@ class Cost:
     """What a network takes on this machine.
 
     Attributes:
-        iteration: seconds of one iteration of training.
-        image: seconds of evaluating one image.
+        iteration: seconds of one iteration of training, apart from reading photographs.
+        image: seconds of evaluating one image, likewise.
         without: what of it cannot be measured, in words; else empty.
     """
 
     iteration: float
     image: float
     without: str = ""
+    #: Seconds to read one photograph, and whether workers do that meanwhile.
+    reading: float = 0.0
+    ahead: bool = False
+
+    def joined(self, computing: float, images: int) -> float:
+        """Seconds of computing on some images, and of reading these."""
+        read = images * self.reading
+        return max(computing, read) if self.ahead else computing + read
 
     def of(self, run: Run, last: int | None = None, begun_at: int = 0) -> float:
         """Seconds from one iteration of a run to another, by default all of it, with what is measured on the way."""
@@ -51,7 +59,8 @@ class Cost:
             images += bool(whole % run.evaluate_every) * test_images + train_images + 2 * test_images
         # A look at the health of the signals is an iteration that also reduces each feature map twice.
         checkups = sum(begun_at < share * whole <= last for share in CHECKUPS) + (begun_at == 0)
-        return (last - begun_at + 2 * checkups) * self.iteration + images * self.image
+        iteration = self.joined(self.iteration, run.optimiser.batch_size)
+        return (last - begun_at + 2 * checkups) * iteration + images * self.joined(self.image, 1)
 
 
 def measure(runs: Sequence[Run], numerics: Numerics) -> list[Cost]:
@@ -73,12 +82,15 @@ def makespan(seconds: Sequence[float], jobs: int) -> float:
 
 def _measure(run: Run, numerics: Numerics) -> Cost:
     """Train on noise of the right shape, without evaluations; blocks end when the device has done them."""
-    channels, height, width = DATA_SETS[run.data].shape
+    crop = run.images.crop
+    channels, height, width = (3, crop, crop) if crop else DATA_SETS[run.data].shape
     pixels = torch.randint(0, 256, (_IMAGES, channels, height, width), dtype=torch.uint8)
     labels, classes = torch.arange(_IMAGES) % 10, tuple(map(str, range(10)))
     dataset = Dataset(run.data, pixels, labels, pixels, labels, classes, height // 8, channels == 3, "noise")
     whole = {"images.held_out": 0, "images.evaluate_on": "test"}
-    run = override(run, {**whole, "schedule.iterations": 10**9, "log_every": 10**9, "evaluate_every": 10**9})
+    # What reading photographs takes is for the caller to measure.
+    run = override(replace(run, images=Images()) if crop else run, whole)
+    run = override(run, {"schedule.iterations": 10**9, "log_every": 10**9, "evaluate_every": 10**9})
     training, data = begin(run, dataset, numerics)
     capture_step(training, data, run, numerics)
     steps = train(training, data, run, numerics)

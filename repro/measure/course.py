@@ -17,13 +17,14 @@ from repro.records import HealthRow, Row
 from repro.spec import Run
 from repro.train.evaluate import evaluate, mistakes
 from repro.train.loop import Training, batch_of
+from repro.train.photographs import Shown
 from repro.train.precision import Numerics
 
 #: When the health of the signals is looked at, as shares of the schedule; the end of it among them.
 CHECKUPS = (0, 0.01, 0.1, 0.5, 1)
 
 
-def health(training: Training, data: Prepared, run: Run, numerics: Numerics) -> list[HealthRow]:
+def health(training: Training, data: Prepared | Shown, run: Run, numerics: Numerics) -> list[HealthRow]:
     """Signal and gradient of each layer on the batch that the next iteration will train on."""
     iteration = training.state.iteration
     x, y = batch_of(data, run, iteration)
@@ -33,7 +34,9 @@ def health(training: Training, data: Prepared, run: Run, numerics: Numerics) -> 
         return [HealthRow(iteration, **vars(signal)) for signal in signal_health(training.net, x, y)]
 
 
-def final(net: nn.Module, curve: Sequence[Row], data: Prepared, run: Run, numerics: Numerics) -> dict[str, float]:
+def final(
+    net: nn.Module, curve: Sequence[Row], data: Prepared | Shown, run: Run, numerics: Numerics
+) -> dict[str, float]:
     """The results of a trained network. Training error is the mean over the last evaluation interval, as on a curve
     whose points are that far apart; the clean one is of the training images as they are, in evaluation mode.
     """
@@ -52,13 +55,13 @@ def final(net: nn.Module, curve: Sequence[Row], data: Prepared, run: Run, numeri
     }
 
 
-def final_responses(net: nn.Module, data: Prepared, numerics: Numerics) -> list[tuple[str, float]]:
+def final_responses(net: nn.Module, data: Prepared | Shown, numerics: Numerics) -> list[tuple[str, float]]:
     """The responses of a trained network to the test images (Figure 7)."""
     with numerics.autocast():
         return responses(net, (x for x, _ in data.batches("test")))
 
 
-def wrong_test_images(net: nn.Module, data: Prepared, numerics: Numerics) -> str:
+def wrong_test_images(net: nn.Module, data: Prepared | Shown, numerics: Numerics) -> str:
     """Which test images a network gets wrong, a bit for each, in hex: the first image is the highest bit of the first
     digit.
     """

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as transforms
 
+from repro.data.photographs import crops
 from repro.errors import RecordError
 from repro.models.form import Form
 from repro.models.imagenet import ImageNetNet
@@ -37,7 +38,7 @@ Protocol = Callable[[NDArray[np.uint8], int], list[Tensor]]
 
 def center(photograph: NDArray[np.uint8], crop: int = CROP) -> list[Tensor]:
     """The middle of the image at a shorter side of 256: Figure 4's, and the authors' 1-crop errors."""
-    return [transforms.pil_to_tensor(transforms.center_crop(_resized(photograph, SIDE, crop), crop))]
+    return [torch.from_numpy(crops.center(Image.fromarray(photograph), crop).copy())]
 
 
 def ten(photograph: NDArray[np.uint8], crop: int = CROP) -> list[Tensor]:

@@ -19,6 +19,8 @@ _TEXTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="u
 WORDS: dict[str, str | dict[str, str]] = _TEXTS["words"]
 #: What the paper leaves open, and how a run has it unless it says otherwise: most can be set (`repro.spec`).
 CHOICES: list[str] = _TEXTS["choices"]
+#: Settings of photographs alone: that small images lack them goes with the data set.
+_OF_PHOTOGRAPHS = [f"images.{name}" for name in ("crop", "shorter_side", "resample", "colour", "colour_strength")]
 #: Said of foreign runs.
 UNKNOWN = "curves of another program (foreign): how it trained is not known here"
 
@@ -43,6 +45,8 @@ def deviations(run: Run, other: Run | None = None) -> list[str]:
     usual, mine = fields_of(other or PAPER[run.family]), fields_of(run)
     if not warms_up(run):
         mine["log_every"] = usual["log_every"]
+    if not run.images.crop:
+        mine |= {key: usual[key] for key in _OF_PHOTOGRAPHS}
     return [_in_words(key, value, usual[key]) for key, value in mine.items() if value != usual[key] and key in WORDS]
 
 
@@ -50,7 +54,9 @@ def _in_words(key: str, value: Any, usual: Any) -> str:
     if key == "data" and value in DATA_SETS and DATA_SETS[value].instead:
         return DATA_SETS[value].instead.format(usual=DATA_SETS[usual].title if usual in DATA_SETS else usual)
     words = WORDS[key]
-    return words[_said(value)] if isinstance(words, dict) else words.format(value=_said(value), usual=_said(usual))
+    if isinstance(words, dict):
+        words = words.get(_said(value)) or words["other"]
+    return words.format(value=_said(value), usual=_said(usual))
 
 
 def _said(value: Any) -> str:

@@ -7,25 +7,36 @@ from torch import nn
 
 from repro.data.augment import Prepared, prepare
 from repro.data.dataset import Dataset
+from repro.data.photographs.dataset import Photographs
 from repro.models import build
 from repro.spec import Run
 from repro.train.graph import capture, forget
 from repro.train.loop import Training, batch_of
+from repro.train.photographs import Shown, show
 from repro.train.precision import Numerics, settle
 from repro.train.randomness import generator
 from repro.train.ranks import ALONE, Ranks
 from repro.train.whole import capture_whole
 
 
-def begin(run: Run, dataset: Dataset, numerics: Numerics) -> tuple[Training, Prepared]:
-    """A run before its first iteration, with torch set up for it."""
+def begin(
+    run: Run, dataset: Dataset | Photographs, numerics: Numerics, workers: int = 0
+) -> tuple[Training, Prepared | Shown]:
+    """A run before its first iteration, with torch set up for it; so many worker processes read photographs."""
     device = settle(numerics)
     forget(numerics)
-    data = prepare(dataset, run.images, device)
+    data = seen(run, dataset, device, workers)
     return Training.start(make_net(run, dataset, device), run, numerics), data
 
 
-def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
+def seen(run: Run, dataset: Dataset | Photographs, device: torch.device, workers: int = 0) -> Prepared | Shown:
+    """A data set as a run sees it."""
+    if isinstance(dataset, Photographs):
+        return show(dataset, run, device, workers)
+    return prepare(dataset, run.images, device)
+
+
+def make_net(run: Run, dataset: Dataset | Photographs, device: torch.device) -> nn.Module:
     """The run's network as it begins: initialised by its seed, on the device."""
     net = build(
         run.network,
@@ -38,7 +49,9 @@ def make_net(run: Run, dataset: Dataset, device: torch.device) -> nn.Module:
     return net.to(device)
 
 
-def capture_step(training: Training, data: Prepared, run: Run, numerics: Numerics, ranks: Ranks = ALONE) -> str | None:
+def capture_step(
+    training: Training, data: Prepared | Shown, run: Run, numerics: Numerics, ranks: Ranks = ALONE
+) -> str | None:
     """Capture an iteration on CUDA, else the net's part of it; says what cannot be and why, and goes on without.
 
     Of several ranks, which have arranged the net, each captures the net's part for its share of the batch.

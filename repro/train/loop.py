@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from repro.records import Row
 from repro.spec import Optimiser, Run
 from repro.train import randomness
 from repro.train.evaluate import evaluate
+from repro.train.photographs import Shown
 from repro.train.precision import Numerics
 from repro.train.ranks import ALONE, Ranks
 from repro.train.schedule import learning_rate, warms_up
@@ -79,7 +81,7 @@ class Training:
 
 
 def train(
-    training: Training, data: Prepared, run: Run, numerics: Numerics, ranks: Ranks = ALONE
+    training: Training, data: Prepared | Shown, run: Run, numerics: Numerics, ranks: Ranks = ALONE
 ) -> Iterator[Row | None]:
     """Train from where `training` stands to the end of the schedule, changing it in place, alike on all ranks.
 
@@ -91,8 +93,7 @@ def train(
         DivergedError: the loss is not finite; seen when the next row is due, and told after that row.
     """
     state = training.state
-    device, batch = data.images.device, run.optimiser.batch_size
-    indices, mine = randomness.order(run.seed, len(data.images)), ranks.part(batch)
+    batches = feed(data, run, state.iteration, ranks.part(run.optimiser.batch_size))
     training.net.train()
     while state.iteration < run.schedule.iterations:
         began = time.perf_counter()
@@ -102,10 +103,7 @@ def train(
         if training.whole:
             training.whole(state.iteration, rate)
         else:
-            # The images of this iteration are a function of seed and iteration alone.
-            crops = data.draw(batch, randomness.generator("augment", run.seed, state.iteration))
-            index = to_device(indices(state.iteration, batch)[mine], device)
-            step(training, *data.batch(index, crops[mine]), numerics, ranks)
+            step(training, *next(batches), numerics, ranks)
 
         state.since += 1
         state.iteration += 1
@@ -138,13 +136,30 @@ def step(training: Training, x: Tensor, y: Tensor, numerics: Numerics, ranks: Ra
     state.wrong += wrong
 
 
-def batch_of(data: Prepared, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
+def feed(data: Prepared | Shown, run: Run, first: int, mine: slice) -> Iterator[tuple[Tensor, Tensor]]:
+    """What iterations from `first` on train on, a function of seed and iteration alone: images and labels.
+
+    Args:
+        mine: of the images of each batch, those to give.
+    """
+    if isinstance(data, Shown):
+        yield from data.feed(first, run.schedule.iterations, mine)
+        return
+    batch, indices = run.optimiser.batch_size, randomness.order(run.seed, len(data.images))
+    for iteration in itertools.count(first):
+        crops = data.draw(batch, randomness.generator("augment", run.seed, iteration))
+        index = to_device(indices(iteration, batch)[mine], data.device)
+        yield data.batch(index, crops[mine])
+
+
+def batch_of(data: Prepared | Shown, run: Run, iteration: int) -> tuple[Tensor, Tensor]:
     """What an iteration trains on, for who looks at it apart from training: all images of the batch, and labels."""
-    index = randomness.order(run.seed, len(data.images))(iteration, run.optimiser.batch_size).to(data.images.device)
-    return data.batch(index, data.draw(len(index), randomness.generator("augment", run.seed, iteration)))
+    if isinstance(data, Shown):
+        return data.batch(iteration)
+    return next(feed(data, run, iteration, slice(None)))
 
 
-def measure(training: Training, data: Prepared, run: Run, numerics: Numerics, rate: float, ranks: Ranks) -> Row:
+def measure(training: Training, data: Prepared | Shown, run: Run, numerics: Numerics, rate: float, ranks: Ranks) -> Row:
     """The row of the curve that is due now; begins a new sum, and ends the warm-up once the error allows it."""
     began, state = time.perf_counter(), training.state
     iteration = state.iteration

@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -27,11 +27,20 @@ from repro.models.norm import Spread, in_shares, set_spread
 from repro.spec import Run
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 #: How long a collective waits for a rank.
 PATIENCE = timedelta(minutes=15)
 #: How long ranks wait for what rank 0 does alone: longer than it takes to measure a trained network.
 LONG_PATIENCE = timedelta(hours=3)
+
+
+@runtime_checkable
+class Dealing(Protocol[T_co]):
+    """Items that need not all be made for some to be given."""
+
+    def deal(self, rank: int, count: int) -> Iterator[T_co]:
+        """Every item whose turn is that of one rank of so many."""
 
 
 class RankError(UserError):
@@ -130,7 +139,9 @@ class Ranks:
         return row[-2].to(loss.dtype), wrong
 
     def deal(self, items: Iterable[T]) -> Iterable[T]:
-        """Every item whose turn is this rank's."""
+        """Every item whose turn is this rank's. What can deal by itself makes no others."""
+        if isinstance(items, Dealing):
+            return items.deal(self.rank, self.count)
         return itertools.islice(items, self.rank, None, self.count)
 
     def total(self, *numbers: float) -> tuple[float, ...]:

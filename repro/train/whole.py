@@ -28,6 +28,7 @@ from repro.train.graph import (
     usable_after,
 )
 from repro.train.loop import Training, batch_of, set_rate, step
+from repro.train.photographs import Shown
 from repro.train.precision import Numerics
 
 #: The check's iterations: a weight decides the next batch's gradients, momentum goes on, and the rate changes.
@@ -64,7 +65,9 @@ class Whole:
         step(self.training, *self.data.cut(index, Crops(top, left, flip.bool())), self.numerics)
 
 
-def capture_whole(training: Training, data: Prepared, run: Run, numerics: Numerics) -> tuple[Whole | None, str | None]:
+def capture_whole(
+    training: Training, data: Prepared | Shown, run: Run, numerics: Numerics
+) -> tuple[Whole | None, str | None]:
     """Record a training's iteration as one CUDA graph, where that is possible and gives the same bits.
 
     Before it is relied upon, three iterations at two rates go both ways. All that they change is put back.
@@ -81,6 +84,8 @@ def capture_whole(training: Training, data: Prepared, run: Run, numerics: Numeri
     """
     if numerics.device != "cuda" or os.environ.get(NO_GRAPH):
         return None, None
+    if not isinstance(data, Prepared):
+        return None, "its photographs are not in the GPU's memory"
     if training.scaler.is_enabled():
         return None, "fp16 decides from the gradients whether to make the step"
     if any(stage.segment for stage in training.net.modules() if isinstance(stage, Stage)):

@@ -15,7 +15,17 @@ from repro.records.record import Numerics
 from repro.run import _parser
 from repro.site import protocol
 from repro.spec import Run, fields_of, override
-from repro.study import load, parse_settings
+from repro.study import load, parse_settings, preset_run
+
+#: Another value of each setting of photographs than the preset imagenet has.
+OTHERS_OF_PHOTOGRAPHS: dict[str, Any] = {
+    "images.crop": 32,
+    "images.shorter_side": (256, 400),
+    "images.resample": "bicubic",
+    "images.colour": "deviations",
+    "images.colour_strength": 0.2,
+    "images.normalise": "channel-mean-std",
+}
 
 
 def test_every_setting_has_words_or_changes_nothing() -> None:
@@ -30,13 +40,22 @@ def test_how_often_the_curve_is_written_is_told_where_a_warm_up_ends_by_it() -> 
     assert len(protocol.deviations(off)) == 1, "that it has none"
 
 
-@pytest.mark.parametrize("key", protocol.WORDS)
+@pytest.mark.parametrize("key", sorted(protocol.WORDS.keys() & (OTHER | OTHER_OF_TABLE_1).keys()))
 def test_each_departure_is_told_either_way(key: str) -> None:
     base = Run("resnet-50", family="imagenet") if key in OTHER_OF_TABLE_1 else Run("resnet-110")
     if key == "images.evaluate_on":
         base = override(base, {"images.held_out": 5000})
     run = override(base, {key: (OTHER | OTHER_OF_TABLE_1)[key]})
     there, back = protocol.deviations(run, base), protocol.deviations(base, run)
+    assert len(there) == len(back) == 1 and there != back
+
+
+@pytest.mark.parametrize("key", OTHERS_OF_PHOTOGRAPHS)
+def test_departures_on_photographs_are_told_either_way(key: str) -> None:
+    base = preset_run("imagenet", "resnet-34")
+    assert protocol.deviations(base) == []
+    run = override(base, {key: OTHERS_OF_PHOTOGRAPHS[key]})
+    there, back = protocol.deviations(run), protocol.deviations(base, run)
     assert len(there) == len(back) == 1 and there != back
 
 
@@ -118,13 +137,14 @@ def test_a_run_that_no_study_plans_has_no_command() -> None:
 def test_networks_of_table_1_depart_from_the_protocol_of_imagenet() -> None:
     (run,) = load("table-1").runs("table-1-demo", only=["resnet-152"])
     told = protocol.deviations(run)
-    assert any("in place of imagenet" in text for text in told) and not any("CIFAR" in text for text in told)
+    assert any("in place of ImageNet" in text for text in told) and not any("CIFAR" in text for text in told)
     assert "600 iterations of training in place of 600,000" in told
     assert "learning rate divided after 0.5 and 0.75 of the iterations, not 0.25 and 0.5" in told
     assert "128 images to a batch, not 256" in told
     assert any("3x3 convolution without pooling" in text for text in told)
     assert any("16 filters in conv2_x, not 64" in text for text in told)
-    assert len(told) == 6, "no warm-up, and so no word on when its end is looked for"
+    assert "each batch normalised as one" in told
+    assert len(told) == 7, "no warm-up, and so no word on when its end is looked for"
     assert "in place of CIFAR-10" in protocol.deviations(Run("resnet-20", data="digits"))[0]
     strided = override(run, {"model.stride_on_3x3": True})
     assert set(protocol.deviations(strided)) - set(told) == {protocol.WORDS["model.stride_on_3x3"]["yes"]}

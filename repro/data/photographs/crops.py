@@ -58,6 +58,15 @@ def scaled(width: int, height: int, shorter: int) -> tuple[int, int]:
     return shorter * width // height, shorter
 
 
+def center(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """The middle of the photograph at a shorter side of 256 for crops of 224, and in proportion, (3, size, size)."""
+    width, height = scaled(*image.size, round(256 * size / 224))
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    # As torchvision rounds; Python rounds a half to the even number.
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return np.asarray(resized.crop((left, top, left + size, top + size))).transpose(2, 0, 1)
+
+
 def crop(image: Image.Image, how: Cropping, chance: Sequence[float]) -> NDArray[np.uint8]:
     """A random crop of the scaled photograph, (3, size, size).
 

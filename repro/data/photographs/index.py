@@ -176,6 +176,11 @@ def check(index: Index, classes: int, images: int, each: int | None = None) -> N
         raise DataError(f"{index.where}: has {counted(len(index), 'photograph')}, not {images:,}: {_OTHER}")
 
 
+def archived(index: Index) -> int:
+    """Bytes that its photographs take in a tar archive: of each a header of 512 and the file, filled up."""
+    return int((512 + -(-index.rows["length"] // 512) * 512).sum())
+
+
 def check_same_classes(train: Index, validation: Index) -> None:
     """Raise DataError where the training and the validation set have not the same classes; name one that is missing."""
     ours, theirs = set(train.classes), set(validation.classes)

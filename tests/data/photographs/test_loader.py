@@ -40,7 +40,7 @@ def batches(folder: Path) -> Batches:
 
 
 def taken(batches: Batches, first: int = 0, workers: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return list(feed(batches, first, ITERATIONS, workers))
+    return list(feed(batches, range(first, ITERATIONS), workers))
 
 
 def same(one: list[tuple[torch.Tensor, torch.Tensor]], other: list[tuple[torch.Tensor, torch.Tensor]]) -> bool:
