@@ -304,12 +304,3 @@ def test_settings_that_belong_together_are_taken_in_any_order():
     changes = {"log_every": 300, "evaluate_every": 600, "images.evaluate_on": "held-out", "images.held_out": 10}
     expected = Run("plain-20", log_every=300, evaluate_every=600, images=Images(held_out=10, evaluate_on="held-out"))
     assert override(Run("plain-20"), changes) == override(Run("plain-20"), dict(reversed(changes.items()))) == expected
-
-
-def test_a_record_without_a_network_is_none():
-    with pytest.raises(UserError, match="network is missing"):
-        Run.from_dict({"seed": 1})
-    with pytest.raises(UserError, match="schedule is 5: a table is needed"):
-        Run.from_dict({"network": "plain-20", "schedule": 5})
-    with pytest.raises(UserError, match=r"unknown setting 'schedule\.iteration'"):
-        Run.from_dict({"network": "plain-20", "schedule": {"iteration": 5}})
