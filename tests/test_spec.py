@@ -197,24 +197,10 @@ def test_minus_zero_and_zero_are_one_run():
     assert runs[0] == runs[1] == runs[2]
 
 
-TEXTS = st.text(max_size=300) | st.sampled_from(
-    [
-        "..",
-        ".",
-        "/",
-        "/etc/passwd",
-        "../../x",
-        "a/../../b",
-        "a\\b",
-        "a\x00b",
-        "\n",
-        "CON",
-        "~",
-        "~root",
-        "-rf",
-        "a" * 400,
-    ]
-)
+#: Places outside, names that a system gives a meaning, and one that is too long.
+NAMES = ["..", ".", "/", "/etc/passwd", "../../x", "a/../../b", "a\\b", "a\x00b", "\n"]
+NAMES += ["CON", "~", "~root", "-rf", "a" * 400]
+TEXTS = st.text(max_size=300) | st.sampled_from(NAMES)
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from processes import begin, family, kill, let_go, seen_under_way, seize, trainers, under_way, wait_until
-from runs import assert_same_bits, records, words, write_study
+from runs import assert_same_bits, records, trained, words, write_study
 
 from repro.errors import UserError
 from repro.run import main
@@ -98,16 +98,9 @@ def cluster(short_path):
             kill(node)
 
 
-def undisturbed(place, iterations, **more):
-    """A study, and its results on this machine alone."""
-    study = write_study(place, iterations, **more)
-    assert main(words(study, place / "undisturbed")) == 0
-    return study, place / "undisturbed"
-
-
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    return undisturbed(tmp_path_factory.mktemp("here"), ITERATIONS, seeds="0, 1")
+    return trained(tmp_path_factory.mktemp("here"), ITERATIONS, seeds="0, 1")
 
 
 def in_first_half(node, results, besides=()):
