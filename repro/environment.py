@@ -93,8 +93,5 @@ def _installed_commit(package: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    # Within a hook of git's these would name another repository.
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=20, env=variables
-    ).stdout
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter
-from pydantic_core import from_json
 
 from repro import study
 from repro.checked import Text, checked
 from repro.claims.evidence import REFERENCE, WORDS, Ended, Evidence, Measure, departures
-from repro.disk import read_text, write_json
+from repro.disk import write_json
 from repro.environment import environment, instructions
 from repro.errors import RecordError, UserError, unknown
 from repro.records import Record, Records, bits
-from repro.records.record import LARGEST_RECORD, Environment, Numerics
+from repro.records.record import Environment, Numerics, read_json
 from repro.spec import Run
 from repro.statistics import half_width
 
@@ -237,12 +236,8 @@ def read(path: Path) -> Attestation:
     Raises:
         RecordError: unreadable, or no attestation of a format known here.
     """
-    text = read_text(path, "record of repeated runs", LARGEST_RECORD)
-    try:
-        found: Attestation = checked(TypeAdapter(Attestation), from_json(text, allow_inf_nan=False))
-        return found
-    except (UserError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as an attestation: {error}") from error
+    found: Attestation = read_json(path, "attestation", lambda values: checked(TypeAdapter(Attestation), values))
+    return found
 
 
 def file_name() -> str:

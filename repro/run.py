@@ -1,4 +1,4 @@
-"""python -m repro.run STUDY: train the runs of a study.
+"""Train the runs of a study.
 
 Exit status: 0 all complete (or stopped where --stop-at or the study says), 1 some failed or diverged, or images or
 records cannot be read, 2 bad usage; 129, 130 or 143 ended by SIGHUP (a lost terminal), Ctrl-C or SIGTERM, after a
@@ -62,9 +62,7 @@ def _main(argv: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m repro.run",
-        description="Train the runs of a study. Exit status: 0 all complete, or stopped where --stop-at or the study "
-        "says, 1 some failed or diverged, or images or records cannot be read, 2 bad usage; stopped with a checkpoint: "
-        "129 its terminal is lost, 130 by Ctrl-C, 143 by SIGTERM, 141 what reads its output is gone.",
+        description=__doc__,
     )
     add = parser.add_argument
     add("study", nargs="?", help="name of a study (see --list), or an experiment file of your own (*.toml)")

@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, field
-from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -239,7 +238,7 @@ class Run:
         Raises:
             UserError: a field is unknown (the nearest is named), missing, or has a wrong value.
         """
-        run: Run = checked(_runs(), values, _DEFAULTS)
+        run: Run = checked(_RUNS, values, _DEFAULTS)
         return run
 
     @property
@@ -278,11 +277,6 @@ def fields_of(run: Run) -> dict[str, Any]:
     return flattened(asdict(run))
 
 
-@cache
-def _runs() -> TypeAdapter[Run]:
-    return TypeAdapter(Run)
-
-
 def _file_name(text: str) -> str:
     """A text as the name of one file on any system: itself where that is possible, else cut, cleaned and hashed."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,=+-]{0,99}", text):
@@ -306,5 +300,6 @@ PAPER: dict[Family, Run] = {
         family="imagenet",
     ),
 }
+_RUNS = TypeAdapter(Run)
 # The network, which has no default, counts as changed in every run.
 _DEFAULTS: dict[str, Any] = {**fields_of(PAPER["cifar"]), "network": None}

@@ -318,14 +318,12 @@ def _parse(text: str) -> dict[str, Any]:
     return table
 
 
+_STUDIES = TypeAdapter(Study)
+
+
 def _study(table: Mapping[str, Any]) -> Study:
-    study: Study = checked(_studies(), table, (item.name for item in fields(Study)), "key")
+    study: Study = checked(_STUDIES, table, (item.name for item in fields(Study)), "key")
     return study
-
-
-@cache
-def _studies() -> TypeAdapter[Study]:
-    return TypeAdapter(Study)
 
 
 _EXAMPLES = {"--set": "schedule.iterations=4000", "--slurm": "time=240"}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from repro.records import RunFolder
+from repro.run import main
 from repro.spec import Run
 from repro.study import load
 
@@ -39,6 +40,13 @@ def words(study: str, results: Path, *more: object, jobs: int | None = 1) -> lis
     """Of a command that trains a study, at a precision that every machine has."""
     options = ["--threads", "1", "--precision", "fp32", "--device", "cpu", *(["--jobs", str(jobs)] if jobs else [])]
     return [study, "--results", str(results), *options, *map(str, more)]
+
+
+def trained(place: Path, iterations: int, **more: Any) -> tuple[str, Path]:
+    """A study, and its results on this machine when nothing goes wrong."""
+    study = write_study(place, iterations, **more)
+    assert main(words(study, place / "undisturbed")) == 0
+    return study, place / "undisturbed"
 
 
 def runs(study: str, network: str | None = None) -> list[Run]:

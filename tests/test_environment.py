@@ -70,23 +70,6 @@ def test_the_commit_is_told_and_whether_code_was_changed_since(environment, chec
     assert environment()["changed"] is True
 
 
-def test_another_repository_that_a_hook_of_git_names_is_not_taken_for_ours(
-    environment, checkout, tmp_path_factory, monkeypatch
-):
-    other = tmp_path_factory.mktemp("other")
-    git(other, "init", "-q")
-    git(other, "commit", "-q", "--allow-empty", "-m", "another")
-    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
-    monkeypatch.setenv("GIT_WORK_TREE", str(other))
-    assert environment()["commit"] == git(checkout, "rev-parse", "HEAD")
-
-
-def test_a_checkout_is_asked_once_however_many_runs_there_are(environment, monkeypatch):
-    environment()
-    monkeypatch.setattr(subprocess, "run", None)
-    environment()
-
-
 @pytest.mark.parametrize("problem", ["no checkout", "no git", "no commit", "git fails", "git hangs"])
 def test_without_a_commit_there_is_none(problem, environment, checkout, monkeypatch):
     def fails(command, **options):

@@ -229,24 +229,10 @@ def test_minus_zero_and_zero_are_one_run():
     assert runs[0] == runs[1] == runs[2]
 
 
-TEXTS = st.text(max_size=300) | st.sampled_from(
-    [
-        "..",
-        ".",
-        "/",
-        "/etc/passwd",
-        "../../x",
-        "a/../../b",
-        "a\\b",
-        "a\x00b",
-        "\n",
-        "CON",
-        "~",
-        "~root",
-        "-rf",
-        "a" * 400,
-    ]
-)
+#: Places outside, names that a system gives a meaning, and one that is too long.
+NAMES = ["..", ".", "/", "/etc/passwd", "../../x", "a/../../b", "a\\b", "a\x00b", "\n"]
+NAMES += ["CON", "~", "~root", "-rf", "a" * 400]
+TEXTS = st.text(max_size=300) | st.sampled_from(NAMES)
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
@@ -336,12 +322,3 @@ def test_settings_that_belong_together_are_taken_in_any_order():
     changes = {"log_every": 300, "evaluate_every": 600, "images.evaluate_on": "held-out", "images.held_out": 10}
     expected = Run("plain-20", log_every=300, evaluate_every=600, images=Images(held_out=10, evaluate_on="held-out"))
     assert override(Run("plain-20"), changes) == override(Run("plain-20"), dict(reversed(changes.items()))) == expected
-
-
-def test_a_record_without_a_network_is_none():
-    with pytest.raises(UserError, match="network is missing"):
-        Run.from_dict({"seed": 1})
-    with pytest.raises(UserError, match="schedule is 5: a table is needed"):
-        Run.from_dict({"network": "plain-20", "schedule": 5})
-    with pytest.raises(UserError, match=r"unknown setting 'schedule\.iteration'"):
-        Run.from_dict({"network": "plain-20", "schedule": {"iteration": 5}})

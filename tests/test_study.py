@@ -166,8 +166,6 @@ def test_a_study_whose_numbers_do_not_fit_a_preset_does_not_guess(name, preset_f
         ("[mine]\nlog_every = 10\n", "mine: a table with a summary is needed"),
         ("[mine]\nsummary = 5\n", "mine: a table with a summary is needed"),
         ("[mine]\nsummary = 'x'\nseed = 3\n", "mine: seed is no setting of a preset: use seeds of the study"),
-        ("[mine]\nsummary = 'x'\nnetwork = 'plain-8'\n", "mine: network is no setting of a preset"),
-        ("[mine]\nsummary = 'x'\npreset = 'demo'\n", "mine: preset is no setting of a preset"),
     ],
 )
 def test_what_is_wrong_with_a_preset_is_said_with_the_file(text, said, preset_file):
@@ -175,13 +173,6 @@ def test_what_is_wrong_with_a_preset_is_said_with_the_file(text, said, preset_fi
     with pytest.raises(UserError) as caught:
         presets()
     assert said in str(caught.value) and str(path) in str(caught.value)
-
-
-def test_a_value_outside_all_presets_is_said_with_the_file(preset_file):
-    path = preset_file("")
-    path.write_text("mine = 3\n" + path.read_text())
-    with pytest.raises(UserError, match="mine: a table with a summary is needed"):
-        presets()
 
 
 def test_a_setting_that_is_the_presets_own_names_no_variant():
@@ -206,43 +197,27 @@ def test_presets_that_belong_together_are_set_together():
         (HEAD + "networks = []", "networks is []: one or more"),
         (HEAD + 'networks = "plain-20"', "networks is 'plain-20': a list"),
         (HEAD + 'networks = ["plain-21"]', "did you mean 'plain-20'?"),
-        (HEAD + 'networks = ["resnet-34"]', "did you mean 'resnet-32'?"),
-        (HEAD + 'networks = ["../../plain-20"]', "did you mean 'plain-20'?"),
         (GOOD + "sed = [1]", "unknown key 'sed': did you mean 'seeds'?"),
         (GOOD + "seeds = 1", "seeds is 1: a list"),
-        (GOOD + "seeds = []", "seeds is []: one or more"),
         (GOOD + "seeds = [-1]", "seeds is -1: 0 or more"),
-        (GOOD + "seeds = [true]", "seeds is True: a whole number"),
-        (GOOD + "seeds = [0.5]", "seeds is 0.5: a whole number"),
-        (GOOD + "seeds = [99999999999999999999]", "seeds is 99999999999999999999: 9,007,199,254,740,992 or less"),
         (GOOD + "settings = 0", "settings is 0: a table"),
-        (GOOD + "settings = []", "settings is []: a table"),
         (GOOD + "variants = []", "variants is []: one or more"),
-        (GOOD + "variants = {}", "variants is {}: a list"),
-        (GOOD + "variants = [1]", "variants is 1: a table"),
         (GOOD + "presets = 1", "presets is 1: a table"),
         (GOOD + "presets.dem = {}", "unknown preset 'dem': did you mean 'demo'?"),
         (GOOD + "presets.demo = 1", "presets.demo is 1: a table"),
-        (GOOD + "presets.demo.settings = 5", "settings is 5: a table"),
-        (GOOD + "presets.demo.seeds = 5", "seeds is 5: a list"),
         (GOOD + "presets.demo.networks = ['plain-9']", "did you mean 'plain-8'?"),
-        (GOOD + "presets.demo.titel = 'x'", "did you mean 'title'?"),
         (GOOD + "stop_at = 5", "stop_at is 5: a table"),
         (GOOD + "stop_at = { plain-20 = 0 }", "stop_at.plain-20 is 0: 1 or more"),
-        (GOOD + "stop_at = { plain-20 = 'x' }", "stop_at.plain-20 is 'x': a whole number"),
         (GOOD + "stop_at = { plain-32 = 5 }", "unknown network of stop_at 'plain-32'"),
         (GOOD + "sized_for = 'demo'", "sized_for is 'demo': a list"),
         (GOOD + "sized_for = ['dem']", "unknown preset 'dem': did you mean 'demo'?"),
         (GOOD + "x = 1" + "0" * 5000, "cannot be read as an experiment file"),
-        (GOOD + "x = 0x1" + "0" * 5000, "cannot be read as an experiment file"),
         (GOOD + "x = " + "[" * 3000 + "]" * 3000, "nested too deep"),
-        (GOOD + "x = " + "{a=" * 3000 + "1" + "}" * 3000, "nested too deep"),
         (GOOD + "settings." + "a." * 3000 + "b = 1", "nested too deep"),
         ("title = ", "cannot be read as an experiment file"),
         (b"\xff\xfe\x00", "cannot be read as an experiment file"),
-        (b"\x00" * 100, "cannot be read as an experiment file"),
     ],
-    ids=range(43),
+    ids=range(27),
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name(content, said, file):
     assert said in refusal(file(content))
@@ -253,8 +228,6 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(content, said, file):
     [
         ("settings.schedul.lr = 1", "did you mean 'schedule.lr'?"),
         ("settings.seed = 1", "seeds of the study, or --seeds"),
-        ("settings.data = 'digits'", "--data"),
-        ("settings.variant = '../..'", "they name the variant"),
         ("variants = [{schedule.iterations = 'x'}]", "a whole number is needed"),
     ],
 )
@@ -299,30 +272,6 @@ def test_an_unknown_study_is_told_with_the_nearest(name, said):
         load(name)
     assert said in str(caught.value)
     assert len(str(caught.value)) < 500
-
-
-def test_unknown_presets_and_networks_are_told_with_the_nearest():
-    study = load("degradation")
-    for arguments, said in (
-        ({"preset": "dem"}, "unknown preset 'dem': did you mean 'demo'?"),
-        (
-            {"preset": "demo", "only": ["plain-21"]},
-            "did you mean 'plain-20'",
-        ),
-        (
-            {"preset": "demo", "only": ["resnet-1202"]},
-            "study 'degradation' has no network 'resnet-1202': it has plain-20,",
-        ),
-        ({"preset": "demo", "settings": {"schedule.iteration": 5}}, "did you mean 'schedule.iterations'?"),
-        (
-            {"preset": "demo", "settings": {"seed": 5}},
-            "seed is no setting of a run: use seeds of the study",
-        ),
-        ({"preset": "demo", "seeds": [-1]}, "seed is -1"),
-    ):
-        with pytest.raises(UserError) as caught:
-            study.runs(**arguments)
-        assert said in str(caught.value)
 
 
 VALUES = st.recursive(

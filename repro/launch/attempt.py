@@ -23,6 +23,7 @@ from repro.measure import course
 from repro.measure.responses import NoResponsesError
 from repro.models.source import source_hash
 from repro.records import Record, Row, RunFolder, read_curve, write_responses
+from repro.records.bits import MACHINE
 from repro.spec import Run
 from repro.train import checkpoint
 from repro.train.begin import begin, capture_step
@@ -30,9 +31,6 @@ from repro.train.loop import DivergedError, Training, train
 from repro.train.photographs import Shown
 from repro.train.precision import Numerics, build_of_torch, device_name, resolve
 from repro.train.ranks import ALONE, RankError, Ranks
-
-#: On what a run's bits depend besides its numerics.
-_DECIDE = ("device", "instructions", "torch", "torch_build", "cuda", "cudnn", "driver")
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ class _Attempt:
     def _changes(self, found: Record | None, now: Mapping[str, Any]) -> dict[str, str]:
         """What of the machine decides bits and is another than in the session before, as it is now."""
         before = found.environment.to_dict() if found else {}
-        others = {key: str(now[key]) for key in _DECIDE if before.get(key) not in (None, now.get(key))}
+        others = {key: str(now[key]) for key in MACHINE if before.get(key) not in (None, now.get(key))}
         if others:
             said = ", ".join(f"{key} {before[key]} to {value}" for key, value in others.items())
             self.notes.append(f"its machine has changed ({said}), and the bits may: both are recorded")

@@ -5,10 +5,9 @@ Keys that are not known here are kept. What a record of an early version lacks h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import from_json
@@ -32,6 +31,7 @@ MOST_THREADS = 1024
 Status = Literal["running", "stopped", "complete", "diverged", "failed", "foreign"]
 STATUSES: tuple[str, ...] = get_args(Status)
 Percent = Annotated[Number, Field(ge=0, le=100)]
+T = TypeVar("T")
 
 
 class Part(BaseModel):
@@ -147,7 +147,7 @@ class Record(Part):
             raise UserError("is no record of a run: its 'spec' is missing")
         if values.get("format") != FORMAT:
             raise UserError(f"has format {shown(values.get('format'))}, this version reads format {FORMAT}")
-        record: Record = checked(_records(), values, [f"spec.{key}" for key in fields_of(Run(""))])
+        record: Record = checked(_RECORDS, values, [f"spec.{key}" for key in fields_of(Run(""))])
         return record
 
     @model_validator(mode="after")
@@ -176,9 +176,7 @@ class Record(Part):
         return np.unpackbits(packed, count=self.data.test_images).astype(bool)
 
 
-@cache
-def _records() -> TypeAdapter[Record]:
-    return TypeAdapter(Record)
+_RECORDS = TypeAdapter(Record)
 
 
 def read_record(path: Path) -> Record:
@@ -187,10 +185,19 @@ def read_record(path: Path) -> Record:
     Raises:
         RecordError: unreadable, no JSON, or not a record of a format known here.
     """
-    text = read_text(path, "record", LARGEST_RECORD)
+    return read_json(path, "record", Record.of)
+
+
+def read_json(path: Path, what: str, made_of: Callable[[Any], T]) -> T:
+    """What is made of a JSON file's content, which anyone may have written; `made_of` raises UserError where it cannot.
+
+    Raises:
+        RecordError: unreadable, no JSON, or what `made_of` says.
+    """
+    text = read_text(path, what, LARGEST_RECORD)
     try:
-        return Record.of(from_json(text, allow_inf_nan=False))
+        return made_of(from_json(text, allow_inf_nan=False))
     except UserError as error:
         raise RecordError(f"{path}: {error}") from error
     except ValueError as error:
-        raise RecordError(f"{path}: cannot be read as a record: {error}") from error
+        raise RecordError(f"{path}: cannot be read as a {what}: {error}") from error

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
-from pydantic_core import from_json
 
 from repro import names
 from repro.checked import Text, checked
-from repro.disk import read_text, write_json
-from repro.errors import RecordError, UserError, shown
-from repro.records.record import LARGEST_RECORD, Part, Percent
+from repro.disk import write_json
+from repro.errors import RecordError, shown
+from repro.records.record import Part, Percent, read_json
 from repro.spec import AtLeastOne
 
 #: Below the folder of a source: imagenet/resnet-50/test.json.
@@ -63,9 +61,7 @@ class Tested(Part):
         return (self.images, self.classes, self.crop) == (IMAGES, CLASSES, 224)
 
 
-@cache
-def _kind() -> TypeAdapter[Tested]:
-    return TypeAdapter(Tested)
+_TESTED = TypeAdapter(Tested)
 
 
 def read_tested(path: Path) -> Tested:
@@ -74,14 +70,12 @@ def read_tested(path: Path) -> Tested:
     Raises:
         RecordError: unreadable, no JSON, or not what this is; which part is wrong.
     """
-    text = read_text(path, "record", LARGEST_RECORD)
-    try:
-        found: Tested = checked(_kind(), from_json(text, allow_inf_nan=False))
-        names.parse(found.network, "imagenet")
-    except UserError as error:
-        raise RecordError(f"{path}: {error}") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: cannot be read as a record: {error}") from error
+    return read_json(path, "record", _tested)
+
+
+def _tested(values: Any) -> Tested:
+    found: Tested = checked(_TESTED, values)
+    names.parse(found.network, "imagenet")
     return found
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +72,45 @@ def command(*arguments, timeout=600):
 def script(name, *arguments):
     """Run a script of this folder and give the JSON of its last line."""
     return json.loads(command(HERE / name, *arguments).splitlines()[-1])
+
+
+def our_way(network, jobs, seconds, data, results):
+    """Train by the command for a while: so many runs side by side, of one network with different seeds.
+
+    Gives images per second of all runs together while all were training, by the rows of their curves; and the peak of
+    resident memory of the command's process, in which a single run trains, in GiB (None where /proc does not tell).
+    """
+    plan = ["degradation", "--preset", "short", "--only", network, "--seeds", f"0-{jobs - 1}", "--jobs", jobs]
+    cadence = ["--set", "log_every=5", "--set", "evaluate_every=1000"]
+    words = ["-m", "repro.run", *plan, *cadence, "--data-dir", data, "--results", results]
+    seen = {}
+    with subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        while len(seen) < jobs or time.perf_counter() < enough(seen, seconds):
+            assert process.poll() is None
+            for path in results.glob("**/curve.csv"):
+                rows = path.read_text().count("\n") - 1
+                times = seen.setdefault(path, []) if rows > 0 else [(0.0, 0)]
+                if not times or times[-1][1] < 5 * rows:
+                    times.append((time.perf_counter(), 5 * rows))
+            time.sleep(0.02)
+        status = Path(f"/proc/{process.pid}/status")
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+        process.send_signal(signal.SIGTERM)
+    return rate(list(seen.values())), int(peak[1]) / 2**20 if peak else None
+
+
+def enough(seen, seconds):
+    """When all will have trained together for so long, and each have shown three rows."""
+    if min(map(len, seen.values())) < 3:
+        return float("inf")
+    return max(times[0][0] for times in seen.values()) + seconds
+
+
+def rate(runs):
+    """Images per second of all runs together, over the time in which all were training."""
+    begin, end = max(times[0][0] for times in runs), min(times[-1][0] for times in runs)
+    total = 0.0
+    for times in runs:
+        (first, one), *_, (last, other) = [(at, iteration) for at, iteration in times if begin <= at <= end]
+        total += (other - one) * BATCH / (last - first)
+    return total

@@ -21,8 +21,8 @@ def test_against_the_common_recipe(benchmark, network, cifar, tmp_path):
         rates["common"].append(found["images"] / found["seconds"])
         for name, jobs in (("one", 1), ("several", cores())):
             results = tmp_path / f"{name}-{len(rates[name])}"
-            found = bench_support.script("our_way.py", network, jobs, SECONDS, cifar, results)
-            rates[name].append(found["images_per_second"])
+            found, _ = bench_support.our_way(network, jobs, SECONDS, cifar, results)
+            rates[name].append(found)
 
     benchmark.pedantic(in_turn, rounds=ROUNDS)
     benchmark.extra_info.update(about="end to end", network=network, cores=cores(), rates=rates)
@@ -37,10 +37,6 @@ def test_what_each_choice_gives(benchmark):
 
 @pytest.mark.timeout(600)
 def test_memory(benchmark, cifar, tmp_path):
-    found = []
-
-    def measure():
-        found.append(bench_support.script("our_way.py", "resnet-110", 1, 5, cifar, tmp_path))
-
-    benchmark.pedantic(measure, rounds=1)
-    benchmark.extra_info.update(about="memory", network="resnet-110", peak=found[0]["peak"])
+    words = ("resnet-110", 1, SECONDS, cifar, tmp_path)
+    _, peak = benchmark.pedantic(bench_support.our_way, args=words, rounds=1)
+    benchmark.extra_info.update(about="memory", network="resnet-110", peak=peak)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import commands
 import pytest
-from runs import write_study
+from runs import trained, write_study
 
 from repro.run import main
 
@@ -28,11 +28,8 @@ def undisturbed(study: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A study that is still under way when a signal arrives, and its results if left alone."""
-    place = tmp_path_factory.mktemp("long")
-    study = write_study(place, iterations=200)
-    assert main(commands.arguments(study, place / "undisturbed")) == 0
-    return study, place / "undisturbed"
+    """One that is still under way when a signal arrives."""
+    return trained(tmp_path_factory.mktemp("long"), 200)
 
 
 @pytest.fixture

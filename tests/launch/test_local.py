@@ -12,7 +12,7 @@ from types import SimpleNamespace as Fake
 import pytest
 import torch
 from processes import ROOT, begin, wait_until
-from runs import assert_same_bits, folder_of, records, runs, words, write_study
+from runs import assert_same_bits, folder_of, records, runs, trained, words, write_study
 
 from repro.errors import UserError
 from repro.launch import local, start
@@ -29,10 +29,7 @@ from repro.train.ranks import ALONE
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """A study, and its results where one run follows the other."""
-    place = tmp_path_factory.mktemp("undisturbed")
-    study = write_study(place, iterations=100)
-    assert main(words(study, place)) == 0
-    return study, place
+    return trained(tmp_path_factory.mktemp("one"), 100)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_run_has_the_same_bits(undisturbed, tmp_path, capfd, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from runs import write_study
 
 from repro import names
 from repro.figures.side_by_side import draw
@@ -19,17 +20,12 @@ from repro.run import main
 from repro.tables.side_by_side import table
 
 GUIDE = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
-STUDY = """
-title = "Where normalisation goes"
-question = "Does it matter?"
-expected = "A little."
-paper = "none"
-networks = ["preact-8", "resnet-8"]
-[settings]
-schedule.iterations = 4
-log_every = 2
-evaluate_every = 4
-"""
+
+
+def study(networks):
+    """An experiment file, mine.toml, with these two networks in the place of its own."""
+    path = Path(write_study(Path(), 4, log_every=2, evaluate_every=4))
+    Path("mine.toml").write_text(path.read_text().replace('"plain-8", "resnet-8"', networks))
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def block(tmp_path, monkeypatch):
 
 def test_a_net_of_small_shares_is_measured_beforehand_as_well(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("mine.toml").write_text(STUDY.replace('"preact-8", ', ""))
+    study('"resnet-8"')
     shares = ["--set", "model.norm_shares=8", "--set", "optimiser.batch_size=16"]
     assert main(["mine.toml", "--dry-run", "--threads", "1", *shares]) == 0
     assert "not measured" not in capsys.readouterr().out
@@ -63,7 +59,7 @@ def test_a_net_of_small_shares_is_measured_beforehand_as_well(tmp_path, monkeypa
 
 def test_a_pre_activation_block_is_trained_and_measured_as_far_as_it_can_be(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("mine.toml").write_text(STUDY)
+    study('"preact-8", "resnet-8"')
     words = ["mine.toml", "--threads", "1", "--jobs", "1", "--precision", "fp32"]
     assert main([*words, "--dry-run"]) == 0
     said = capsys.readouterr().out

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from importlib.util import find_spec
@@ -15,12 +14,9 @@ from pathlib import Path
 
 import pytest
 from processes import begin, family, kill, let_go, seen_under_way, seize, trainers, under_way, wait_until
-from runs import assert_same_bits, bits, folder_of, records, words, write_study
+from runs import assert_same_bits, records, trained, words, write_study
 
-from repro.data import load
 from repro.errors import UserError
-from repro.launch.attempt import Outcome
-from repro.launch.options import Options
 from repro.run import main
 
 pytestmark = [
@@ -102,16 +98,9 @@ def cluster(short_path):
             kill(node)
 
 
-def undisturbed(place, iterations, **more):
-    """A study, and its results on this machine alone."""
-    study = write_study(place, iterations, **more)
-    assert main(words(study, place / "undisturbed")) == 0
-    return study, place / "undisturbed"
-
-
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    return undisturbed(tmp_path_factory.mktemp("here"), ITERATIONS, seeds="0, 1")
+    return trained(tmp_path_factory.mktemp("here"), ITERATIONS, seeds="0, 1")
 
 
 def in_first_half(node, results, besides=()):
@@ -181,38 +170,6 @@ def test_ctrl_c_or_a_lost_terminal_stops_a_cluster_started_here_and_runs_carry_o
         time.sleep(0.1)
     assert main(words(study, results)) == 0
     assert_same_bits(results, expected)
-
-
-def test_files_come_back_and_another_node_carries_on_from_them(tmp_path):
-    from repro.launch.ray import Trainer, put, take
-
-    study, expected = undisturbed(tmp_path, iterations=60)
-    folder = folder_of(study, tmp_path / "back", "resnet-8")
-    options = Options(Path("/not/here"), device="cpu", precision="fp32", threads=1, checkpoint_every=0)
-    first, second = (Trainer(folder.run, options, load("digits")) for _ in range(2))
-    outcomes = []
-    thread = threading.Thread(target=lambda: outcomes.append(first.train({})))
-    thread.start()
-    deadline, files = time.monotonic() + 600, None
-    while (files := first.new_files()[1] or files) is None or b"\n10," not in files.get("curve.csv", b""):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    # That node is lost now: what it has given is all there is.
-    first.stop()
-    put(folder.path, files)
-    outcome, files = second.train(take(folder.path))
-    assert outcome == Outcome(folder.run, "complete")
-    put(folder.path, files)
-    assert [session["from"] > 0 for session in records(tmp_path / "back")[0]["sessions"]] == [False, True]
-    assert bits(tmp_path / "back") == bits(expected, "resnet-8")
-    assert {path.name for path in folder.path.iterdir()} == files.keys(), "nothing but what it has in the end"
-    thread.join()
-    (outcome, files) = outcomes[0]
-    assert outcome.status in ("stopped", "complete")
-    # What goes wrong there is told with the name of the folder here.
-    outcome, _ = second.train({"run.json": b"no record"})
-    assert outcome.status == "failed"
-    assert outcome.message.startswith("/not/here/digits/demo/resnet-8")
 
 
 @pytest.mark.parametrize("fails", ["curve.csv", "health.csv", "checkpoint.pt", "run.json"])

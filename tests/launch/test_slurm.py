@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from processes import begin, has_coming, kill, let_go, seen_under_way, seize, trainers, wait_until
-from runs import assert_same_bits, records, words, write_study
+from runs import assert_same_bits, records, trained, words, write_study
 
 from repro.run import main
 
@@ -153,11 +153,7 @@ UNDER_WAY = {"rows": 40, "least": 4}
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """The study, and what it gives on this machine alone."""
-    folder = tmp_path_factory.mktemp("here")
-    study = write_study(folder, ITERATIONS)
-    assert main(words(study, folder / "results")) == 0
-    return study, folder / "results"
+    return trained(tmp_path_factory.mktemp("here"), ITERATIONS)
 
 
 def begun(slurm, study, results, *more):

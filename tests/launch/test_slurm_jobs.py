@@ -1,10 +1,7 @@
 """What a job of Slurm does when told to end, and what is said of jobs that leave nothing behind; without a Slurm."""
 
-import os
 import signal
 import subprocess
-import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -12,12 +9,9 @@ import pytest
 from repro.errors import UserError
 from repro.launch.attempt import Outcome
 from repro.launch.options import Options
-from repro.records import RunFolder
 from repro.spec import Run, override
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install -e '.[slurm]'")
-from submitit.core.job_environment import SignalHandler
-from submitit.core.utils import DelayedSubmission
 
 from repro.launch import slurm as launcher
 
@@ -38,62 +32,6 @@ def job(tmp_path):
     yield launcher.Training(options)
     for number, handler in former.items():
         signal.signal(number, handler)
-
-
-@pytest.fixture
-def send(job, run):
-    """In a thread: signals to this process once the run has rows."""
-    folder, threads = RunFolder(job.options.results, run), []
-
-    def act(*numbers):
-        def work():
-            deadline = time.monotonic() + 60
-            while not folder.curve_path.exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            for number in numbers:
-                os.kill(os.getpid(), number)
-
-        threads.append(threading.Thread(target=work))
-        threads[-1].start()
-        return folder
-
-    yield act
-    for thread in threads:
-        thread.join()
-
-
-@pytest.fixture
-def queue(job, run, tmp_path):
-    """Has submitit's own handlers take signals for that job, and this queue in the place of Slurm's: what is asked of
-    it are the remaining timeouts.
-    """
-    asked = []
-    delayed = DelayedSubmission(job, run)
-    delayed.set_timeout(60, 3)
-    paths = SimpleNamespace(submitted_pickle=tmp_path / "pickle")
-    handler = SignalHandler(SimpleNamespace(global_rank=0, _requeue=asked.append), paths, delayed)
-    signal.signal(signal.SIGTERM, handler.bypass)
-    signal.signal(signal.SIGUSR2, handler.checkpoint_and_try_requeue)
-    return SimpleNamespace(asked=asked, handler=handler, pickle=paths.submitted_pickle)
-
-
-def test_preempted_it_writes_a_checkpoint_and_is_queued_again(job, run, queue, send):
-    """By what Slurm sends to a job that has to make room, at once."""
-    folder = send(signal.SIGCONT, signal.SIGTERM, signal.SIGUSR2)
-    with pytest.raises(SystemExit):
-        job(run)
-    assert queue.asked == [3]
-    assert folder.read().status == "stopped" and folder.read().iteration > 0
-    assert folder.checkpoint_path.exists()
-    again = DelayedSubmission.load(queue.pickle)
-    assert (again.function, again.args) == (job, (run,))
-
-
-def test_told_to_stop_by_the_command_it_writes_a_checkpoint_and_ends(job, run, queue, send):
-    folder = send(signal.SIGINT)
-    assert job(run).status == "stopped"
-    assert folder.checkpoint_path.exists() and not queue.asked
 
 
 def test_images_that_are_missing_are_an_outcome(job, run, tmp_path):

@@ -69,12 +69,9 @@ def test_its_checkpoint_is_evaluated_as_the_network_that_it_is(trained, capsys):
     [
         (["--set", "model.stem=7x7"], "the stem 7x7 needs images of 32 pixels or more, and those of digits have 8"),
         (["--only", "resnet-20"], "did you mean 'resnet-18'?"),
-        (["--only", "plain-35"], "did you mean 'plain-34'?"),
         (["--preset", "demo"], "its presets are table-1-demo, table-1-short, table-1-wide"),
         (["--set", "family=cifar"], "family is no setting of a run"),
         (["--set", "model.block=one-layer"], "which Table 1's networks do not have"),
-        (["--set", "model.width=0"], "model.width is 0"),
-        (["--set", "model.stem=5x5"], "model.stem"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(words, said, capsys):

@@ -1,27 +1,15 @@
 """--log tensorboard: what TensorBoard reads is what the curve holds, also after a stop and a lost checkpoint."""
 
 import math
-from pathlib import Path
 
 import pytest
+import runs
 
 from repro.launch.tensorboard import TAGS
 from repro.records import read_curve
 from repro.run import main
 
 reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard")
-
-STUDY = """
-title = "Tiny"
-question = "Is it seen?"
-expected = "Yes."
-paper = "none"
-networks = ["plain-8"]
-[settings]
-schedule.iterations = 8
-log_every = 2
-evaluate_every = 4
-"""
 
 
 def read(folder):
@@ -30,12 +18,11 @@ def read(folder):
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
-def test_what_it_shows_is_the_curve(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("tiny.toml").write_text(STUDY)
-    words = ["tiny.toml", "--threads", "1", "--jobs", "1", "--precision", "fp32", "--log", "tensorboard"]
+def test_what_it_shows_is_the_curve(tmp_path, capsys):
+    study = runs.write_study(tmp_path, 8, log_every=2, evaluate_every=4)
+    words = runs.words(study, tmp_path, "--only", "plain-8", "--log", "tensorboard")
     assert main([*words, "--stop-at", "4"]) == 0
-    (folder,) = Path("results/local/digits/demo").glob("*/seed-0")
+    folder = runs.folder_of(study, tmp_path, "plain-8").path
     (folder / "checkpoint.pt").unlink()  # so that it begins anew
     assert main([*words, "--stop-at", "6"]) == 0
     assert main(words) == 0

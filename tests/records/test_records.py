@@ -171,14 +171,6 @@ def test_a_record_comes_back_and_one_of_another_run_is_refused_by_its_difference
         begun.read()
 
 
-@pytest.mark.parametrize("value", ["0" * 16, 5])
-def test_a_record_that_was_edited_is_not_carried_on_from(value, begun):
-    begun.write({"status": "stopped", "iteration": 3, "hash": value})
-    with pytest.raises(RecordError, match=f"hash is {value!r}") as caught:
-        begun.read()
-    assert str(begun.record_path) in str(caught.value)
-
-
 def test_a_row_is_on_the_disk_before_anything_can_say_that_the_run_is_complete(begun, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
@@ -221,19 +213,14 @@ def test_a_second_look_at_an_iteration_takes_the_place_of_the_first_and_of_later
     ("lines", "said"),
     [
         (["iteration,loss"], "line 1 is not the header"),
-        ([HEADER.upper()], "line 1 is not the header"),
         ([HEADER, GOOD, "20,1,1"], "line 3 is malformed: it has 3 fields, not 7"),
-        ([HEADER, GOOD + ",9"], "line 2 is malformed: it has 8 fields"),
-        ([HEADER, GOOD, ""], "line 3 is malformed: it has 1 fields"),
         ([HEADER, "10, 0.9,0.1,2.3,90.0,,"], "epoch is ' 0.9': a number"),
         ([HEADER, "10,0.9,0.1,high,90.0,,"], "train_loss is 'high': a number"),
         ([HEADER, "10,0.9,0.1,2_3,90.0,,"], "train_loss is '2_3': a number"),
         ([HEADER, "10,0.9,0.1,2.3,190.0,,"], "train_error is '190.0'"),
         ([HEADER, "10,0.9,0.1,2.3,90.0,,-1"], "test_error is '-1'"),
-        ([HEADER, "10,0.9,0.1,-2.3,90.0,,"], "train_loss is '-2.3'"),
         ([HEADER, "10,0.9,0.1," + "x" * 200_000 + ",90.0,,"], "train_loss is 'xxx"),
         ([HEADER, GOOD, GOOD], "line 3 is malformed: iteration 10 is not beyond"),
-        ([HEADER, GOOD.replace("10,", "20,", 1), GOOD], "line 3 is malformed: iteration 10 is not beyond"),
         ([HEADER, GOOD + "\x00"], "line 2 is malformed"),
         ([HEADER, "\u2028".join([GOOD, GOOD])], "line 2 is malformed"),
         *(
@@ -241,7 +228,7 @@ def test_a_second_look_at_an_iteration_takes_the_place_of_the_first_and_of_later
             for cell in ('"10"', "ten", "1_0", "-10", "10.5", "９", "9" * 5000, "")
         ),
     ],
-    ids=range(24),
+    ids=range(19),
 )
 def test_the_malformed_line_of_a_curve_is_named(lines, said, planted):
     (planted / "curve.csv").write_text("\n".join(lines) + "\n")
@@ -273,31 +260,20 @@ def test_an_empty_curve_is_one_without_rows(tmp_path):
     ("file", "content", "said"),
     [
         ("responses.csv", "layer,name\n", "line 1 is not the header layer,name,std"),
-        ("responses.csv", "", "line 1 is not the header"),
         ("responses.csv", "layer,name,std\n1,conv1\n", "line 2 is malformed"),
-        ("responses.csv", "layer,name,std\n1,a,b,1.0\n", "line 2 is malformed"),
         ("responses.csv", "layer,name,std\n1,\x1b[2J,1.0\n", "a layer's name"),
-        ("responses.csv", "layer,name,std\n1," + "n" * 300 + ",1.0\n", "a layer's name"),
-        ("responses.csv", "layer,name,std\n1.5,conv1,1.0\n", "line 2 is malformed"),
         ("responses.csv", "layer,name,std\n1,conv1,wide\n", "std is 'wide': a number"),
-        ("health.csv", "iteration,layer\n", "line 1 is not the header"),
-        ("health.csv", f"{','.join(HEALTH_COLUMNS)}\n0,1,conv1,1,2\n", "line 2 is malformed"),
         ("health.csv", f"{','.join(HEALTH_COLUMNS)}\n0,1,conv1,1,-2,1\n", "gradient_norm is '-2'"),
         ("health.csv", b"\xff", "cannot be read as a table of signal health"),
         ("responses.csv", "layer,name,std\n1,conv1,-1.0\n", "std is '-1.0'"),
         ("responses.csv", "layer,name,std\n1,conv1,1.0\n", "has 1 layer, but resnet-20 has 19"),
-        ("responses.csv", b"\xff", "cannot be read as a table of responses"),
-        ("curve.csv", b"\xff", "cannot be read as a curve"),
         ("run.json", b"\xff", "cannot be read as a record"),
         ("run.json", "", "cannot be read as a record"),
-        ("run.json", "null", "its 'spec' is missing"),
-        ("run.json", "[]", "its 'spec' is missing"),
         ("run.json", "{}", "its 'spec' is missing"),
         ("run.json", "[" * 100_000, "cannot be read as a record"),
-        ("run.json", '{"a":' * 100_000, "cannot be read as a record"),
         ("run.json", '{"iteration": ' + "1" * 5000 + "}", "cannot be read as a record"),
     ],
-    ids=range(24),
+    ids=range(13),
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name(file, content, said, planted):
     (planted / file).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -310,41 +286,25 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(file, content, said, pl
     ("key", "value", "said"),
     [
         ("format", 2, "has format 2, this version reads format 1"),
-        ("format", None, "has format None"),
         ("status", "done", "unknown value of status 'done'"),
-        ("status", [], "unknown value of status '[]'"),
         ("iteration", -1, "iteration is -1"),
-        ("iteration", True, "iteration is True"),
-        ("iteration", 1.0, "iteration is 1.0"),
         ("iteration", 10**30, "9,007,199,254,740,992 or less"),
-        ("iteration", None, "iteration is None"),
         ("iteration", 599, "status is 'complete', but iteration is 599, not 600"),
         ("numerics", "bf16", "numerics is 'bf16': a table"),
         ("numerics", {"threads": 10**6}, "numerics.threads is 1000000: 1,024 or less"),
-        ("numerics", {"threads": "two"}, "numerics.threads is 'two'"),
-        ("numerics", {"ranks": 0}, "numerics.ranks is 0: 1 or more"),
-        ("numerics", {"device": ["cpu"]}, "numerics.device is ['cpu']"),
-        ("environment", [1], "environment is [1]: a table"),
-        ("data", 5, "data is 5: a table"),
         ("data", {"fingerprint": 5}, "data.fingerprint is 5"),
-        ("sessions", "none", "sessions is 'none'"),
         ("sessions", [1], "sessions is 1: a table"),
-        ("final", [], "final is []: a table"),
         ("final", None, "final.train_error is missing"),
         ("final", {"train_error": "small"}, "final.train_error is 'small'"),
-        ("final", {"train_error": 10**400}, "final.train_error is 1000"),
-        ("final", {"train_error": True}, "final.train_error is True"),
         ("final", {"train_error": -1.0}, "final.train_error is -1.0"),
         ("final", {"train_error": 1.0, "test_error": 100.5}, "final.test_error is 100.5"),
         ("error", "\ud800", "cannot be read as a record"),
-        ("spec", 5, "its 'spec' is missing"),
         ("spec", {}, "spec.network is missing"),
         ("spec", {"network": "vgg-16"}, "unknown network 'vgg-16'"),
-        ("spec", {"network": "../../../etc"}, "unknown network"),
         ("spec", {"network": "plain-20", "schedul": {}}, "did you mean 'spec.schedule"),
         ("spec", {"network": "plain-20", "seed": 10**400}, "spec.seed is 1000"),
     ],
-    ids=range(34),
+    ids=range(18),
 )
 def test_what_is_wrong_with_a_record_is_said(key, value, said, planted):
     path = planted / "run.json"
