@@ -97,7 +97,7 @@ def _attempt(net: nn.Module, example: Tensor, numerics: Numerics, deep: bool) ->
             replayed = _captured(net, example, numerics)
             obstacle = _difference(replayed, net, example, numerics)
             return (None, obstacle) if obstacle else (replayed, None)
-    except RuntimeError as error:
+    except Exception as error:  # torch's own code of captures asserts, too
         return None, f"the step cannot be captured: {line(error)}"
 
 
@@ -179,7 +179,7 @@ def usable_after(obstacle: str | None) -> Iterator[None]:
         raise
     except RuntimeError as error:
         raise UserError(
-            f"since a capture as a CUDA graph failed ({obstacle}), the GPU computes nothing ({line(error)}): set "
+            f"since a capture as a CUDA graph failed ({obstacle or 'after its check'}), the GPU computes nothing ({line(error)}): set "
             f"{NO_GRAPH}=1 to do without graphs"
         ) from error
 

@@ -81,11 +81,13 @@ def test_a_net_that_cannot_be_captured_leaves_the_gpu_as_it_was(cuda):
     how = numerics()
     training, data, run = begin(how=how, captured=None)
     stream, x = torch.cuda.current_stream(), batch_of(data, run, 0)[0]
+    chance = torch.cuda.get_rng_state()
     asking = Asking(training.net).train()
     before = [tensor.clone() for tensor in training.net.state_dict().values()]
     forward, reason = capture(asking, x, how)
     assert forward is asking and reason.startswith("the step cannot be captured: ")
     assert torch.cuda.current_stream() == stream
+    assert torch.equal(torch.cuda.get_rng_state(), chance)
     torch.rand(2, device="cuda")
     assert same(list(training.net.state_dict().values()), before)
     assert_goes_on_as_if_nothing_had_been_tried(training, data, run, how)
