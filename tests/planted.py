@@ -25,7 +25,13 @@ from repro.spec import Run
 from repro.study import Study, family_of
 
 #: Training and test images of each data set.
-IMAGES = {"cifar10": (50_000, 10_000), "cifar10-jpeg": (50_000, 10_000), "digits": (1437, 360)}
+IMAGES = {
+    "cifar10": (50_000, 10_000),
+    "cifar10-jpeg": (50_000, 10_000),
+    "digits": (1437, 360),
+    "imagenet": (1_281_167, 50_000),
+    "imagenette": (9_469, 3_925),
+}
 
 #: What somebody may write into a record.
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -203,7 +209,7 @@ def _layers(run: Run, responses: Sequence[float] | float) -> list[tuple[str, flo
     """Of Table 1's networks those with a 3x3 layer at the beginning, as all presets have them."""
     name = run.parsed
     inside = (2,) if name.bottleneck else (1, 2)
-    layers = ["conv1"]
+    layers = [] if run.family == "imagenet" and run.model.stem == "7x7" else ["conv1"]
     layers += [f"layer{s}.{b}.conv{c}" for s, n in enumerate(name.stages, start=1) for b in range(n) for c in inside]
     if isinstance(responses, int | float):
         shape = np.linspace(1.5, 0.5, len(layers))

@@ -56,7 +56,7 @@ def _judge(claim: Claim, evidence: Evidence) -> Judgement:
         if measured:
             note += f" With preset {evidence.preset} on {evidence.data}, where it judges nothing:"
         return Judgement(measured, "not run", note)
-    if claim.scope == "imagenet" and found.verdict != "not run":
+    if claim.scope == "imagenet" and evidence.data != "imagenet" and found.verdict != "not run":
         where = DATA_SETS[evidence.data].title if evidence.data in DATA_SETS else evidence.data
         note = f"An analogue on {where}, preset {evidence.preset}, which says nothing of ImageNet."
         return replace(found, note=" ".join(filter(None, (note, found.note))))
