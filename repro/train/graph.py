@@ -179,8 +179,8 @@ def usable_after(obstacle: str | None) -> Iterator[None]:
         raise
     except RuntimeError as error:
         raise UserError(
-            f"since a capture as a CUDA graph failed ({obstacle or 'after its check'}), the GPU computes nothing ({line(error)}): set "
-            f"{NO_GRAPH}=1 to do without graphs"
+            f"since a capture as a CUDA graph failed ({obstacle or 'after its check'}), the GPU computes nothing "
+            f"({line(error)}): set {NO_GRAPH}=1 to do without graphs"
         ) from error
 
 

@@ -147,8 +147,8 @@ def test_augmented_images_are_those_of_the_cpu(padding, normalise):
     ours, theirs = (
         prepare(noise(), choice, device).batch(index.to(device), crops) for device in (settle(numerics()), CPU)
     )
-    # To a unit in the last place of 1, the largest pixel; where it is divided by the deviation, which is 0.29 of noise in
-    # [0, 1] and a little less of these few images, to two: a GPU multiplies by a rounded 1/255.
+    # To a unit in the last place of 1, the largest pixel; where it is divided by the deviation, which of noise is
+    # 0.29 and a little less of these few images, to two: a GPU multiplies by a rounded 1/255.
     unit = torch.finfo(torch.float32).eps * (1 if normalise == "pixel-mean" else 2 / 0.28)
     assert (ours[0].cpu() - theirs[0]).abs().max() <= unit
     assert torch.equal(ours[1].cpu(), theirs[1])
