@@ -6,9 +6,10 @@ import shutil
 
 import commands
 import pytest
-from runs import folder_of
+import torch
 
 from repro import evaluate, places, report, run
+from repro.models import build
 from repro.records import Source, collect
 
 LONG = "a" * 300
@@ -92,14 +93,14 @@ def test_the_report(words, status, said, place, capsys):
         (["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
         (["file", "--other\x1b[2J"], 2, r"unrecognized arguments: --other\x1b[2J"),
         (["--data", "cifar10"], 2, "the following arguments are required: checkpoint"),
-        (["{checkpoint}", "--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is"),
-        (["{checkpoint}", "--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
+        (["weights", "--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is"),
+        (["weights", "--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
     ],
     ids=range(9),
 )
-def test_evaluating(words, status, said, place, study, capsys):
-    checkpoint = str(folder_of(study, place / "results", "resnet-8").checkpoint_path)
-    words = ["--network", "resnet-8", "--data", "digits", *(word.format(checkpoint=checkpoint) for word in words)]
+def test_evaluating(words, status, said, place, capsys):
+    torch.save(build("resnet-8").state_dict(), place / "weights")
+    words = ["--network", "resnet-8", "--data", "digits", *words]
     assert said in refused(place, capsys, evaluate.main, words, status)
 
 
