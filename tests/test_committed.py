@@ -64,6 +64,13 @@ def test_what_the_page_of_findings_says_is_in_the_records():
     readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert f"ResNet-20 ends at {usual:.2f} % test error (one seed; paper 8.75, others 7.84 to 8.29)" in readme
     assert f"plain-20 at {plain:.2f} % (paper 9.7, read from its Figure 6; another 9.40)" in readme
+    small = records.runs.query("preset == 'table-1-short'").set_index("network")
+    for name in ("plain-18", "plain-34", "resnet-18", "resnet-34"):
+        train, test = small.loc[name, ["train_error", "test_error"]]
+        said = re.search(
+            rf"{name.replace('resnet', 'ResNet')}(?: ends)? at ([\d.]+) %(?: training)? and ([\d.]+) %", findings
+        )
+        assert said and (said[1], said[2]) == (f"{train:.1f}", f"{test:.1f}")
     curves = records.curves.query("preset == 'paper' and data == 'cifar10-jpeg'").set_index(["network", "iteration"])[
         "train_error"
     ]
