@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,20 @@ def test_what_the_page_of_findings_says_is_in_the_records():
         errors = [curves[name.lower(), at] for name in (deep, shallow)]
         assert f"by {at:,} {deep} has {errors[0]:.1f} %" in findings
         assert f"where {shallow} had {errors[1]:.1f} %" in findings
+
+
+def test_the_lines_of_pandas_in_the_docs_give_the_means_of_the_records(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = re.search(r"```python\n(import json.*?)```", (ROOT / "docs" / "records.md").read_text("utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(lines[1], names)
+    found = names["runs"].groupby(["spec.data", "spec.preset", "run"])["final.test_error"].mean()
+    ours = collect([Source("reference", ROOT / "results" / "reference")]).runs
+    ours = (
+        ours.query("status == 'complete' and variant == ''").groupby(["data", "preset", "network"])["test_error"].mean()
+    )
+    for key, mean in ours.items():
+        assert found[key] == pytest.approx(mean)
 
 
 @pytest.mark.slow
