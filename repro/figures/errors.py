@@ -94,7 +94,7 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
         *([f"The axis of errors of {DEEPEST} ends at {own:.0f} %."] if own != top else []),
         *_never_warm(runs),
     )
-    marked = {"the paper's end of training": True, "the paper's end, test": False}
+    marked = {"paper, training": True, "paper, test": False}
     said = about(group_of(runs), ", ".join(dict.fromkeys(runs["source"])), last)
     return finish(drawing, said, ERRORS, marked if any("paper" in part.said for part in drawing.parts) else None)
 
