@@ -156,6 +156,8 @@ class _Attempt:
         surroundings = {**environment(), "device": device_name(device), **build_of_torch(device)}
         if found and found.network_sha256 not in (None, source):
             self.notes.append("the code of its network has changed since the session before")
+        if found and (found.data.model_extra or {}).get("statistics") not in (None, data.described().get("statistics")):
+            self.notes.append("its crops have other statistics than in the session before, as another Pillow may make")
         session: dict[str, Any] = {"began": _now(), "from": at, **self._changes(found, surroundings)}
         if self.notes:  # the folder's own path is nobody else's concern
             session["notes"] = [note.replace(f"{self.folder.path}/", "") for note in self.notes]

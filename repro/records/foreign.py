@@ -250,6 +250,13 @@ def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Targ
         )
     if name and not unsafe:
         said = f"{name} read as iterations"
+        ours = last / target.per_epoch
+        own = table["epoch"].max() if "epoch" in table else ours
+        if abs(own - ours) > 1.5 + own / 20:  # the first may be 0, and a last batch of fewer images left out
+            raise UserError(
+                f"{path}: ends at epoch {own:g} and {name} {last:g}, which in batches of {target.batch:,} is epoch "
+                f"{ours:.1f}: give --batch or --images, or --column COLUMN=ignore for one of them"
+            )
     else:
         first = first_epoch_of(table, str(path)) if target.first_epoch is None else target.first_epoch
         table["iteration"] = (table["epoch"] + 1 - first) * target.per_epoch

@@ -116,6 +116,15 @@ def test_a_run_that_was_stopped_in_the_middle_of_an_epoch_comes_to_the_same_bits
         assert (whole / file).read_bytes() == (parts / file).read_bytes()
 
 
+def test_crops_of_other_statistics_than_before_are_told(folder):
+    stopped = train(folder, "parts", "--stop-at", "5")
+    text = (stopped / "run.json").read_text()
+    first = record(stopped)["data"]["statistics"]["pixel_mean_sha256"]
+    (stopped / "run.json").write_text(text.replace(first, "0" * 64))
+    *_, session = record(train(folder, "parts"))["sessions"]
+    assert session["from"] == 5 and any("its crops have other statistics" in note for note in session["notes"])
+
+
 def test_a_missing_class_and_a_damaged_photograph_are_told_in_a_line(folder, capsys):
     damaged = folder / "train" / SYNSETS[4] / "train_1.JPEG"
     whole = damaged.read_bytes()

@@ -158,6 +158,9 @@ READ = {
         {},
         [(49, NAN, NAN), (390, 55, 50), (439, NAN, NAN), (781, 45, 40)],
     ),
+    "epochs and steps that go together": (
+        "epoch,step,test_error\n0,195,50\n59,11759,10\n", {"batch": 256}, [(195, NAN, 50), (11_759, NAN, 10)]
+    ),
 }  # fmt: skip
 
 
@@ -190,6 +193,7 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         (TENSORBOARD, "--column COLUMN=WHAT"),
         ("Step,test_error\n1,50\n100,40\n", "--column Step=epoch or --column Step=iteration"),
         ("epoch,accuracy\n1,50\n", "--column accuracy=train_accuracy"),
+        ("epoch,step,test_error\n0,195,50\n59,11759,10\n", "batches of 128 is epoch 30.1: give --batch or --images"),
         ("epoch,val_acc,test_acc\n1,50,50\n", "--column test_acc=ignore"),
         ("epoch,test_error\n0,90\n1,50\n", "--first-epoch 0"),
         ("epoch,test_error\n1,50\n2,40\n1,45\n2,35\n", "Give network or seed"),
