@@ -53,9 +53,10 @@ class Study:
     title: Words
     question: Words
     expected: Words
-    paper: Words
     #: By the shortest of their names, each once: resnet-20-A is resnet-20.
     networks: Annotated[tuple[Words, ...], Field(min_length=1)]
+    #: What the paper shows of it; a study of one's own may have nothing there.
+    paper: Words = ""
     seeds: Annotated[tuple[Whole, ...], Field(min_length=1)] = (0,)
     #: Settings of every run, and alternatives of them: each run is repeated once per variant.
     settings: Settings = field(default_factory=dict)

@@ -68,7 +68,7 @@ def run_of(
     settings: Mapping[str, Any] | None = None,
 ) -> Run:
     """The run as a study of this network alone would plan it, its variant named by its settings."""
-    study = Study("planted", "planted", "", "", "", networks=(network,), family=family_of(preset))
+    study = Study("planted", "planted", "", "", networks=(network,), family=family_of(preset))
     (run,) = study.runs(preset, seeds=[seed], settings=settings, data=data)
     return run
 

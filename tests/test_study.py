@@ -14,7 +14,7 @@ from repro import study as studies
 from repro.errors import UserError
 from repro.study import Study, load, parse_settings, preset_run, presets
 
-HEAD = 'title = "t"\nquestion = "q"\nexpected = "e"\npaper = "p"\n'
+HEAD = 'title = "t"\nquestion = "q"\nexpected = "e"\n'
 GOOD = HEAD + 'networks = ["plain-20", "resnet-20"]\n'
 
 
@@ -367,5 +367,5 @@ def test_any_words_are_settings_or_refused_in_a_line(words):
 
 
 def test_a_study_made_in_python_needs_no_file():
-    study = Study("mine", "t", "q", "e", "p", networks=("plain-20",), variants=({"schedule.lr": 0.05}, {}))
+    study = Study("mine", "t", "q", "e", networks=("plain-20",), variants=({"schedule.lr": 0.05}, {}))
     assert [run.variant for run in study.runs("short")] == ["schedule.lr=0.05", ""]
