@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 def _attest(arguments: argparse.Namespace) -> int:
     # Imported here so that bad usage is answered at once.
     from repro import run
+    from repro.environment import environment
     from repro.records import Source, collect
     from repro.repeat import REPEATED, compare, file_name, find, write
 
@@ -68,6 +69,8 @@ def _attest(arguments: argparse.Namespace) -> int:
     repeats = compare(collect(sources), references)
     path = arguments.out or ATTESTATIONS / file_name()
     write(path, repeats, references, arguments.by)
+    if environment()["changed"]:
+        print("\nThis checkout is changed: its code is not that of its commit, as the attestation says too.")
     rows = [(repeat.network, repeat.seed, repeat.verdict, repeat.why) for repeat in repeats]
     print(f"\n{tabulate(rows, headers=('network', 'seed', 'verdict', 'because'))}")
     print(f"\nThe attestation is {path}; add it to {ATTESTATIONS} of the project, whatever it says.")

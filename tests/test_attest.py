@@ -8,7 +8,7 @@ from types import SimpleNamespace as Fake
 import pytest
 from planted import plant
 
-from repro import attest, repeat
+from repro import attest, environment, repeat
 from repro.records import read_record
 from repro.records.seal import seal
 from repro.records.tables import read_curve
@@ -72,6 +72,17 @@ def test_what_decides_bits_and_differs_is_named(reference, tmp_path):
     own = tmp_path / "results" / "local"
     plant(own, "plain-20", preset="demo", data="digits", train_end=10.1, test_end=20.0, extra=extra)
     assert "threads 3, the reference's 2" in attested("plain-20", "--threads", "3")[1]["why"]
+
+
+@pytest.mark.parametrize("changed", [True, False, None])
+def test_a_changed_checkout_is_told_on_the_terminal_as_in_the_file(changed, reference, tmp_path, monkeypatch, capsys):
+    plant(tmp_path / "results" / "local", "plain-20", preset="demo", data="digits", train_end=10.0, test_end=20.0)
+    here = {**environment.environment(), "changed": changed}
+    for module in (environment, repeat):
+        monkeypatch.setattr(module, "environment", lambda: here)
+    attested("plain-20")
+    assert ("checkout is changed" in capsys.readouterr().out) == bool(changed)
+    assert json.loads(Path("attestation.json").read_text(encoding="utf-8"))["environment"]["changed"] == changed
 
 
 @pytest.mark.parametrize(
