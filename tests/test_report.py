@@ -114,12 +114,12 @@ def test_it_opens_with_lines_numbers_and_a_figure_of_the_runs(whole_report: Path
 
     said = start(committed)
     assert len(re.findall("^- [A-Z]", said, re.MULTILINE)) == 10
-    assert "- **70.5 %** training error of plain-56" in said and "- **8.2 %** training error of ResNet-56" in said
+    assert "- **70.50 %** training error of plain-56" in said and "- **8.20 %** training error of ResNet-56" in said
     assert "not overfitting" in said and said.count("![") == 1
     assert "smaller or shorter" in said and "smaller or shorter" not in start(whole_report), (
         "that one is the paper's setting"
     )
-    assert "plain-56 has a training error of 5.9 %" in start(whole_report)
+    assert "plain-56 has a training error of 5.90 %" in start(whole_report)
 
 
 def test_what_is_committed_has_no_pages_and_few_forms(committed: Path) -> None:
@@ -171,7 +171,8 @@ def test_figures_tables_and_verdicts_are_there_in_every_form(whole_report: Path)
         assert len(list(whole_report.glob(f"figures/cifar10--paper/*/figure-1.{form}"))) == 1
         assert len(list(whole_report.glob(f"figures/cifar10-jpeg--short/*/figure-1.{form}"))) == 2
     panels = {path.name for path in whole_report.glob("figures/cifar10--paper/yours/figure-6-*")}
-    assert panels == {f"figure-6-{panel}.svg" for panel in ("plain-nets", "resnets", "110-and-1202-layers")}
+    names = [f"figure-6-{panel}" for panel in ("plain-nets", "resnets", "110-and-1202-layers")]
+    assert panels == {f"{name}.{form}" for name in names for form in ("svg", "png")}
     for form in ("md", "csv", "tex", "html"):
         assert (whole_report / "tables" / "cifar10--paper" / f"table-6.{form}").is_file()
         assert (whole_report / "tables" / f"table-14.{form}").is_file()

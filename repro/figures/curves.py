@@ -62,9 +62,6 @@ def _binned(rows: pd.DataFrame, width: int) -> pd.DataFrame:
 
 def draw(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
     """Draw such rows: each network's mean, and where it has several seeds each of them thinly."""
-    # Each is in the key, and can be switched, in the order of the rows.
-    for label, network in zip(rows["label"], rows["network"], strict=True):
-        drawing.colour(label, network)
     several = rows.groupby("network")["unit"].transform("nunique") > 1
     for _, mine in rows[several].groupby(["label", "quantity", "unit"], sort=False):
         line(drawing, panel, mine.iloc[0], mine[["x", "y"]].to_numpy(dtype=float), single=True)

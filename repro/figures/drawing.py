@@ -5,6 +5,7 @@ Figures are made without pyplot's list of figures, so that any backend that a no
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
+from PIL import Image
 
 from repro import names
 from repro.groups import Group, shown
@@ -50,7 +52,7 @@ STYLE: Any = {
 #: What matplotlib adds to a file of its own accord, such as the time: left out, so that one figure gives one file.
 _UNSAID: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
-    "png": {"Software": None},
+    "png": {},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
@@ -80,6 +82,12 @@ LOOKS = {
 }
 
 
+#: Inches of a character of the key, about, and of the line before it.
+_CHARACTER, _LINE = 0.067, 0.64
+#: Of single seeds, where their mean is drawn as well.
+_THIN: Any = {"linewidth": 0.5, "alpha": 0.5}
+
+
 @dataclass(frozen=True)
 class Part:
     """A line or a mark of a figure.
@@ -107,7 +115,6 @@ class Drawing:
         finding: what this one shows, in a sentence with numbers: its text alternative.
         notes: how it was drawn, each a sentence.
         palette: the colour of each label, in the order of the key.
-        columns: of the key; 0 for as many as short names leave room for.
         source: whose runs it shows, in a report; empty for one of the paper's numbers alone.
         alone: its panels drawn one by one, by their titles, to be saved beside it.
         files: by form ("SVG"), relative to the report.
@@ -121,7 +128,6 @@ class Drawing:
     notes: tuple[str, ...] = ()
     parts: list[Part] = field(default_factory=list)
     palette: dict[str, str] = field(default_factory=dict)
-    columns: int = 0
     source: str = ""
     alone: Mapping[str, Drawing] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -192,8 +198,8 @@ def line(drawing: Drawing, panel: int, row: pd.Series, points: np.ndarray, singl
         single: whether it is one of several of which the mean is drawn too: it is thin, and not read.
     """
     colour, look = drawing.colour(row["label"], row["network"]), LOOKS[row["quantity"]]
-    thin = {"linewidth": 0.5, "alpha": 0.5} if single else {}
-    (drawn,) = drawing.axes[panel].plot(points[:, 0], points[:, 1], color=colour, **{**look.style, **thin})
+    style = look.style | (_THIN if single else {})
+    (drawn,) = drawing.axes[panel].plot(points[:, 0], points[:, 1], color=colour, **style)
     _named(drawing, panel, drawn, row["label"], "" if single else look.said)
 
 
@@ -265,12 +271,13 @@ def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping
         grey = COLOURS["grey"]
         for look in (LOOKS[name] for name in looks):
             key[look.said] = Line2D([], [], color=grey, **look.style)
+        if any(not part.said for part in drawing.parts):
+            key["single seeds"] = Line2D([], [], color=grey, **_THIN)
         for said, hollow in (diamonds or {}).items():
             key[said] = Line2D([], [], **_diamond(hollow, grey))
         place: Any = "outside lower center" if drawing.figure.get_layout_engine() else "lower center"
-        columns = drawing.columns or max(2, round(drawing.figure.get_figwidth() / 1.35))
         drawing.figure.legend(
-            list(key.values()), list(key), loc=place, ncols=columns,
+            list(key.values()), list(key), loc=place, ncols=_columns(list(key), drawing.figure.get_figwidth()),
             frameon=False, fontsize=8.5, handlelength=2.6,
         )  # fmt: skip
         # The layout is the same in every format and takes as long as drawing: it is found once.
@@ -278,6 +285,15 @@ def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping
             drawing.figure.draw_without_rendering()
             drawing.figure.set_layout_engine("none")
     return drawing
+
+
+def _columns(key: list[str], width: float) -> int:
+    """How many columns a key may have to be no wider than so many inches; it is filled column by column."""
+
+    def needed(count: int) -> float:
+        return sum(_LINE + _CHARACTER * max(map(len, column)) for column in np.array_split(key, count))
+
+    return next((count for count in range(len(key), 1, -1) if needed(count) <= width), 1)
 
 
 def about(group: Group, source: str, iterations: int) -> str:
@@ -293,6 +309,17 @@ def save(drawing: Drawing, folder: Path, forms: Iterable[str] = tuple(_UNSAID)) 
             files.append(folder / f"{drawing.name}.{form}")
             if form == "csv":
                 drawing.data.to_csv(files[-1], index=False, float_format="%.6g", lineterminator="\n")
+            elif form == "png":
+                _save_png(drawing.figure, files[-1])
             else:
-                drawing.figure.savefig(files[-1], format=form, dpi=130, metadata=_UNSAID[form])
+                drawing.figure.savefig(files[-1], format=form, metadata=_UNSAID[form])
     return files
+
+
+def _save_png(figure: Figure, file: Path) -> None:
+    """Write a figure in 256 colours, a third of the size; this way of choosing them keeps those of the lines."""
+    dpi, buffer = 130, io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    with Image.open(buffer) as image:
+        few = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
+        few.save(file, optimize=True, dpi=(dpi, dpi))

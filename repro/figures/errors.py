@@ -32,7 +32,7 @@ VIEWS: dict[str, Panels] = {
 }
 TITLES = {
     "figure-1": "Figure 1. Training error and test error of plain nets of 20 and 56 layers",
-    "figure-6": "Figure 6. Errors during training of plain nets, ResNets, and ResNets of 110 and 1202 layers",
+    "figure-6": "Figure 6. Errors during training of plain nets and ResNets",
     "figure-4": "Figure 4. Errors during training of plain nets and ResNets of 18 and 34 layers, on other images",
     "in-short": "Errors during training, without and with shortcuts",
 }
@@ -73,6 +73,9 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
     if not rows["network"].isin([network for networks in panels.values() for network in networks]).any():
         return None
     top = own = curves.error_limit(ends(scale or records, nets))
+    # What neither was run nor is marked has no panel.
+    known = {*rows["network"], *_read(records, nets, ERRORS, top)["network"]}
+    panels = {said: networks for said, networks in panels.items() if known & set(networks)}
     runs = usual(records.runs, nets)
     last, apart = curves.last_iteration(runs), name == "figure-1"
     drawing = begin(file, title, 1, len(panels), _SIZES[len(panels)])
@@ -81,8 +84,14 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
         own = _top_of_deepest(mine, rows, top) if said == DEEPEST else top
         quantities = (list(ERRORS)[panel],) if apart else tuple(ERRORS)
         drawn = rows[rows["network"].isin(networks) & rows["quantity"].isin(quantities)]
+        read = _read(records, networks, quantities, own)
+        # The key goes by depth, also where one network has a curve and the next a mark alone.
+        labels = pd.concat([drawn, read.assign(label=read["network"].map(shown))])
+        for network in networks:
+            for label in labels.loc[labels["network"] == network, "label"].unique():
+                drawing.colour(label, network)
         curves.draw(drawing, panel, drawn)
-        marks(drawing, panel, _read(records, networks, quantities, own))
+        marks(drawing, panel, read)
         remarks = _not_displayed(drawn, networks, own) if len(drawn) else ["not run"]
         zoomed = bool(said == DEEPEST and len(mine) and not mine["note"].any())
         axes_of(drawing.axes[panel], [said, *remarks], "", f"{said if apart else 'error'} (%)")
@@ -160,7 +169,7 @@ def _finding(found: pd.DataFrame, panels: Panels) -> str:
 
 def at_the_end(end: Mapping[Any, Any], name: str) -> str:
     """A row of `repro.ends.ends` in words: training and test error, and why they end early if they do."""
-    errors = " / ".join("none yet" if math.isnan(end[error]) else f"{end[error]:.1f}" for error in ERRORS)
+    errors = " / ".join("none yet" if math.isnan(end[error]) else f"{end[error]:.2f}" for error in ERRORS)
     return f"{name} {errors}" + (f" ({end['note']})" if end["note"] else "")
 
 

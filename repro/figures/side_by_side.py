@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -14,8 +14,8 @@ from repro.groups import Trained, all_trained, group_of, runs_of, shown
 from repro.records import Records
 
 OTHERS = "Other networks"
-#: Inches of the panel, and about of a character of the key and of the line before it.
-_SIZE, _CHARACTER, _LINE = (8.4, 3.9), 0.075, 0.6
+#: Inches of the panel.
+_SIZE = (8.4, 3.9)
 
 
 def draw(name: str, title: str, records: Records, labels: Mapping[Trained, str]) -> Drawing | None:
@@ -33,14 +33,15 @@ def draw(name: str, title: str, records: Records, labels: Mapping[Trained, str])
     group = group_of(records.runs)
     drawing = begin(name, title, 1, 1, _SIZE)
     found, last = [], 0
-    for trained, label in labels.items():
+    colours = _colours([trained.network for trained in labels])
+    for (trained, label), colour in zip(labels.items(), colours, strict=True):
         mine = runs_of(records, trained)
         end = ends(mine, [trained.network])
         rows = curves.points(mine, (trained.network,), end)
         if not len(rows):
             continue
         known = label + (" (incomplete)" if end["note"].iloc[0] else "")
-        drawing.palette[known] = _free(drawing.palette.values(), trained.network)
+        drawing.palette[known] = colour
         curves.draw(drawing, 0, rows.assign(label=known))
         found.append(end.assign(label=label))
         last = max(last, curves.last_iteration(mine.runs))
@@ -58,8 +59,6 @@ def draw(name: str, title: str, records: Records, labels: Mapping[Trained, str])
         *([curves.SEVERAL] if (together["seeds"] > 1).any() else []),
     )
     sources = ", ".join(dict.fromkeys(together["source"]))
-    longest = max(map(len, drawing.palette))
-    drawing.columns = max(1, int(_SIZE[0] / (_CHARACTER * longest + _LINE)))
     return finish(drawing, about(group, sources, last), ERRORS)
 
 
@@ -72,10 +71,16 @@ def draw_others(records: Records, _: Records) -> Drawing | None:
     """Those of one source, data set and preset, in each variant; None where there are none."""
     found = all_trained(others(records.runs).sort_values(["depth", "network", "variant"], kind="stable"))
     labels = {one: shown(one.network) + (f" ({one.variant})" if one.variant else "") for one in found}
-    return draw("others", OTHERS, records, labels)
+    return draw("others", "Networks that are in none of the paper's figures", records, labels)
 
 
-def _free(used: Iterable[str], network: str) -> str:
-    """The colour of a network's depth, or if others have it one that fewer have; grey is the key's own."""
-    used = list(used)
-    return min([colour_of(network), *(colour for name, colour in COLOURS.items() if name != "grey")], key=used.count)
+def _colours(networks: Sequence[str]) -> list[str]:
+    """Its depth's for the first network of a depth, for others one that fewest have; grey is the key's own."""
+    of_depth = list(map(colour_of, networks))
+    used, found = list(dict.fromkeys(of_depth)), []
+    for place, colour in enumerate(of_depth):
+        if colour in of_depth[:place]:
+            colour = min((free for name, free in COLOURS.items() if name != "grey"), key=used.count)
+            used.append(colour)
+        found.append(colour)
+    return found

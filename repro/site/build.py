@@ -130,7 +130,7 @@ def _opening(maker: Maker, group: Group) -> dict[str, Any]:
     nets = ends(mine, errors.networks_of("in-short")).to_dict("records")
     complete = {str(end["network"]): end for end in nets if not end["note"]}
     numbers = {
-        f"training error of {shown(name)}, {said}": f"{complete[name]['train_error']:.1f} %"
+        f"training error of {shown(name)}, {said}": f"{complete[name]['train_error']:.2f} %"
         for name, said in (("plain-56", "without shortcuts"), ("resnet-56", "with them, and no weight more"))
         if name in complete
     }

@@ -102,7 +102,8 @@ class Maker:
         folder = self._folder("figures", *place)
         files = self._named(drawing.save(drawn, folder, _FIGURES[self.kind]))
         for title, panel in drawn.alone.items():
-            files[title] = self._named(drawing.save(panel, folder, ["svg"]))["SVG"]
+            named = self._named(drawing.save(panel, folder, ["svg", "png"]))
+            files |= {f"{title} {form}": file for form, file in named.items()}
         return replace(drawn, files=files)
 
     def table(self, table: Table, *place: str) -> Table:

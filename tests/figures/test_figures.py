@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
+from PIL import Image
 from planted import plant
 
 from repro.figures import drawing, errors, layers, one_run
@@ -69,7 +70,7 @@ def test_figure_1_has_two_nets_in_two_panels(papers: dict[str, Drawing]) -> None
     assert left.xaxis.get_major_formatter()(60_000, 0) == "6"
     ends = {label: points[-1] for label, points in lines(figure, 1).items()}
     assert ends == {"plain-20": (64_000, pytest.approx(9.7)), "plain-56": (64_000, pytest.approx(13.3))}
-    assert "plain-20 1.4 / 9.7, plain-56 5.9 / 13.3" in figure.finding
+    assert "plain-20 1.40 / 9.70, plain-56 5.90 / 13.30" in figure.finding
 
 
 def test_each_series_has_the_papers_colour_and_the_dashes_of_its_quantity(papers: dict[str, Drawing]) -> None:
@@ -108,12 +109,51 @@ def test_a_panel_of_figure_6_drawn_alone_has_the_axes_and_lines_that_it_has_besi
 @pytest.mark.parametrize("name", ["1", "6", "7"])
 def test_a_figure_alone_says_what_it_is_of_and_explains_its_lines(papers: dict[str, Drawing], name: str) -> None:
     figure = papers[name].figure
-    key = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     lines = {"plain net", "ResNet"} if name == "7" else {"training error", "test error"}
-    assert lines | {"plain-20", "plain-56"} <= set(key)
+    assert lines | {"plain-20", "plain-56"} <= set(key(papers[name]))
     for said in ("CIFAR-10 · preset paper", "64,000 iterations", "source: planted"):
         assert said in figure.get_suptitle()
     assert figure.get_figwidth() > figure.get_figheight()
+
+
+def key(figure: Drawing) -> list[str]:
+    return [text.get_text() for legend in figure.figure.legends for text in legend.get_texts()]
+
+
+def test_the_key_goes_by_depth_also_where_a_net_has_the_papers_marks_alone(tmp_path: Path) -> None:
+    for network in ("resnet-110", "resnet-20"):
+        plant(tmp_path, network, preset="paper", test_end=8)
+    figure = drawn(figure_6, tmp_path)
+    residual = [label for label in key(figure) if label.startswith("ResNet")]
+    assert residual == [f"ResNet-{depth}" for depth in (20, 32, 44, 56, 110, 1202)]
+    assert list(figure.palette) == [label for label in key(figure) if label in figure.palette]
+
+
+def test_a_panel_with_neither_curve_nor_mark_is_left_away(tmp_path: Path) -> None:
+    for network in ("plain-20", "resnet-20"):
+        plant(tmp_path, network)
+    assert [axis.get_title() for axis in drawn(figure_6, tmp_path).axes] == ["plain nets", "ResNets"]
+    plant(tmp_path, "resnet-20", preset="paper")
+    marked = figure_6(narrow(found(tmp_path), Group("cifar10", "paper")))
+    assert marked is not None
+    assert [axis.get_title() for axis in marked.axes] == [
+        "plain nets\nnot run",
+        "ResNets",
+        f"{errors.DEEPEST}\nnot run",
+    ]
+
+
+def test_the_key_is_within_the_figure_and_says_what_thin_lines_are(tmp_path: Path) -> None:
+    for network in ("plain-20", "plain-56", "resnet-56"):
+        plant(tmp_path, network, status="stopped", iteration=3000)
+    figure = drawn(figure_6, tmp_path)
+    assert "single seeds" not in key(figure)
+    plant(tmp_path, "plain-20", seed=1, status="stopped", iteration=3000)
+    figure = drawn(figure_6, tmp_path)
+    assert "single seeds" in key(figure)
+    (legend,) = figure.figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.figure.bbox.x1
 
 
 def test_training_error_is_averaged_over_a_thousand_iterations(tmp_path: Path) -> None:
@@ -253,6 +293,20 @@ def test_a_label_with_dollars_is_no_mathematics_and_saving_leaves_matplotlib_alo
     assert "source: $\\frac{$" in (tmp_path / "figure-1.svg").read_text()
 
 
+def test_the_png_has_few_colours_but_looks_as_it_was_drawn(papers: dict[str, Drawing], tmp_path: Path) -> None:
+    (file,) = drawing.save(papers["6"], tmp_path, ["png"])
+    few = Image.open(file)
+    papers["6"].figure.savefig(tmp_path / "whole.png", dpi=130)
+    whole = Image.open(tmp_path / "whole.png").convert("RGB")
+    assert few.size == whole.size and few.info["dpi"] == pytest.approx((130, 130), abs=0.1)
+    assert file.stat().st_size < (tmp_path / "whole.png").stat().st_size / 2
+    off = np.abs(np.asarray(few.convert("RGB"), dtype=int) - np.asarray(whole, dtype=int)).max(axis=2)
+    assert off.max() < 40 and (off > 10).mean() < 0.005
+    before = file.read_bytes()
+    drawing.save(papers["6"], tmp_path, ["png"])
+    assert file.read_bytes() == before
+
+
 def test_the_papers_end_points_are_marked_where_they_compare(papers: dict[str, Drawing], tmp_path: Path) -> None:
     figure = papers["1"]
     assert marks(figure, 0) == {("plain-20", 64_000, 1.4), ("plain-56", 64_000, 5.9)}
@@ -287,7 +341,7 @@ def test_figure_4_of_runs_has_a_panel_for_plain_nets_and_one_for_resnets(tmp_pat
     names = {"plain-18": "plain-18", "plain-34": "plain-34", "resnet-18": "ResNet-18", "resnet-34": "ResNet-34"}
     assert seen == {names[network]: (8000, pytest.approx(test)) for network, (_, test) in ends.items()}
     assert not marks(figure, 0) and not marks(figure, 1), "the paper's are of ImageNet"
-    assert "plain-34 8.0 / 12.0" in figure.finding
+    assert "plain-34 8.00 / 12.00" in figure.finding
     assert figure.axes[0].get_ylim() == (0, 20) and not any("as in the paper" in note for note in figure.notes)
 
 
@@ -305,7 +359,7 @@ def test_the_deepest_nets_have_a_scale_of_their_own_beyond_the_papers(tmp_path: 
     assert figure.axes[2].get_ylim()[1] == 100
     assert all(60 < y < 100 for _, y in lines(figure, 2)["ResNet-1202 (incomplete)"])
     early = r"\(incomplete: stopped at iteration 200 of 8,000\)"
-    assert re.search(rf"ResNet-1202 \d\d\.\d / none yet {early}", figure.finding)
+    assert re.search(rf"ResNet-1202 \d\d\.\d\d / none yet {early}", figure.finding)
 
 
 def test_a_net_whose_warm_up_never_ended_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from test_report import Page
 from repro import report
 from repro.errors import UserError
 from repro.figures import side_by_side as figures
-from repro.figures.drawing import Drawing
+from repro.figures.drawing import Drawing, colour_of
 from repro.groups import Group, Trained, narrow
 from repro.records import Records, Source, collect
 from repro.site.side_by_side import named
@@ -64,7 +64,26 @@ def test_curves_of_several_sources_share_one_axis_each_in_a_colour_of_its_own(re
             assert bool(line._unscaled_dash_pattern[1]) == (part.said == "training error")
     assert axis.get_xlim() == (0, 600) and axis.get_ylim()[1] >= 11 * 1.25
     assert "local, reference" in drawing.figure.get_suptitle()
-    assert "reference/resnet-20 3.0 / 11.0" in drawing.finding
+    assert "reference/resnet-20 3.00 / 11.00" in drawing.finding
+
+
+def test_a_colour_is_that_of_a_depth_for_the_first_network_that_has_it(tmp_path: Path) -> None:
+    names = [
+        "plain-20",
+        "resnet-20",
+        "plain-32",
+        "resnet-32",
+        "plain-56",
+        "resnet-110",
+        *(f"resnet-{n}" for n in (26, 38)),
+    ]
+    for network in names:
+        plant(tmp_path, network, **DEMO)
+    drawing = drawn(collect([Source("local", tmp_path)]), *(Trained("local", name) for name in names))
+    colours = {label.partition("/")[2]: colour for label, colour in drawing.palette.items()}
+    first = ("plain-20", "plain-32", "plain-56", "resnet-110", "resnet-26")
+    assert {name: colours[name] for name in first} == {name: colour_of(name) for name in first}
+    assert len(set(colours.values())) == 7, "all that there are but grey, and one twice"
 
 
 def test_a_net_that_ends_high_or_early_is_shown(records: Records, places: list[Source]) -> None:
@@ -134,14 +153,15 @@ def test_they_stand_first_in_a_report_that_opens_with_their_group(places: list[S
     out = tmp_path / "out"
     assert report.main([*words, "--out", str(out), "--compare", OURS.name, THEIRS.name]) == 0
     text = (out / "REPORT.md").read_text()
-    asked = text[text.index("## Networks side by side") : text.index("## In short")]
+    asked = text[text.index("## Networks side by side") : text.index("## What this is about")]
+    assert text.index("## ") == text.index(asked), "first of all"
     assert re.findall(r"^#### (.*)", asked, re.MULTILINE) == [
         "CIFAR-10, JPEG copy · preset short",
         "8×8 digits · preset demo",
     ]
     assert asked.count("![") == 2 and "Protocol of **reference**" in asked
     page = Page(out / "index.html")
-    assert page.ids.index("opening") < page.ids.index("side-by-side") < page.ids.index("in-short")
+    assert page.ids.index("side-by-side") < page.ids.index("opening") < page.ids.index("in-short")
     assert "#side-by-side" in page.addresses and len(page.ids) == len(set(page.ids))
     assert (out / "figures/digits--demo/compared.svg").is_file() and (
         out / "tables/digits--demo/compared.csv"
