@@ -27,6 +27,9 @@ def test_the_readmes_verdicts_and_numbers_are_those_of_the_report():
     judged = {v["id"]: v for v in verdicts if (v["data"], v["preset"]) == ("cifar10-jpeg", "short")}
     rows = re.findall(r"^\| (H\d+): .* \| ([a-z ]+): (.*) \|$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
     assert [name for name, *_ in rows] == ["H1", "H2", "H5", "H6", "H10"]
+    assert [v["verdict"] for v in verdicts if (v["id"], v["data"], v["preset"]) == ("H6", "cifar10", "paper")] == [
+        "holds"
+    ]
     for name, verdict, said in rows:
         assert verdict == judged[name]["verdict"]
         known = [float(number) for number in re.findall(r"\d+\.\d+", judged[name]["evidence"])]
@@ -65,18 +68,21 @@ def test_what_the_page_of_findings_says_is_in_the_records():
     readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert f"ResNet-20 ends at {usual:.2f} % test error (one seed; paper 8.75, others 7.84 to 8.29)" in readme
     assert f"plain-20 at {plain:.2f} % (paper 9.7, read from its Figure 6; another 9.40)" in readme
+    plain, usual = originals["train_error"][["plain-20", "resnet-20"]]
+    assert f"For these two H6 (below) holds, by {plain - usual:.2f} points of training error" in readme
     small = records.runs.query("preset == 'table-1-short'").set_index("network")
     for name in ("plain-18", "plain-34", "resnet-18", "resnet-34"):
         train, test = small.loc[name, ["train_error", "test_error"]]
         said = re.search(rf"{name}(?: ends)? at ([\d.]+) %(?: training)? and ([\d.]+) %", findings, re.IGNORECASE)
         assert said and (said[1], said[2]) == (f"{train:.1f}", f"{test:.1f}")
-    curves = records.curves.query("preset == 'paper' and data == 'cifar10-jpeg'").set_index(["network", "iteration"])[
-        "train_error"
-    ]
-    for deep, shallow, at in (("plain-56", "plain-20", 6500), ("ResNet-56", "ResNet-20", 2800)):
-        errors = [curves[name.lower(), at] for name in (deep, shallow)]
-        assert f"by {at:,} {deep} has {errors[0]:.1f} %" in findings
-        assert f"where {shallow} had {errors[1]:.1f} %" in findings
+    curves = records.curves.query("preset == 'paper' and data == 'cifar10-jpeg'")
+    for pair in (("plain-56", "plain-20"), ("ResNet-56", "ResNet-20")):
+        end = curves[curves["network"] == pair[0].lower()]["iteration"].max()
+        window = curves[curves["iteration"].between(end - 999, end)]
+        deep, shallow = (window[window["network"] == name.lower()]["train_error"].mean() for name in pair)
+        assert re.search(
+            rf"{pair[0]}(?: has)? {deep:.2f} %(?: training error)?, where {pair[1]} had {shallow:.2f} %", findings
+        )
 
 
 def test_the_lines_of_pandas_in_the_docs_give_the_means_of_the_records(monkeypatch):

@@ -114,7 +114,7 @@ def test_it_opens_with_lines_numbers_and_a_figure_of_the_runs(whole_report: Path
 
     said = start(committed)
     assert len(re.findall("^- [A-Z]", said, re.MULTILINE)) == 10
-    assert "- **70.50 %** training error of plain-56" in said and "- **8.20 %** training error of ResNet-56" in said
+    assert "- **70.50 %** training error of plain-56" in said and "- **8.25 %** training error of ResNet-56" in said
     assert "not overfitting" in said and said.count("![") == 1
     assert "smaller or shorter" in said and "smaller or shorter" not in start(whole_report), (
         "that one is the paper's setting"

@@ -72,7 +72,7 @@
       const scale = area.width / svg.viewBox.baseVal.width;
       const most = document.documentElement.clientWidth - frame.left - box.offsetWidth - 8;
       box.style.left = `${Math.max(0, Math.min(area.left - frame.left + px * scale + 12, most))}px`;
-      box.style.top = `${(bottom + 30) * scale}px`;
+      box.style.top = `${area.top - frame.top + (bottom + 30) * scale}px`;
     };
 
     svg.addEventListener("pointermove", (event) => {

@@ -198,6 +198,10 @@ def test_a_figure_is_moved_sideways_on_a_telephone_and_keeps_its_size(browser: A
     assert inside > 1.3 * outside
     text = box.find_element(By.CSS_SELECTOR, "svg text").rect
     assert text["height"] >= 8
+    hint = "return getComputedStyle(document.querySelector('#figure-1 .drawn'), '::before').content"
+    assert "sideways" in browser.execute_script(hint)
+    open_short(browser, whole_report)
+    assert browser.execute_script(hint) == "none"
 
 
 def luminance(browser: Any) -> float:
