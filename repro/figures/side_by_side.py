@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -16,6 +16,8 @@ from repro.records import Records
 OTHERS = "Other networks"
 #: Inches of the panel.
 _SIZE = (8.4, 3.9)
+#: Those of networks; grey is the key's own.
+_COLOURS = tuple(colour for name, colour in COLOURS.items() if name != "grey")
 
 
 def draw(name: str, title: str, records: Records, labels: Mapping[Trained, str]) -> Drawing | None:
@@ -33,15 +35,18 @@ def draw(name: str, title: str, records: Records, labels: Mapping[Trained, str])
     group = group_of(records.runs)
     drawing = begin(name, title, 1, 1, _SIZE)
     found, last = [], 0
-    colours = _colours([trained.network for trained in labels])
-    for (trained, label), colour in zip(labels.items(), colours, strict=True):
+    of_depth = [colour_of(trained.network) for trained in labels]
+    for place, (trained, label) in enumerate(labels.items()):
         mine = runs_of(records, trained)
         end = ends(mine, [trained.network])
         rows = curves.points(mine, (trained.network,), end)
         if not len(rows):
             continue
         known = label + (" (incomplete)" if end["note"].iloc[0] else "")
-        drawing.palette[known] = colour
+        # The first network of a depth has its colour, another one that fewest have.
+        taken = of_depth[place] in of_depth[:place]
+        fewest = min(_COLOURS, key=[*of_depth, *drawing.palette.values()].count)
+        drawing.palette[known] = fewest if taken else of_depth[place]
         curves.draw(drawing, 0, rows.assign(label=known))
         found.append(end.assign(label=label))
         last = max(last, curves.last_iteration(mine.runs))
@@ -72,15 +77,3 @@ def draw_others(records: Records, _: Records) -> Drawing | None:
     found = all_trained(others(records.runs).sort_values(["depth", "network", "variant"], kind="stable"))
     labels = {one: shown(one.network) + (f" ({one.variant})" if one.variant else "") for one in found}
     return draw("others", "Networks that are in none of the paper's figures", records, labels)
-
-
-def _colours(networks: Sequence[str]) -> list[str]:
-    """Its depth's for the first network of a depth, for others one that fewest have; grey is the key's own."""
-    of_depth = list(map(colour_of, networks))
-    used, found = list(dict.fromkeys(of_depth)), []
-    for place, colour in enumerate(of_depth):
-        if colour in of_depth[:place]:
-            colour = min((free for name, free in COLOURS.items() if name != "grey"), key=used.count)
-            used.append(colour)
-        found.append(colour)
-    return found
