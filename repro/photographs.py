@@ -57,8 +57,7 @@ def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
     place = _place(arguments)
     numerics = resolve(arguments.device or best_device(), arguments.precision or "fp32", None, None)
     device = settle(numerics)
-    folder = data.data_folder(arguments.data_dir)
-    index = find(folder, "validation", folder / "photographs")
+    index = find(data.data_folder(arguments.data_dir), "validation")
     nets = []
     for path, network in asked:
         net, taken = _net(path, network, FORMS[form], index, arguments.weights)

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from processes import begin, family, kill, wait_until
@@ -168,8 +170,27 @@ def test_a_plan_says_how_fast_photographs_are_read_and_taken(folder, capsys):
         r"plain-18: 1 worker read [\d,]+ images/s, the net takes [\d,]+: .* limits\n", capsys.readouterr().out
     )
     assert main(words(folder / "elsewhere", "results", "--dry-run")) == 0
-    assert "no photographs here to time reading by" in capsys.readouterr().out
+    assert "no photographs are here, or copied yet, to time reading by" in capsys.readouterr().out
     assert not Path("results").exists()
+
+
+def test_a_plan_copies_no_photographs_out_of_parquet_files_and_training_does(folder, tmp_path, capsys):
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    for split, name in (("train", "train"), ("val", "validation")):
+        paths = sorted((folder / split).glob("*/*"))
+        images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+        labels = [SYNSETS.index(path.parent.name) for path in paths]
+        pq.write_table(pa.table({"image": images, "label": labels}), hub / f"{name}-00000-of-00001.parquet")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(words(hub, "results", "--dry-run")) == 0
+    assert "copied yet, to time reading by" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+    few = FEW | {"schedule.iterations": 5}
+    one, other = record(train(hub, "results", settings=few)), record(train(folder, "loose", settings=few))
+    assert one["weights_sha256"] == other["weights_sha256"]
+    assert main(words(hub, "results", "--dry-run", settings=FEW)) == 0
+    assert "between iterations the run reads" in capsys.readouterr().out
 
 
 def test_runs_side_by_side_have_workers_of_their_own(folder):

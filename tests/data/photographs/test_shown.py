@@ -27,7 +27,7 @@ RUN = override(
 
 def shown(folder: Path, **changes: object) -> Shown:
     write_folders(folder)
-    photographs = Photographs("imagenet", find(folder, "train", folder), find(folder, "validation", folder))
+    photographs = Photographs("imagenet", find(folder, "train"), find(folder, "validation"))
     run = override(RUN, {f"images.{key}": value for key, value in changes.items()})
     return show(photographs, run, torch.device("cpu"), 0)
 
