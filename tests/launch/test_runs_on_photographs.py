@@ -101,7 +101,11 @@ def test_a_run_on_photographs_is_recorded_evaluated_and_reported(folder, capsys)
     assert not any(str(folder) in note for note in session["notes"])
     capsys.readouterr()
     assert evaluate([str(done / "checkpoint.pt"), "--data-dir", str(folder)]) == 0
-    assert f"{found['final']['test_error']:.2f} % (" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"{found['final']['test_error']:.2f} % (" in told and "trained on" not in told
+    photograph(999).save(folder / "train" / SYNSETS[0] / "train_0.JPEG", "JPEG")
+    assert evaluate([str(done / "checkpoint.pt"), "--data-dir", str(folder)]) == 0
+    assert "(trained on other images than these)" in capsys.readouterr().out
     assert report(["--results", "results", "--out", "pages"]) == 0
     assert "Imagenette" in Path("pages/REPORT.md").read_text()
 

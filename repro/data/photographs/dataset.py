@@ -60,7 +60,10 @@ def load(name: str, folder: Path, download: bool = False, copy: bool = True) -> 
     train, validation = find(folder, "train", copy), find(folder, "validation", copy)
     check_same_classes(train, validation)
     if len(train.classes) != row.classes:
-        raise DataError(f"{folder}: has {len(train.classes):,} classes, and {name} {row.classes:,}: complete it")
+        raise DataError(
+            f"{folder}: has {len(train.classes):,} classes, and {name} {row.classes:,}: complete it, or give the "
+            "preset of the data set that it is"
+        )
     notes = [*_notes(row, train, 0), *_notes(row, validation, 1)]
     return Photographs(name, train, validation, tuple(notes))
 
