@@ -177,7 +177,7 @@ def measure(training: Training, data: Prepared | Shown, run: Run, numerics: Nume
         state.warm_until = iteration
     test_loss = test_error = math.nan
     if iteration % run.evaluate_every == 0 or iteration == run.schedule.iterations:
-        test_loss, test_error = evaluate(training.net, data.batches("test"), numerics, ranks)
+        test_loss, test_error = evaluate(training.net, data.batches("test", ranks.turns), numerics, ranks)
     state.seconds += time.perf_counter() - began
     epoch = iteration * run.optimiser.batch_size / len(data.images)
     return Row(iteration, epoch, rate, train_loss, train_error, test_loss, test_error)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from repro.data.parquet_files import shards
 from repro.data.photographs.index import Chunk, Index, build
 from repro.data.photographs.layouts import NAMES, Split
 from repro.data.pixels import reason
@@ -34,11 +35,7 @@ _ROWS = 256
 
 def files(base: Path, split: Split) -> list[Path]:
     """The files of a split, in order: train-00000-of-00294.parquet and so on, or train/0000.parquet."""
-    for name in NAMES[split]:
-        found = [*base.glob(f"{name}-*.parquet"), *base.glob(f"{name}.parquet"), *base.glob(f"{name}/*.parquet")]
-        if found:
-            return sorted(found)
-    return []
+    return next(filter(None, (shards(base, name) for name in NAMES[split])), [])
 
 
 def index(paths: list[Path], folder: Path, copy: bool) -> Index:

@@ -17,8 +17,9 @@ from torchvision.transforms.functional import resize
 
 from repro.data.photographs import find
 from repro.data.photographs.colour import statistics
-from repro.data.photographs.crops import Cropping, scaled
+from repro.data.photographs.crops import scaled
 from repro.errors import DataError, UserError
+from repro.spec import Images
 from repro.train import photographs, randomness
 from repro.train.photographs import Batches, feed, measure
 from repro.train.ranks import Ranks
@@ -36,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def batches(folder: Path) -> Batches:
-    return Batches(find(folder, "train"), Cropping(16, (20, 40)), 0, BATCH, slice(0, BATCH))
+    return Batches(find(folder, "train"), Images(crop=16, shorter_side=(20, 40)), 0, BATCH, slice(0, BATCH))
 
 
 def taken(batches: Batches, first: int = 0, workers: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
