@@ -195,7 +195,7 @@ def _batches(index: Index, protocol: Protocol, crop: int) -> Iterator[tuple[list
     numbers, pool = iter(range(len(index))), ThreadPoolExecutor(cores())
     ready = deque(pool.submit(seen, number) for number in islice(numbers, _AHEAD * _BATCH))
     try:
-        for labels in torch.from_numpy(index.labels.copy()).split(_BATCH):
+        for labels in torch.split(torch.from_numpy(index.labels.copy()), _BATCH):
             ready.extend(pool.submit(seen, number) for number in islice(numbers, len(labels)))
             yield [ready.popleft().result() for _ in labels], labels
     finally:
