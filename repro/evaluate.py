@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from repro.data.augment import Prepared
+    from repro.data.dataset import Dataset
+    from repro.data.photographs.dataset import Photographs
     from repro.records import Record
     from repro.train.photographs import Shown
     from repro.train.precision import Numerics
@@ -191,21 +193,24 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     if arguments.statistics == "population":
         _normalise_by_population(net, data, run, numerics)
     loss, percent = evaluate(net, data.batches("test"), numerics)
-    lines = [f"{run.network} on {dataset.name}{_trained_on(record, dataset.name)}: {_found(run, data, loss, percent)}"]
+    lines = [f"{run.network} on {dataset.name}{_trained_on(record, dataset)}: {_found(run, data, loss, percent)}"]
     lines[0] += f", in {numerics.precision}"
     lines[0] += ", by population statistics" if arguments.statistics == "population" else ""
     lines[0] += _write_responses(net, data, numerics, arguments.responses) if arguments.responses else ""
     lines.append(f"images: {normalised}")
     lines += [_option_a(arguments, subsample, record is not None)] if has_option_a else []
     lines += [] if record else [f"weights: {taken}"]
-    if percent > 95 - 100 / len(dataset.classes):
+    if percent > 95 - 100 / len(dataset.classes) and not run.images.crop:
         lines.append("hint: that is the error of guessing: --mean and --std must be those that it was trained with")
     return [*lines, *notes]
 
 
-def _trained_on(record: Record | None, data: str) -> str:
+def _trained_on(record: Record | None, data: Dataset | Photographs) -> str:
     """On other images, such as the original pixels, the error is worth knowing, but it is not that of the record."""
-    return f" (trained on {record.spec.data})" if record and record.spec.data != data else ""
+    if record and record.spec.data != data.name:
+        return f" (trained on {record.spec.data})"
+    other = record and record.data.fingerprint not in (None, data.fingerprint)
+    return " (trained on other images than these)" if other else ""
 
 
 def _found(run: Run, data: Prepared | Shown, loss: float, percent: float) -> str:

@@ -8,7 +8,8 @@ import math
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,7 @@ def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
     place = _place(arguments)
     numerics = resolve(arguments.device or best_device(), arguments.precision or "fp32", None, None)
     device = settle(numerics)
-    folder = data.data_folder(arguments.data_dir)
-    index = find(folder, "validation", folder / "photographs")
+    index = find(data.data_folder(arguments.data_dir), "validation")
     nets = []
     for path, network in asked:
         net, taken = _net(path, network, FORMS[form], index, arguments.weights)
@@ -192,18 +192,12 @@ def _batches(index: Index, protocol: Protocol, crop: int) -> Iterator[tuple[list
     def seen(number: int) -> list[Tensor]:
         return protocol(np.asarray(decode(index.read(number), index.name(number))), crop)
 
-    labels = torch.from_numpy(index.labels.copy())
-    pool = ThreadPoolExecutor(cores())
-    ready: deque[tuple[list[Future[list[Tensor]]], Tensor]] = deque()
+    numbers, pool = iter(range(len(index))), ThreadPoolExecutor(cores())
+    ready = deque(pool.submit(seen, number) for number in islice(numbers, _AHEAD * _BATCH))
     try:
-        for start in range(0, len(index), _BATCH):
-            numbers = range(start, min(start + _BATCH, len(index)))
-            ready.append(([pool.submit(seen, number) for number in numbers], labels[numbers.start : numbers.stop]))
-            if len(ready) > _AHEAD:
-                futures, own = ready.popleft()
-                yield [future.result() for future in futures], own
-        for futures, own in ready:
-            yield [future.result() for future in futures], own
+        for labels in torch.split(torch.from_numpy(index.labels.copy()), _BATCH):
+            ready.extend(pool.submit(seen, number) for number in islice(numbers, len(labels)))
+            yield [ready.popleft().result() for _ in labels], labels
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -48,6 +48,10 @@ class Schedule:
     milestones: tuple[Number, ...] = (0.5, 0.75)
     lr: FromZero = 0.1
     factor: Annotated[Number, Field(gt=0)] = 0.1
+    #: Epochs and points: divide not at the milestones but each time the training error plateaus, as often as there are
+    #: milestones. It does where its mean over so many epochs is not so many points below that over as many before, all
+    #: at one rate. "Divided by 10 when the error plateaus" (Section 3.4) says no more; 5 and 0.5, say.
+    plateau: tuple[Number, ...] = ()
     #: Start at `warm_up_lr` until the logged training error is below `warm_up_until` percent. "auto" means: at 110
     #: layers and more of Section 4.2's networks. The paper does so for 110 layers, does not say what it did for 1202,
     #: and has none on ImageNet.
@@ -59,6 +63,11 @@ class Schedule:
         if list(self.milestones) != sorted(self.milestones) or not all(0 < m < 1 for m in self.milestones):
             raise UserError(
                 f"schedule.milestones is {list(self.milestones)}: rising fractions between 0 and 1 are needed"
+            )
+        if self.plateau and not (len(self.plateau) == 2 and self.plateau[0] > 0 and self.milestones):
+            raise UserError(
+                f"schedule.plateau is {list(self.plateau)}: epochs and points are needed, say [5, 0.5], and as many "
+                "schedule.milestones as the rate is to fall times"
             )
         try:
             last = self.lr * self.factor ** len(self.milestones)

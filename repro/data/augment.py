@@ -129,10 +129,16 @@ class Prepared:
         x = images.float().div_(255).sub_(self.mean)
         return x if self.std is None else x.div_(self.std)
 
-    def batches(self, split: Literal["train", "test"], size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images of a split once, as they are: "we only evaluate the single view of the original 32x32 image"."""
+    def batches(
+        self, split: Literal["train", "test"], which: slice = slice(None), size: int = 500
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images of a split once, as they are: "we only evaluate the single view of the original 32x32 image".
+
+        Args:
+            which: of these batches, such as a rank's.
+        """
         images, labels = (self.images, self.labels) if split == "train" else (self.test_images, self.test_labels)
-        for begin in range(0, len(images), size):
+        for begin in range(0, len(images), size)[which]:
             x = self.normalise(images[begin : begin + size])
             yield x.contiguous(memory_format=memory_format(x.device)), labels[begin : begin + size]
 

@@ -101,9 +101,10 @@ class _Attempt:
         if isinstance(opened, Outcome):
             return opened
         if self.ranks.rank:
-            self.numerics, packed = opened
+            self.numerics, packed, curve = opened
             self.training, self.prepared = begin(self.run, self.dataset, self.numerics, self.options.workers)
             checkpoint.unpack(packed, self.training)
+            self.training.curve = curve
         elif self.options.log:
             self.log = self.claim.enter_context(scalars(self.folder.path, self.training.state.iteration))
         self.ranks.arrange(self.training.net, self.run.model.norm_shares)
@@ -118,7 +119,7 @@ class _Attempt:
         whole = self.training.state.iteration >= self.run.schedule.iterations
         return self.ranks.broadcast(self.complete if whole else self.leave)
 
-    def open(self) -> Outcome | tuple[Numerics, bytes]:
+    def open(self) -> Outcome | tuple[Numerics, bytes, list[Row]]:
         """Claim the folder and take up where the run stands; gives what other ranks need."""
         run, folder, options = self.run, self.folder, self.options
         self.claimed = self.claim.enter_context(folder.claim())
@@ -147,8 +148,11 @@ class _Attempt:
             self.notes.append("its checkpoint is gone, or was not yet written: begins anew")
         changed = folder.put_back(kept["tables"] if kept else {})
         self.notes += [f"{name} had been changed and is put back as it was" for name in changed]
+        if folder.curve_path.exists():
+            self.training.curve = read_curve(folder.curve_path)
         self.found, self.source = record, source_hash(self.training.net)
-        return self.numerics, checkpoint.packed(self.training) if self.ranks.count > 1 else b""
+        packed = checkpoint.packed(self.training) if self.ranks.count > 1 else b""
+        return self.numerics, packed, self.training.curve
 
     def _begin_record(self) -> None:
         found, source = self.found, self.source

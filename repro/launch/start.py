@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from repro import data as images
 from repro.data.augment import check_held_out
-from repro.data.photographs.dataset import Photographs
+from repro.data.photographs import dataset as photographs
 from repro.errors import DataError, RecordError, UserError, counted, printable, unknown
 from repro.launch.attempt import Outcome
 from repro.launch.display import Display, duration, label
@@ -148,14 +148,14 @@ def estimated(plan: Sequence[Run], numerics: Numerics, options: Options) -> dict
 
 
 def _reading(todo: Sequence[Run], options: Options) -> float:
-    """Seconds to read a photograph of the first of these runs; 0 where they are in memory, or not there."""
+    """Seconds to read a photograph of the first of these runs; 0 where they are in memory, or nothing can be read."""
     if not todo or not todo[0].images.crop:
         return 0.0
-    try:
-        photographs = images.load(todo[0].data, options.data_dir)
+    try:  # a plan copies nothing
+        found = photographs.load(todo[0].data, images.data_folder(options.data_dir), copy=False)
     except DataError:
         return 0.0
-    return reading(crops_of(photographs, todo[0]), options.workers) if isinstance(photographs, Photographs) else 0.0
+    return reading(crops_of(found, todo[0]), options.workers)
 
 
 def _print_plan(plan: Sequence[Run], numerics: Numerics, options: Options, console: Console) -> None:
@@ -188,7 +188,8 @@ def _limit(run: Run, cost: Cost, options: Options) -> str:
         return ""
     net = run.optimiser.batch_size / cost.iteration
     if not cost.reading:
-        return f"{run.network}: the net takes {net:,.0f} images/s; there are no photographs here to time reading by"
+        nothing = "no photographs are here, or copied yet, to time reading by"
+        return f"{run.network}: the net takes {net:,.0f} images/s; {nothing}"
     read = 1 / cost.reading
     how = f"{counted(options.workers, 'worker')} read" if options.workers else "between iterations the run reads"
     limit = (

@@ -43,7 +43,7 @@ def protocols(runs: pd.DataFrame) -> list[Protocol]:
 def deviations(run: Run, other: Run | None = None) -> list[str]:
     """Each difference between a run and the paper's protocol for its family of networks, or another run."""
     usual, mine = fields_of(other or PAPER[run.family]), fields_of(run)
-    if not warms_up(run):
+    if not (warms_up(run) or run.schedule.plateau):
         mine["log_every"] = usual["log_every"]
     if not run.images.crop:
         mine |= {key: usual[key] for key in _OF_PHOTOGRAPHS}

@@ -40,7 +40,10 @@ def table(records: Records, group: Group, number: int) -> Table | None:
         rows.append(cells)
     if not ended:
         return None
-    where = DATA_SETS[group.data].title if group.data in DATA_SETS else group.data
+    data = DATA_SETS.get(group.data)
+    where = data.title if data else group.data
+    photographs = data is not None and data.family == "imagenet"
+    tested = "the middle of each test photograph, once" if photographs else "each test image once and whole"
     return made(
         f"table-{number}",
         f"Table {number}'s networks on {where}, preset {group.preset}: test error (%)",
@@ -49,6 +52,6 @@ def table(records: Records, group: Group, number: int) -> Table | None:
         words=words,
         notes=[
             f"The paper's: {paper.about(number).title}.",
-            f"Ours: {where}, each test image once and whole. They compare with one another, not with the paper's.",
+            f"Ours: {where}, {tested}. They compare with one another, not with the paper's.",
         ],
     )

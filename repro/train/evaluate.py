@@ -18,12 +18,12 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean cross-entropy (nats) and error (percent) over all images; the network's mode is left as found.
 
-    Several ranks, each with the whole network and all batches, share the work.
+    Several ranks, each with the whole network and the batches whose turn is its (`Ranks.turns`), share the work.
     """
     training = net.training
     net.eval()
     losses, wrong, images = [], [], 0
-    for x, y in ranks.deal(batches):
+    for x, y in batches:
         with numerics.autocast():
             logits = net(x)
         logits = logits.float()

@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from repro.train.evaluate import evaluate
 from repro.train.photographs import Shown
 from repro.train.precision import Numerics
 from repro.train.ranks import ALONE, Ranks
-from repro.train.schedule import learning_rate, warms_up
+from repro.train.schedule import learning_rate, plateaus_of, warms_up
 
 
 class DivergedError(Exception):
@@ -62,6 +62,7 @@ class Training:
     Attributes:
         forward: what to call in the net's place while training: itself, or what `repro.train.graph` made of it.
         whole: what to call for an iteration and its learning rate, where `repro.train.whole` has made it one call.
+        curve: its rows so far.
     """
 
     net: nn.Module
@@ -70,6 +71,7 @@ class Training:
     state: State
     forward: Callable[[Tensor], Tensor]
     whole: Callable[[int, float], None] | None = None
+    curve: list[Row] = field(default_factory=list)
 
     @classmethod
     def start(cls, net: nn.Module, run: Run, numerics: Numerics) -> Training:
@@ -95,9 +97,10 @@ def train(
     state = training.state
     batches = feed(data, run, state.iteration, ranks.part(run.optimiser.batch_size))
     training.net.train()
+    plateaus = plateaus_of(run.schedule, training.curve, state.warm_until)
     while state.iteration < run.schedule.iterations:
         began = time.perf_counter()
-        rate = learning_rate(run.schedule, state.iteration, state.warm_until)
+        rate = learning_rate(run.schedule, state.iteration, state.warm_until, plateaus)
         set_rate(training.optimiser, rate, run.optimiser)
 
         if training.whole:
@@ -111,6 +114,8 @@ def train(
 
         if state.iteration % run.log_every == 0 or state.iteration == run.schedule.iterations:
             row = measure(training, data, run, numerics, rate, ranks)
+            training.curve.append(row)
+            plateaus = plateaus_of(run.schedule, training.curve, state.warm_until)
             yield row
             if not math.isfinite(row.train_loss):
                 raise DivergedError(f"the loss is {row.train_loss} at iteration {state.iteration}")
@@ -172,7 +177,7 @@ def measure(training: Training, data: Prepared | Shown, run: Run, numerics: Nume
         state.warm_until = iteration
     test_loss = test_error = math.nan
     if iteration % run.evaluate_every == 0 or iteration == run.schedule.iterations:
-        test_loss, test_error = evaluate(training.net, data.batches("test"), numerics, ranks)
+        test_loss, test_error = evaluate(training.net, data.batches("test", ranks.turns), numerics, ranks)
     state.seconds += time.perf_counter() - began
     epoch = iteration * run.optimiser.batch_size / len(data.images)
     return Row(iteration, epoch, rate, train_loss, train_error, test_loss, test_error)

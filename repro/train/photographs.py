@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from repro.data.augment import memory_format
 from repro.data.photographs.colour import Statistics, statistics
-from repro.data.photographs.crops import Cropping, center, crop, decode
+from repro.data.photographs.crops import center, crop, decode
 from repro.data.photographs.dataset import Photographs
 from repro.data.photographs.index import Index
 from repro.errors import DataError, UserError
@@ -50,14 +50,14 @@ class Batches(Dataset[Item]):
 
     Attributes:
         index: of the training set.
-        how: crops are taken.
+        how: crops are taken, by the run's choices.
         seed: of the run.
         batch_size: of all ranks.
         part: this rank's of a batch; see `repro.train.ranks.Ranks.part`.
     """
 
     index: Index
-    how: Cropping
+    how: Images
     seed: int
     batch_size: int
     part: slice
@@ -75,12 +75,12 @@ class Batches(Dataset[Item]):
     def __getitem__(self, iteration: int) -> Item:
         numbers = _order(self.seed, len(self.index))(iteration, self.batch_size)[self.part].numpy()
         chances = self.chances(iteration)[0].tolist()
-        return _seen(self.index, numbers, self.how.size, lambda image, place: crop(image, self.how, chances[place]))
+        return _seen(self.index, numbers, self.how.crop, lambda image, place: crop(image, self.how, chances[place]))
 
     @property
     def bytes(self) -> int:
         """Of the crops of an item."""
-        return int(self.part.stop - self.part.start) * 3 * self.how.size**2
+        return int(self.part.stop - self.part.start) * 3 * self.how.crop**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,9 +235,11 @@ class Shown:
         images, labels = next(feed(self.crops, range(iteration, iteration + 1), 0))
         return self.ready(images, labels, self.crops.chances(iteration)[1])
 
-    def batches(self, split: Literal["train", "test"]) -> Split:
-        """All photographs of a split once, the middle of each, and their labels."""
-        return Split(self, Views(self.images if split == "train" else self.test_images, self.choice.crop))
+    def batches(self, split: Literal["train", "test"], which: slice = slice(None)) -> Iterator[tuple[Tensor, Tensor]]:
+        """All photographs of a split once, the middle of each, and their labels: of these batches some."""
+        views = Views(self.images if split == "train" else self.test_images, self.choice.crop)
+        for images, labels in feed(views, range(len(views))[which], self.workers, self.device.type == "cuda"):
+            yield self.ready(images, labels)
 
     def ready(self, images: Tensor, labels: Tensor, chances: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """On the device: the mean subtracted, and colours shifted where there are chances for it."""
@@ -263,23 +265,6 @@ class Shown:
         return torch.from_numpy(std).float()[:, None, None].to(self.device)
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Batches of the middles of photographs, of which each rank reads its own alone."""
-
-    shown: Shown
-    views: Views
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.deal(0, 1)
-
-    def deal(self, rank: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every batch whose turn is that of one rank of so many."""
-        mine, pin = range(rank, len(self.views), count), self.shown.device.type == "cuda"
-        for images, labels in feed(self.views, mine, self.shown.workers, pin):
-            yield self.shown.ready(images, labels)
-
-
 def show(photographs: Photographs, run: Run, device: torch.device, workers: int) -> Shown:
     """Photographs as a run sees them. Its statistics are taken now, of its first crops, as they will be each time."""
     crops = crops_of(photographs, run)
@@ -290,7 +275,5 @@ def show(photographs: Photographs, run: Run, device: torch.device, workers: int)
 
 def crops_of(photographs: Photographs, run: Run) -> Batches:
     """The batches of a run."""
-    choice, batch = run.images, run.optimiser.batch_size
-    lowest, highest = choice.shorter_side
-    how = Cropping(choice.crop, (lowest, highest), choice.resample)
-    return Batches(photographs.train, how, run.seed, batch, slice(0, batch))
+    batch = run.optimiser.batch_size
+    return Batches(photographs.train, run.images, run.seed, batch, slice(0, batch))

@@ -11,12 +11,11 @@ rank's own, and cuts the gradients into other buckets in its first iteration tha
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -27,20 +26,11 @@ from repro.models.norm import Spread, in_shares, set_spread
 from repro.spec import Run
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 #: How long a collective waits for a rank.
 PATIENCE = timedelta(minutes=15)
 #: How long ranks wait for what rank 0 does alone: longer than it takes to measure a trained network.
 LONG_PATIENCE = timedelta(hours=3)
-
-
-@runtime_checkable
-class Dealing(Protocol[T_co]):
-    """Items that need not all be made for some to be given."""
-
-    def deal(self, rank: int, count: int) -> Iterator[T_co]:
-        """Every item whose turn is that of one rank of so many."""
 
 
 class RankError(UserError):
@@ -60,7 +50,7 @@ class Ranks:
         here: how many of them this machine has.
 
     Raises:
-        RankError: any method but `part` and `deal`: another rank is gone.
+        RankError: any method but `part`: another rank is gone.
     """
 
     def __init__(self, rank: int = 0, count: int = 1, here: int = 1) -> None:
@@ -138,11 +128,10 @@ class Ranks:
                 tensor.copy_(piece.view(tensor.shape))
         return row[-2].to(loss.dtype), wrong
 
-    def deal(self, items: Iterable[T]) -> Iterable[T]:
-        """Every item whose turn is this rank's. What can deal by itself makes no others."""
-        if isinstance(items, Dealing):
-            return items.deal(self.rank, self.count)
-        return itertools.islice(items, self.rank, None, self.count)
+    @property
+    def turns(self) -> slice:
+        """Of items of which each rank has one in turn, this rank's."""
+        return slice(self.rank, None, self.count)
 
     def total(self, *numbers: float) -> tuple[float, ...]:
         """All-reduce each number to its sum."""

@@ -7,6 +7,7 @@ from repro.data.augment import Crops, memory_format, prepare, to_device
 from repro.data.dataset import Dataset
 from repro.spec import Images
 from repro.train.randomness import generator
+from repro.train.ranks import Ranks
 
 CPU = torch.device("cpu")
 
@@ -57,6 +58,9 @@ def test_test_images_are_seen_as_they_are_once_in_order(dataset):
     mean = dataset.train_images.double().div(255).mean(0)
     torch.testing.assert_close(x.double(), dataset.test_images.double() / 255 - mean, atol=1e-6, rtol=0)
     assert torch.equal(y, dataset.test_labels)
+    for rank in range(2):
+        mine = torch.cat([labels for _, labels in data.batches("test", Ranks(rank, 2).turns, size=7)])
+        assert torch.equal(mine, torch.cat([labels for _, labels in pieces[rank::2]]))
 
 
 def test_normalised_training_images_have_mean_zero_at_each_pixel_and_unit_spread_per_channel(dataset):

@@ -18,7 +18,7 @@ from repro.launch.stop import Stop
 from repro.models import build
 from repro.models.norm import ShareNorm
 from repro.models.source import source_hash
-from repro.records import Row, read_health
+from repro.records import Row, read_curve, read_health
 from repro.spec import Run, override
 from repro.train import begin
 from repro.train.ranks import Ranks
@@ -101,6 +101,19 @@ def test_stopped_at_iterations_that_are_no_rows_and_carried_on_it_has_the_same_b
     assert [session["from"] for session in record["sessions"]] == [0, 1, 7, 12]
     assert carry_out(tmp_path, digits)[0] == "complete"
     assert_same_bits(tmp_path, undisturbed)
+
+
+def test_a_rate_that_falls_at_plateaus_falls_alike_in_a_run_that_was_stopped(digits, tmp_path):
+    """At an error that never falls by 100 points the rate does as soon as it may: after an epoch at one rate."""
+    settings = {"schedule.iterations": 40, "schedule.plateau": [0.5, 100], "log_every": 4}
+    run = override(RUN, settings)
+    assert carry_out(tmp_path / "whole", digits, run)[0] == "complete"
+    for stop in (10, 18, 30, None):
+        carry_out(tmp_path / "parts", digits, run, stop_at=stop)
+    rates = [row.lr for row in read_curve(tmp_path / "whole" / run.path / "curve.csv")]
+    # An epoch is 11.2 iterations: half an epoch twice is over by iteration 12, and again by 24.
+    assert rates == pytest.approx([0.1] * 3 + [0.01] * 3 + [0.001] * 4)
+    assert_same_bits(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_the_health_of_the_signals_is_looked_at_on_the_way(undisturbed):

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from processes import begin, family, kill, wait_until
@@ -99,7 +101,11 @@ def test_a_run_on_photographs_is_recorded_evaluated_and_reported(folder, capsys)
     assert not any(str(folder) in note for note in session["notes"])
     capsys.readouterr()
     assert evaluate([str(done / "checkpoint.pt"), "--data-dir", str(folder)]) == 0
-    assert f"{found['final']['test_error']:.2f} % (" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"{found['final']['test_error']:.2f} % (" in told and "trained on" not in told
+    photograph(999).save(folder / "train" / SYNSETS[0] / "train_0.JPEG", "JPEG")
+    assert evaluate([str(done / "checkpoint.pt"), "--data-dir", str(folder)]) == 0
+    assert "(trained on other images than these)" in capsys.readouterr().out
     assert report(["--results", "results", "--out", "pages"]) == 0
     assert "Imagenette" in Path("pages/REPORT.md").read_text()
 
@@ -168,8 +174,27 @@ def test_a_plan_says_how_fast_photographs_are_read_and_taken(folder, capsys):
         r"plain-18: 1 worker read [\d,]+ images/s, the net takes [\d,]+: .* limits\n", capsys.readouterr().out
     )
     assert main(words(folder / "elsewhere", "results", "--dry-run")) == 0
-    assert "no photographs here to time reading by" in capsys.readouterr().out
+    assert "no photographs are here, or copied yet, to time reading by" in capsys.readouterr().out
     assert not Path("results").exists()
+
+
+def test_a_plan_copies_no_photographs_out_of_parquet_files_and_training_does(folder, tmp_path, capsys):
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    for split, name in (("train", "train"), ("val", "validation")):
+        paths = sorted((folder / split).glob("*/*"))
+        images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+        labels = [SYNSETS.index(path.parent.name) for path in paths]
+        pq.write_table(pa.table({"image": images, "label": labels}), hub / f"{name}-00000-of-00001.parquet")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(words(hub, "results", "--dry-run")) == 0
+    assert "copied yet, to time reading by" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+    few = FEW | {"schedule.iterations": 5}
+    one, other = record(train(hub, "results", settings=few)), record(train(folder, "loose", settings=few))
+    assert one["weights_sha256"] == other["weights_sha256"]
+    assert main(words(hub, "results", "--dry-run", settings=FEW)) == 0
+    assert "between iterations the run reads" in capsys.readouterr().out
 
 
 def test_runs_side_by_side_have_workers_of_their_own(folder):

@@ -33,9 +33,11 @@ def test_every_setting_has_words_or_changes_nothing() -> None:
     assert fields_of(Run("plain-20")).keys() == protocol.WORDS.keys() | seen_only
 
 
-def test_how_often_the_curve_is_written_is_told_where_a_warm_up_ends_by_it() -> None:
+def test_how_often_the_curve_is_written_is_told_where_it_decides_on_the_rate() -> None:
     for network, said in (("plain-56", 0), ("resnet-110", 1)):
         assert len(protocol.deviations(override(Run(network=network), {"log_every": 10}))) == said
+    plateau = {"log_every": 10, "schedule.plateau": [5, 0.5]}
+    assert len(protocol.deviations(override(Run(network="plain-56"), plateau))) == 2
     off = override(Run(network="resnet-110"), {"log_every": 10, "schedule.warm_up": "off"})
     assert len(protocol.deviations(off)) == 1, "that it has none"
 

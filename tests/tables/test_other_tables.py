@@ -59,6 +59,13 @@ def test_networks_of_tables_2_to_4_stand_beside_the_papers_errors(tmp_path: Path
     assert cells(third, "ResNet-50")["ours"] == cells(fourth, "ResNet-50")["ours"] == "6.00 (n = 1)"
     assert [row[0] for row in second.rows] == ["plain-18", "plain-34", "ResNet-18", "ResNet-34"]
     assert imagenet.table(narrow(found(tmp_path), PAPER), PAPER, 2) is None
+    assert "whole" in second.notes[-1] and "middle" not in second.notes[-1]
+
+
+def test_photographs_are_said_to_be_tested_on_their_middle(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-34", preset="imagenette", data="imagenette")
+    table = imagenet.table(found(tmp_path), Group("imagenette", "imagenette"), 2)
+    assert table is not None and "Imagenette, the middle of each test photograph" in table.notes[-1]
 
 
 def test_the_options_of_table_1s_networks_are_in_table_3_alone(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
+from math import nan
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repro.records import Row
 from repro.spec import Run, Schedule
-from repro.train.schedule import learning_rate, warms_up
+from repro.train.schedule import learning_rate, plateaus_of, warms_up
 
 PAPER = Schedule()
 #: The paper's steps after a warm-up, if there is one.
@@ -43,3 +46,48 @@ def test_only_the_very_deep_warm_up_by_default():
 def test_table_1_has_no_warm_up_but_where_it_is_asked_for():
     assert not warms_up(Run("resnet-152", family="imagenet"))
     assert warms_up(Run("resnet-18", family="imagenet", schedule=Schedule(warm_up="on")))
+
+
+#: Training errors, a row per half an epoch, and by how many rows before each the rate has been divided: worked out by
+#: hand. Two epochs (four rows) are compared with two, and a point has to be lost between them.
+SERIES = [
+    *[(80, 0), (70, 0), (60, 0), (50, 0), (50, 0), (50, 0), (50, 0), (50, 0)],  # 65 to 50
+    *[(49, 0), (49, 0), (49, 0)],  # 57.5 to 49.75, 52.5 to 49.5, 50 to 49.25: less than a point
+    *[(49, 1), (40, 1), (49, 1), (40, 1), (49, 1), (40, 1), (49, 1)],  # too few rows at this rate until there are eight
+    *[(40, 1), (30, 2), (30, 2), (30, 2), (30, 2), (29, 2), (29, 2), (29, 2), (29, 2)],  # by just a point: it goes on
+    *[(29, 2), (29, 2), (29, 2), (29, 2)],  # as often as there are milestones, and no more
+]
+PLATEAU = Schedule(iterations=1000, plateau=(2.0, 1.0))
+
+
+def curve(errors, schedule=PLATEAU, begun=(), warm_until=0):
+    """The rows that training would write, 25 iterations and half an epoch each, from those that are there on."""
+    rows = list(begun)
+    for error in errors[len(rows) :]:
+        at = 25 * len(rows)
+        rate = learning_rate(schedule, at, warm_until, plateaus_of(schedule, rows, warm_until))
+        rows.append(Row(at + 25, (at + 25) / 50, rate, 1.0, float(error), nan, nan))
+    return rows
+
+
+def test_the_rate_falls_where_the_error_plateaus():
+    errors, falls = zip(*SERIES, strict=True)
+    rates = [row.lr for row in curve(errors)]
+    assert rates == pytest.approx([0.1 / 10**number for number in falls])
+    assert {row.lr for row in curve(errors, Schedule(iterations=1000))} == {0.1, 0.1 * 0.1, 0.1 * 0.1**2}
+    assert [row.lr for row in curve(errors, Schedule(iterations=1000))] != rates
+
+
+@pytest.mark.parametrize("begun", range(len(SERIES)))
+def test_a_curve_that_is_taken_up_goes_on_at_the_same_rates(begun):
+    errors, _ = zip(*SERIES, strict=True)
+    whole = curve(errors)
+    assert curve(errors, begun=[Row(*row) for row in whole[:begun]]) == whole
+
+
+def test_a_warm_up_is_no_part_of_a_plateau():
+    errors = [90.0] * 40
+    rates = [row.lr for row in curve(errors, warm_until=10 * 25)]
+    # Eight rows at 0.1 and eight at 0.01, as much as a warm-up at 0.01 would be.
+    assert rates == pytest.approx([0.01] * 10 + [0.1] * 8 + [0.01] * 8 + [0.001] * 14)
+    assert {row.lr for row in curve(errors, warm_until=None)} == {0.01}

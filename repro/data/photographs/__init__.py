@@ -30,13 +30,13 @@ _CHOICES = (
 )
 
 
-def find(folder: Path, split: Split, cache: Path) -> Index:
+def find(folder: Path, split: Split, copy: bool = True) -> Index:
     """The index of a split, in whichever layout it lies in a folder; the first where there are several.
 
     Args:
         folder: that the user gives.
         split: "train" or "validation".
-        cache: where the photographs of parquet files are copied to, and later found.
+        copy: whether to copy the photographs of parquet files, where that has not been done (see `parquet.index`).
 
     Raises:
         DataError: no such folder, no photographs in a layout that is known (what is there instead), a file that cannot
@@ -53,7 +53,7 @@ def find(folder: Path, split: Split, cache: Path) -> Index:
                     return build(*found)
             paths = parquet.files(base, split)
             if paths:
-                return parquet.index(paths, cache)
+                return parquet.index(paths, folder, copy)
         raise DataError(f"{folder}: {_instead(folder, split)}")
     except OSError as error:
         raise DataError(f"{error.filename or folder}: cannot be read: {reason(error)}") from error

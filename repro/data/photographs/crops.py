@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from repro.data.pixels import reason
 from repro.errors import DataError
-
-
-@dataclass(frozen=True)
-class Cropping:
-    """How crops are taken.
-
-    Attributes:
-        size: of a crop, in pixels.
-        sides: lowest and highest length to scale a photograph's shorter side to, all between equally likely (A23).
-        resample: the filter, which covers all of the original's pixels (Pillow's, antialiased).
-    """
-
-    size: int = 224
-    sides: tuple[int, int] = (256, 480)
-    resample: Literal["bilinear", "bicubic"] = "bilinear"
+from repro.spec import Images
 
 
 def decode(content: bytes, name: str) -> Image.Image:
@@ -67,18 +51,19 @@ def center(image: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.asarray(resized.crop((left, top, left + size, top + size))).transpose(2, 0, 1)
 
 
-def crop(image: Image.Image, how: Cropping, chance: Sequence[float]) -> NDArray[np.uint8]:
+def crop(image: Image.Image, how: Images, chance: Sequence[float]) -> NDArray[np.uint8]:
     """A random crop of the scaled photograph, (3, size, size).
 
     Only the crop's box is scaled, which is several times as fast; pixels are at most one grey level apart.
 
     Args:
+        how: crop, shorter_side and resample of a run's choices. Pillow's filter covers all of the original's pixels.
         chance: four numbers from 0 to below 1, uniform, that decide on the shorter side, left, top, and the flip.
     """
-    lowest, highest = how.sides
+    lowest, highest = how.shorter_side
     width, height = scaled(*image.size, lowest + int(chance[0] * (highest - lowest + 1)))
-    left, top = int(chance[1] * (width - how.size + 1)), int(chance[2] * (height - how.size + 1))
+    left, top = int(chance[1] * (width - how.crop + 1)), int(chance[2] * (height - how.crop + 1))
     x, y = image.width / width, image.height / height
-    box = (left * x, top * y, min((left + how.size) * x, image.width), min((top + how.size) * y, image.height))
-    pixels = np.asarray(image.resize((how.size, how.size), Image.Resampling[how.resample.upper()], box=box))
+    box = (left * x, top * y, min((left + how.crop) * x, image.width), min((top + how.crop) * y, image.height))
+    pixels = np.asarray(image.resize((how.crop, how.crop), Image.Resampling[how.resample.upper()], box=box))
     return (pixels[:, ::-1] if chance[3] < 0.5 else pixels).transpose(2, 0, 1)

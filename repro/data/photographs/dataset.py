@@ -48,19 +48,22 @@ class Photographs:
         return hashlib.sha256(f"{self.train.fingerprint} {self.validation.fingerprint}".encode()).hexdigest()
 
 
-def load(name: str, folder: Path, download: bool = False) -> Photographs:
-    """Find both sets in a folder, in whichever layout; the photographs of parquet files are copied below it once.
+def load(name: str, folder: Path, download: bool = False, copy: bool = True) -> Photographs:
+    """Find both sets in a folder, in whichever layout; `copy` as in `repro.data.photographs.find`.
 
     Raises:
         DataError: they are not there, cannot be read, are to be fetched, or lack a class.
     """
     if download:
         raise DataError(f"{name} cannot be fetched by this program: leave --download out (docs/imagenet.md)")
-    row, cache = DATA_SETS[name], folder / "photographs"
-    train, validation = find(folder, "train", cache), find(folder, "validation", cache)
+    row = DATA_SETS[name]
+    train, validation = find(folder, "train", copy), find(folder, "validation", copy)
     check_same_classes(train, validation)
     if len(train.classes) != row.classes:
-        raise DataError(f"{folder}: has {len(train.classes):,} classes, and {name} {row.classes:,}: complete it")
+        raise DataError(
+            f"{folder}: has {len(train.classes):,} classes, and {name} {row.classes:,}: complete it, or give the "
+            "preset of the data set that it is"
+        )
     notes = [*_notes(row, train, 0), *_notes(row, validation, 1)]
     return Photographs(name, train, validation, tuple(notes))
 

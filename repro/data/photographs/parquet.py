@@ -6,9 +6,13 @@ copied once, into one file, and an index beside it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from repro.data.parquet_files import shards
 from repro.data.photographs.index import Chunk, Index, build
 from repro.data.photographs.layouts import NAMES, Split
 from repro.data.pixels import reason
@@ -30,55 +35,80 @@ _ROWS = 256
 
 def files(base: Path, split: Split) -> list[Path]:
     """The files of a split, in order: train-00000-of-00294.parquet and so on, or train/0000.parquet."""
-    for name in NAMES[split]:
-        found = [*base.glob(f"{name}-*.parquet"), *base.glob(f"{name}.parquet"), *base.glob(f"{name}/*.parquet")]
-        if found:
-            return sorted(found)
-    return []
+    return next(filter(None, (shards(base, name) for name in NAMES[split])), [])
 
 
-def index(paths: list[Path], cache: Path) -> Index:
-    """The index of the photographs' copy in a folder, made if it is not there; other processes wait for it meanwhile.
+def index(paths: list[Path], folder: Path, copy: bool) -> Index:
+    """The index of the photographs' copy; other processes wait while it is made.
+
+    Args:
+        paths: of the files.
+        folder: that the user gives. The copy goes there, or, where it cannot, to the user's folder for caches.
+        copy: whether to make one that is not there.
 
     Raises:
-        DataError: a file cannot be read or has other columns, a row lacks its image or label, or the disk is too small.
+        DataError: there is no copy and none is to be made or can be, a file cannot be read or has other columns, or a
+            row lacks its image or label.
     """
-    stats = [path.stat() for path in paths]
-    known = repr([(path.name, stat.st_size, stat.st_mtime_ns) for path, stat in zip(paths, stats, strict=True)])
-    key = hashlib.sha256(known.encode()).hexdigest()[:16]
-    copy, table = cache / f"photographs-{key}.bin", cache / f"photographs-{key}.npz"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"photographs-{key}.lock"):
-            if not (copy.exists() and table.exists()):
-                _copy(paths, sum(stat.st_size for stat in stats), copy, table)
-    except OSError as error:
-        raise DataError(f"{cache}: the photographs cannot be copied there: {reason(error)}") from error
+    stats = [(path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths]
+    name = f"photographs-{hashlib.sha256(repr(stats).encode()).hexdigest()[:16]}"
+    places = _places(folder)
+    for place in places:
+        if found := _of_copy(place / name, paths):
+            return found
+    where, problems = paths[0].parent, []
+    if not copy:
+        raise DataError(f"{where}: the photographs in its parquet files are not copied yet")
+    for place in places:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with FileLock(place / f"{name}.lock"):
+                return _of_copy(place / name, paths) or _copied(paths, place / name)
+        except OSError as error:
+            problems.append(f"{place}: {error.strerror or reason(error)}")
+    raise DataError(
+        f"{where}: its photographs have to be copied, and cannot be ({'; '.join(problems)}): make room, or set "
+        "$XDG_CACHE_HOME to a folder that has it"
+    )
+
+
+def _places(folder: Path) -> list[Path]:
+    """Where a copy may lie, the best first."""
+    places = [folder / "photographs"]
+    with suppress(RuntimeError):  # nobody knows where this user's home is
+        places.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "repro")
+    return places
+
+
+def _of_copy(name: Path, paths: list[Path]) -> Index | None:
+    """The index of a copy, if it is there."""
+    copy, table = name.with_suffix(".bin"), name.with_suffix(".npz")
+    if not (copy.exists() and table.exists()):
+        return None
     with np.load(table) as saved:
         return Index(SOURCE, paths[0].parent, (copy,), saved["rows"], tuple(saved["classes"].tolist()), loose=False)
 
 
-def _copy(paths: list[Path], size: int, copy: Path, table: Path) -> None:
+def _copied(paths: list[Path], name: Path) -> Index:
+    copy, table = name.with_suffix(".bin"), name.with_suffix(".npz")
     for left_over in copy.parent.glob(f".{copy.name}.*.tmp"):
         left_over.unlink()
-    free = shutil.disk_usage(copy.parent).free
+    free, size = shutil.disk_usage(copy.parent).free, sum(path.stat().st_size for path in paths)
     if free < size:
-        raise DataError(
-            f"{copy.parent}: has {free / 1e9:.1f} GB free, and the copy of {paths[0].parent} needs {size / 1e9:.1f}: "
-            "make room, or give another folder"
-        )
+        raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free, and {size / 1e9:.1f} needed")
     chunks = []
     with replacing(copy) as temporary:
         with temporary.open("wb") as out:
             for path in paths:
                 rows = []
-                for name, content, label in _rows(path):
-                    rows.append((name, out.tell(), len(content), label))
+                for row, content, label in _rows(path):
+                    rows.append((row, out.tell(), len(content), label))
                     out.write(content)
                 chunks.append(Chunk(temporary, rows))
         built = build(SOURCE, paths[0].parent, False, chunks)
     with replacing(table) as temporary, temporary.open("wb") as out:
         np.savez(out, rows=built.rows, classes=np.array(built.classes))
+    return replace(built, places=(copy,))
 
 
 def _rows(path: Path) -> Iterator[tuple[str, bytes, int]]:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from small_imagenet import encoded, picture
 
-from repro.data.photographs.crops import Cropping, crop, decode, scaled
+from repro.data.photographs.crops import crop, decode, scaled
 from repro.errors import DataError
+from repro.spec import Images
 
 #: The largest number below 1.
 LAST = float(np.nextafter(1, 0))
@@ -72,7 +73,7 @@ def test_the_shorter_side_is_scaled_and_the_longer_rounded_down(
 def test_a_crop_is_that_of_the_whole_photograph_scaled(
     seed: int, resample: str, side: int, corner: tuple[float, float]
 ) -> None:
-    image, how = picture(seed), Cropping(32, (side, side), resample)  # type: ignore[arg-type]
+    image, how = picture(seed), Images(crop=32, shorter_side=(side, side), resample=resample)  # type: ignore[arg-type]
     width, height = scaled(*image.size, side)
     left, top = (int(part * (length - 32 + 1)) for part, length in zip(corner, (width, height), strict=True))
     assert corner != (LAST, LAST) or (left, top) == (width - 32, height - 32)
@@ -85,8 +86,10 @@ def test_a_crop_is_that_of_the_whole_photograph_scaled(
 
 
 def test_every_side_from_the_lowest_to_the_highest_is_equally_likely() -> None:
-    image, how = picture(3), Cropping(20, (24, 27))
-    of_side = [crop(image, Cropping(20, (side, side)), (0, 0, 0, 1)).tobytes() for side in range(24, 28)]
+    image, how = picture(3), Images(crop=20, shorter_side=(24, 27))
+    of_side = [
+        crop(image, Images(crop=20, shorter_side=(side, side)), (0, 0, 0, 1)).tobytes() for side in range(24, 28)
+    ]
     assert len(set(of_side)) == 4
     chances = (np.arange(400) + 0.5) / 400
     found = [of_side.index(crop(image, how, (chance, 0, 0, 1)).tobytes()) for chance in chances]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,7 @@ def contents(index: Index) -> list[bytes]:
 @pytest.fixture
 def fingerprints(tmp_path: Path) -> dict[str, str]:
     write_folders(tmp_path / "reference")
-    return {
-        split: find(tmp_path / "reference", split, tmp_path / "cache").fingerprint for split in ("train", "validation")
-    }
+    return {split: find(tmp_path / "reference", split).fingerprint for split in ("train", "validation")}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -49,7 +48,7 @@ def test_one_index_for_all_layouts(layout: str, tmp_path: Path, fingerprints: di
     root.mkdir()
     LAYOUTS[layout](root)
     for split in ("train", "validation"):
-        index = find(root, split, tmp_path / "cache")
+        index = find(root, split)
         labels, files = canonical(split)
         assert index.labels.tolist() == labels
         assert contents(index) == files
@@ -62,16 +61,16 @@ def test_train_and_validation_differ_and_so_do_re_encoded_copies(tmp_path: Path,
     assert fingerprints["train"] != fingerprints["validation"]
     write_folders(tmp_path)
     (tmp_path / "train" / "n01440764" / "n01440764_2.JPEG").write_bytes(encoded(12, quality=84))
-    assert find(tmp_path, "train", tmp_path).fingerprint != fingerprints["train"]
+    assert find(tmp_path, "train").fingerprint != fingerprints["train"]
 
 
 def test_names_are_those_of_the_files(tmp_path: Path) -> None:
     write_folders(tmp_path)
-    index = find(tmp_path, "train", tmp_path)
+    index = find(tmp_path, "train")
     assert {index.name(n) for n in range(len(index))} == {str(path) for path in (tmp_path / "train").glob("*/*")}
     (tmp_path / "archives").mkdir()
     write_archives(tmp_path / "archives")
-    index = find(tmp_path / "archives", "train", tmp_path)
+    index = find(tmp_path / "archives", "train")
     archive = tmp_path / "archives" / "ILSVRC2012_img_train.tar"
     assert {index.name(n) for n in range(len(index))} == {f"{archive}: {name}" for _, name in photographs("train")}
 
@@ -80,45 +79,72 @@ def test_parquet_is_copied_once_and_again_when_the_files_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_parquet(tmp_path)
-    cache = tmp_path / "deep" / "cache"
-    first = find(tmp_path, "train", cache)
-    (copy,) = cache.glob("*.bin")
+    with pytest.raises(DataError, match="not copied yet"):
+        find(tmp_path, "train", copy=False)
+    first = find(tmp_path, "train")
+    (copy,) = (tmp_path / "photographs").glob("*.bin")
     assert copy.stat().st_size == sum(len(data) for data in photographs("train").values())
     with monkeypatch.context() as patch:
-        patch.setattr(parquet, "_copy", None)
-        assert contents(find(tmp_path, "train", cache)) == contents(first)
+        patch.setattr(parquet, "_copied", None)
+        assert contents(find(tmp_path, "train", copy=False)) == contents(first)
     write_rows(tmp_path / "data" / "train-00001-of-00002.parquet", [{"bytes": encoded(1), "path": None}], [0])
-    assert len(find(tmp_path, "train", cache)) == 1 + len(photographs("train")) - len(photographs("train")) // 2
+    assert len(find(tmp_path, "train")) == 1 + len(photographs("train")) - len(photographs("train")) // 2
 
 
 def test_a_copy_that_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet(tmp_path)
-    cache = tmp_path / "cache"
+    cache = tmp_path / "photographs"
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(parquet.np, "savez", interrupted)
-        find(tmp_path, "train", cache)
+        find(tmp_path, "train")
     (copy,) = cache.glob("*.bin")
     torn = cache / f".{copy.name}.1.tmp"
     torn.write_bytes(b"half")
     copy.write_bytes(b"other")
-    assert contents(find(tmp_path, "train", cache)) == canonical("train")[1]
+    assert contents(find(tmp_path, "train")) == canonical("train")[1]
     assert not torn.exists()
 
 
-def test_a_disk_that_is_too_small_for_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_data_may_not_be_written_to_the_copy_goes_to_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    root.mkdir(), cache.mkdir()
+    write_parquet(root)
+    root.chmod(0o555), cache.chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    with unprivileged():
+        assert contents(find(root, "train")) == canonical("train")[1]
+        assert contents(find(root, "train", copy=False)) == canonical("train")[1]
+    assert list(cache.glob("repro/*.bin")) and not (root / "photographs").exists()
+
+
+def test_a_copy_in_a_folder_that_may_not_be_written_to_is_read(
+    tmp_path: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    write_parquet(tmp_path)
+    find(tmp_path, "train")
+    (tmp_path / "photographs").chmod(0o555)
+    with unprivileged():
+        assert contents(find(tmp_path, "train")) == canonical("train")[1]
+
+
+def test_disks_that_are_too_small_for_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet(tmp_path)
     monkeypatch.setattr(parquet.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
-    assert "make room" in refused(tmp_path, "train")
-    assert not list((tmp_path / "cache").glob("*.bin"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    message = refused(tmp_path, "train")
+    assert "make room" in message and str(tmp_path / "photographs") in message and str(tmp_path / "cache") in message
+    assert not list(tmp_path.rglob("*.bin"))
 
 
 def refused(root: Path, split: str) -> str:
     with pytest.raises(DataError) as caught:
-        find(root, split, root / "cache")  # type: ignore[arg-type]
+        find(root, split)  # type: ignore[arg-type]
     message = str(caught.value)
     assert "\n" not in message and str(root) in message
     return message
@@ -256,7 +282,7 @@ def test_a_class_of_one_set_alone(lacks: str, tmp_path: Path) -> None:
     write_folders(tmp_path)
     (tmp_path / lacks / "n02105855").rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="n02105855") as caught:
-        check_same_classes(find(tmp_path, "train", tmp_path), find(tmp_path, "validation", tmp_path))
+        check_same_classes(find(tmp_path, "train"), find(tmp_path, "validation"))
     has = {"train": "val", "val": "train"}[lacks]
     assert f"only {tmp_path / has} has n02105855" in str(caught.value)
 
@@ -264,7 +290,7 @@ def test_a_class_of_one_set_alone(lacks: str, tmp_path: Path) -> None:
 def test_a_layout_without_synsets_agrees_with_one_that_has_them(tmp_path: Path) -> None:
     write_folders(tmp_path, ("train",))
     write_parquet(tmp_path)
-    check_same_classes(find(tmp_path, "train", tmp_path), find(tmp_path, "validation", tmp_path))
+    check_same_classes(find(tmp_path, "train"), find(tmp_path, "validation"))
 
 
 def small(labels: list[int]) -> Index:
@@ -284,7 +310,7 @@ def test_counts() -> None:
 
 def test_a_file_that_changed_after_it_was_indexed(tmp_path: Path) -> None:
     write_folders(tmp_path)
-    index = find(tmp_path, "train", tmp_path)
+    index = find(tmp_path, "train")
     path = Path(index.name(3))
     length = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-1])
@@ -297,5 +323,5 @@ def test_a_file_that_changed_after_it_was_indexed(tmp_path: Path) -> None:
 
 def test_rows_hold_no_python_objects(tmp_path: Path) -> None:
     write_folders(tmp_path)
-    rows = find(tmp_path, "train", tmp_path).rows
+    rows = find(tmp_path, "train").rows
     assert not rows.dtype.hasobject and np.array_equal(np.sort(rows["label"]), rows["label"])

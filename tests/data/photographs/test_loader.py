@@ -17,8 +17,9 @@ from torchvision.transforms.functional import resize
 
 from repro.data.photographs import find
 from repro.data.photographs.colour import statistics
-from repro.data.photographs.crops import Cropping, scaled
+from repro.data.photographs.crops import scaled
 from repro.errors import DataError, UserError
+from repro.spec import Images
 from repro.train import photographs, randomness
 from repro.train.photographs import Batches, feed, measure
 from repro.train.ranks import Ranks
@@ -36,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def batches(folder: Path) -> Batches:
-    return Batches(find(folder, "train", folder), Cropping(16, (20, 40)), 0, BATCH, slice(0, BATCH))
+    return Batches(find(folder, "train"), Images(crop=16, shorter_side=(20, 40)), 0, BATCH, slice(0, BATCH))
 
 
 def taken(batches: Batches, first: int = 0, workers: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -115,7 +116,7 @@ def test_the_same_crops_from_every_layout(
     layout: str, tmp_path: Path, batches: Batches, whole: list[tuple[torch.Tensor, torch.Tensor]]
 ) -> None:
     LAYOUTS[layout](tmp_path)
-    assert same(taken(replace(batches, index=find(tmp_path, "train", tmp_path / "cache"))), whole)
+    assert same(taken(replace(batches, index=find(tmp_path, "train"))), whole)
 
 
 def test_nothing_is_drawn_from_torchs_own_generator(batches: Batches) -> None:
@@ -134,7 +135,7 @@ def test_a_copy_in_another_process_gives_the_same(
 def test_a_damaged_photograph_is_told_in_a_line(workers: int, tmp_path: Path, batches: Batches) -> None:
     write_folders(tmp_path)
     path = tmp_path / "train" / "n01751748" / "n01751748_2.JPEG"
-    damaged = replace(batches, index=find(tmp_path, "train", tmp_path))
+    damaged = replace(batches, index=find(tmp_path, "train"))
     path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(DataError) as caught:
         taken(damaged, workers=workers)

@@ -27,7 +27,7 @@ RUN = override(
 
 def shown(folder: Path, **changes: object) -> Shown:
     write_folders(folder)
-    photographs = Photographs("imagenet", find(folder, "train", folder), find(folder, "validation", folder))
+    photographs = Photographs("imagenet", find(folder, "train"), find(folder, "validation"))
     run = override(RUN, {f"images.{key}": value for key, value in changes.items()})
     return show(photographs, run, torch.device("cpu"), 0)
 
@@ -86,7 +86,7 @@ def test_each_rank_reads_the_batches_that_are_its_own(tmp_path: Path, monkeypatc
     whole = list(data.batches("train"))
     assert [len(y) for _, y in whole] == [2] * 7 + [1]
     for rank in range(3):
-        mine = list(Ranks(rank, 3).deal(data.batches("train")))
+        mine = list(data.batches("train", Ranks(rank, 3).turns))
         assert len(mine) == len(whole[rank::3])
         assert all(torch.equal(x, z) for (x, _), (z, _) in zip(mine, whole[rank::3], strict=True))
 
