@@ -204,8 +204,7 @@ def test_what_cannot_be_had_is_said_in_one_line_at_once(tmp_path, monkeypatch, c
         address = f"127.0.0.1:{probe.getsockname()[1]}"
         assert main(words(study, tmp_path / "results", "--launcher", "ray", "--address", address, jobs=None)) == 2
     assert f"no Ray cluster answers at {address}" in capsys.readouterr().err
-    nodes = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
+    nodes = [{"Alive": True, "Resources": {"CPU": 4.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
     monkeypatch.setattr(launcher.ray, "nodes", lambda: nodes)
-    launcher.check_room(4, 0.5)
     with pytest.raises(UserError, match="CPU: 8, GPU: 0: give fewer --threads"):
         launcher.check_room(8, 0)

@@ -198,24 +198,6 @@ def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, 
 
 
 @pytest.mark.slow
-def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, here, tmp_path):
-    study, expected = here
-    driver = begun(slurm, study, tmp_path)
-    try:
-        worker = held_under_way(slurm, tmp_path, driver)
-        os.kill(worker, signal.SIGKILL)
-        output, _ = driver.communicate(timeout=600)
-    finally:
-        kill(driver)
-    assert driver.returncode == 0, output
-    assert output.count("without a result") == output.count("tried again from its last checkpoint") == 1
-    assert "[2/2]" in output
-    assert_same_bits(tmp_path, expected)
-    (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
-    assert 0 < later < ITERATIONS
-
-
-@pytest.mark.slow
 def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):
     study, expected = here
     # Of two processors: one of the jobs waits.

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def run():
-    """One that goes on for as long as nothing stops it."""
-    settings = {"schedule.iterations": 10**6, "optimiser.batch_size": 64, "log_every": 10, "evaluate_every": 10**6}
-    return override(Run("plain-8", data="digits", preset="demo"), settings)
+    return Run("plain-8", data="digits", preset="demo")
 
 
 @pytest.fixture
@@ -41,13 +39,9 @@ def test_images_that_are_missing_are_an_outcome(job, run, tmp_path):
     assert str(tmp_path / "missing") in outcome.message
 
 
-def test_settings_of_slurm_are_those_that_submitit_knows(job, tmp_path):
-    for settings, words in (
-        ({"partitoin": "gpu"}, "unknown setting of --slurm 'partitoin': did you mean 'partition'"),
-        ({"time": "1-00"}, "time=1-00: a whole number of minutes is needed"),
-    ):
-        with pytest.raises(UserError, match=words):
-            launcher.launcher(Options(tmp_path, slurm=settings), "digits")
+def test_settings_of_slurm_are_those_that_submitit_knows(tmp_path):
+    with pytest.raises(UserError, match="unknown setting of --slurm 'partitoin': did you mean 'partition'"):
+        launcher.launcher(Options(tmp_path, slurm={"partitoin": "gpu"}), "digits")
 
 
 @pytest.fixture
