@@ -34,7 +34,7 @@ def room(place, megabytes):
     subprocess.run(["mount", "-o", f"remount,size={megabytes}m", str(place)], check=True)
 
 
-@pytest.mark.parametrize(("before", "pages"), [(False, 0), (True, 0), (True, 40), (True, 120)])
+@pytest.mark.parametrize(("before", "pages"), [(False, 0), (True, 40)])
 def test_a_full_disk(before, pages, undisturbed, written, small_disk, capsys):
     """From no room at all to nearly enough."""
     room(small_disk, 40)
@@ -54,12 +54,9 @@ def test_a_full_disk(before, pages, undisturbed, written, small_disk, capsys):
     assert sorted(path.name for path in small_disk.iterdir()) == [".out.lock", "out"]
 
 
-@pytest.mark.parametrize("before", [False, True])
-def test_a_disk_that_may_not_be_written_to(before, undisturbed, written, tmp_path, read_only, capsys):
+def test_results_may_be_read_only_and_the_reports_place_may_not(undisturbed, written, tmp_path, read_only, capsys):
     place = tmp_path / "place"
-    place.mkdir()
-    if before:
-        shutil.copytree(written, place / "out")
+    shutil.copytree(written, place / "out")
     old = snapshot(place)
     read_only(place)
     assert report.main(words(undisturbed, place / "out")) == 1
@@ -68,14 +65,9 @@ def test_a_disk_that_may_not_be_written_to(before, undisturbed, written, tmp_pat
     assert "Read-only file system" in err or "Permission denied" in err
     assert snapshot(place) == old
     read_only.undo()
+    read_only(undisturbed)
     assert report.main(words(undisturbed, place / "out")) == 0
     assert below(place / "out") == below(written)
-
-
-def test_results_that_may_not_be_written_to_are_reported_all_the_same(undisturbed, written, tmp_path, read_only):
-    read_only(undisturbed)
-    assert report.main(words(undisturbed, tmp_path / "out")) == 0
-    assert below(tmp_path / "out") == below(written)
 
 
 @pytest.mark.slow

@@ -11,20 +11,19 @@ from runs import assert_same_bits, bits, folder_of, runs, write_study
 
 from repro.data import cifar10
 from repro.data.pixels import CLASSES
-from repro.launch import attempt, local
+from repro.launch import attempt
 from repro.launch.failure import out_of_memory, reason
-from repro.records import RunFolder, Source, collect, read_curve
+from repro.records import RunFolder, read_curve
 from repro.run import main
 
 # The numbers
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_loss_that_is_none_ends_the_run_and_keeps_its_record(jobs, tmp_path, undisturbed, capsys):
+def test_a_loss_that_is_none_ends_the_run_and_keeps_its_record(tmp_path, undisturbed, capsys):
     """With a learning rate beyond all bounds; the other variant goes on."""
     study = Path(write_study(tmp_path))
     study.write_text(study.read_text() + "[[variants]]\nschedule.lr = 1e30\n[[variants]]\n")
-    words = commands.arguments(str(study), tmp_path / "results", "--only", "resnet-8", jobs=jobs)
+    words = commands.arguments(str(study), tmp_path / "results", "--only", "resnet-8")
     assert main(words) == 1
     out = capsys.readouterr().out
     assert "Traceback" not in out
@@ -32,7 +31,6 @@ def test_a_loss_that_is_none_ends_the_run_and_keeps_its_record(jobs, tmp_path, u
     record = commands.record(wild)
     assert record["status"] == "diverged"
     assert record["error"] == f"the loss is nan at iteration {record['iteration']}"
-    assert record["sessions"][-1]["how"] == "diverged"
     assert out.count(f"diverged: {record['error']}") == 1
     assert np.isnan(read_curve(wild.curve_path)[-1].train_loss)
     assert commands.record(tame)["status"] == "complete"
@@ -42,8 +40,6 @@ def test_a_loss_that_is_none_ends_the_run_and_keeps_its_record(jobs, tmp_path, u
     assert main(words) == 1
     assert "diverged before: the loss is nan" in capsys.readouterr().out
     assert wild.record_path.read_bytes() == before
-    found = collect([Source("here", tmp_path / "results")]).runs
-    assert sorted(found["status"]) == ["complete", "diverged"]
 
 
 # Memory
@@ -65,11 +61,6 @@ ERRORS = {
 def test_errors_that_tell_of_memory_that_ran_out(error):
     assert out_of_memory(error)
     assert reason(error, Path()).startswith("out of memory (")
-
-
-@pytest.mark.parametrize("error", [RuntimeError("shapes cannot be multiplied"), ValueError("out of memory")])
-def test_other_errors_are_not_taken_for_a_want_of_memory(error):
-    assert not out_of_memory(error)
 
 
 def test_memory_that_runs_out_fails_one_run_and_the_next_start_carries_on(
@@ -151,17 +142,14 @@ def test_images_that_vanish_between_two_starts(pictures, tmp_path, capsys):
     (folder,) = {path.parent for path in (tmp_path / "results").rglob("run.json")}
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def refused(*words, told, status=1):
+    def refused(*words, told):
         capsys.readouterr()
-        assert main(on_pictures(tmp_path, study, tmp_path / "results", *words)) == status
+        assert main(on_pictures(tmp_path, study, tmp_path / "results", *words)) == 1
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
         assert len([line for line in (out + err).splitlines() if told in line]) == 1, out + err
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
-    place.rename(tmp_path / "elsewhere")
-    refused(told=str(place), status=2)
-    (tmp_path / "elsewhere").rename(place)
     image = next((place / "train" / "ship").iterdir())
     content = image.read_bytes()
     image.unlink()
@@ -175,16 +163,3 @@ def test_images_that_vanish_between_two_starts(pictures, tmp_path, capsys):
     assert main(on_pictures(tmp_path, study, tmp_path / "results")) == 0
     (one,), (other,) = ([*(tmp_path / name).rglob("curve.csv")] for name in ("results", "undisturbed"))
     assert [row.train_loss for row in read_curve(one)] == [row.train_loss for row in read_curve(other)]
-
-
-def test_reading_that_fails_for_want_of_memory_or_by_the_disk_is_one_line(study, tmp_path, monkeypatch, capsys):
-    for error, told in ((MemoryError(), "out of memory"), (OSError(5, "Input/output error"), "Input/output error")):
-
-        def fails(*arguments, error=error):
-            raise error
-
-        monkeypatch.setattr(local, "load", fails)
-        assert main(commands.arguments(study, tmp_path)) == 1
-        err = capsys.readouterr().err
-        assert err.count("\n") == 1
-        assert told in err
