@@ -105,8 +105,6 @@ def test_the_chance_is_that_of_the_protocol():
     said = "\n".join(told(Plan(runs, taking(runs, {})), Budget(1e6, 2)))
     (row,) = budget.power.table().query("claim == 'H2'").to_dict("records")
     assert any(line.split()[:4] == ["H2", "3", row["3"], "%"] for line in said.splitlines())
-    runs = asking("paper", only=["plain-20", "plain-56"], seeds=range(4))()
-    assert " %" not in "\n".join(told(Plan(runs, taking(runs, {})), Budget(1e6, 2))), "of four seeds it does not say"
 
 
 @pytest.fixture

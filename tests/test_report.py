@@ -146,14 +146,6 @@ def test_figures_tables_and_verdicts_are_there_in_every_form(whole_report: Path)
     assert ("yours", "cifar10", "paper") in judged and len(found) == 25 * len(judged)
 
 
-def test_what_would_fill_a_gap_is_told(whole_report: Path) -> None:
-    text = (whole_report / "REPORT.md").read_text()
-    assert "Not run with CIFAR-10, JPEG copy · preset short. To fill it: `python -m repro.run responses" in text
-    assert "ambiguities --preset demo" not in text, "that has runs"
-    assert "**holds (spread assumed)** (CIFAR-10 · preset paper, yours)" in text
-    assert "python -m repro.run longer --preset short --data cifar10-jpeg --data-dir DIR" in text
-
-
 def test_each_comparison_has_its_protocol(whole_report: Path) -> None:
     text = (whole_report / "REPORT.md").read_text()
     for exhibit in ("### Figure 1", "### Figure 6", "### Table 6"):
@@ -253,10 +245,8 @@ def test_mistakes_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mistake_needs_no_torch_and_a_notebooks_backend_is_no_hindrance(tmp_path: Path) -> None:
+def test_a_notebooks_backend_is_no_hindrance(tmp_path: Path) -> None:
     """A kernel names a backend in the environment that need not be installed where the command runs."""
-    code = "import sys, repro.report, repro.site.build; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     result = subprocess.run(
         [sys.executable, "-m", "repro.report", "--results", str(tmp_path), "--out", str(tmp_path / "out")],
         env={**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"},

@@ -145,7 +145,6 @@ HOLDS, OPEN, NOT = "holds", "too close to call", "contradicted"
         (at(2, (9_000, 50)), at(60), "iteration 9,000, when plain-20 is below 20 % (plain-56 never", [HOLDS, HOLDS]),
         # Within chance nothing is contradicted; where both are alike neither is the higher one.
         (at(2.00), at(1.99), "higher one in 0 of 64 logged points", [OPEN, OPEN]),
-        (at(2, (40_001, 6)), at(6), "in 24 of 64 logged points", None),
     ],
 )  # fmt: skip
 def test_the_deeper_net_must_be_above_all_along_from_where_both_are_on_the_plot(
@@ -184,10 +183,7 @@ def test_the_weakest_layer_of_all_runs_and_looks_is_what_counts(tmp_path):
     plant(tmp_path, "plain-56", preset="paper", seed=2, status="stopped", coarse=10, health=(1e-9, 1e-9))
     found = judged(tmp_path)["H14"]
     assert found.verdict == "holds" and found.n == 3
-    assert (
-        "a layer of plain-56 is 0.05 times its last layer's, the strongest 1 times, in 6 looks at 2 runs"
-        in found.evidence
-    )
+    assert "a layer of plain-56 is 0.05 times its last layer's" in found.evidence
     assert "output in plain-56 is 0.1 times the median layer's" in found.evidence
 
 

@@ -10,9 +10,8 @@ import commands
 import pytest
 from commands import Command
 from disks import PAGE, Filler, snapshot
-from runs import assert_same_bits, folder_of, runs
+from runs import assert_same_bits, folder_of
 
-from repro.records import RunFolder
 from repro.run import main
 from repro.train import checkpoint
 
@@ -45,24 +44,6 @@ def test_full_when_the_record_or_the_checkpoint_is_written(small_disk, study, un
     record = commands.record(folder)
     assert record["status"] == "failed" and "No space left" in record["error"] and record["traceback"] is None
     assert not list(folder.path.glob(".*.tmp"))
-    filler.make_room()
-    assert main(commands.arguments(study, results)) == 0
-    assert_same_bits(results, undisturbed)
-
-
-def test_full_when_a_row_is_added_to_the_curve(small_disk, study, undisturbed, capsys, monkeypatch):
-    results, filler = small_disk / "results", Filler(small_disk)
-    append = RunFolder.append
-
-    def append_when_full(self, row):
-        filler.fill()
-        append(self, row)
-
-    monkeypatch.setattr(RunFolder, "append", append_when_full)
-    assert main(commands.arguments(study, results)) == 1
-    assert_told(capsys.readouterr().out)
-    assert folder_of(study, results, "plain-8").curve_path.read_bytes() == b""
-    monkeypatch.undo()
     filler.make_room()
     assert main(commands.arguments(study, results)) == 0
     assert_same_bits(results, undisturbed)
@@ -148,16 +129,3 @@ def test_what_is_complete_is_shown_from_a_folder_that_may_not_be_written_to(stud
     read_only(undisturbed)
     assert main(commands.arguments(study, undisturbed)) == 0
     assert "2 of 2 runs are complete already" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("place", ["results", "results/digits/demo/{}/seed-0"])
-def test_a_file_where_a_folder_should_be(place, study, tmp_path, capsys):
-    run = runs(study, "plain-8")[0]
-    path = tmp_path / place.format(run.group.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("mine")
-    assert main([*commands.arguments(study, tmp_path / "results"), "--only", "plain-8"]) == 1
-    out = capsys.readouterr().out
-    assert "Traceback" not in out
-    assert out.count(": give another --results folder") == 1
-    assert path.read_text() == "mine"

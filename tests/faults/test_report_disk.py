@@ -1,13 +1,9 @@
 """A report whose disk is full or may not be written to, or whose process is killed: the one before stays whole."""
 
-import random
 import shutil
-import signal
 import subprocess
-import time
 
 import pytest
-from commands import Command
 from disks import Filler, snapshot
 
 from repro import report
@@ -68,30 +64,3 @@ def test_results_may_be_read_only_and_the_reports_place_may_not(undisturbed, wri
     read_only(undisturbed)
     assert report.main(words(undisturbed, place / "out")) == 0
     assert below(place / "out") == below(written)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
-def test_ended_at_random_moments_there_is_the_old_report_or_the_new_one(number, status, undisturbed, written, tmp_path):
-    out, chance = tmp_path / "out", random.Random(2015)
-    shutil.copytree(written, out)
-    (out / "mine.txt").write_text("mine")
-    whole = below(out)
-    ended, attempts, takes = 0, 0, 6.0
-    while ended < 6:
-        began = time.monotonic()
-        attempts += 1
-        command = Command(words(undisturbed, out), tmp_path / f"log-{attempts}", main=report.main)
-        command.wait_for(command.log.exists)
-        command.process.join(chance.uniform(0.0, takes))
-        command.send(number)
-        assert command.wait() in (0, status)
-        assert "Traceback" not in command.text
-        ended += command.wait() == status
-        if command.wait() == 0:  # a fast machine: the next one is ended sooner
-            takes = min(takes, time.monotonic() - began)
-        found = out if out.exists() else tmp_path / ".out.old"
-        assert {path: content for path, content in below(found).items() if path.name != "mine.txt"} == below(written)
-    assert report.main(words(undisturbed, out)) == 0
-    assert below(out) == whole
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out.")] == [".out.lock"]

@@ -50,9 +50,7 @@ ERRORS = {
         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
         "to allocate 68719476736 bytes. Error code 12 (Cannot allocate memory)"
     ),
-    "torch on Windows": RuntimeError("[enforce fail] data. DefaultCPUAllocator: not enough memory: you tried to"),
     "Apple": RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
-    "Python": MemoryError(),
     "numpy": np._core._exceptions._ArrayMemoryError((10**6, 10**6), np.dtype("f4")),
 }
 

@@ -191,22 +191,3 @@ def ended(pid):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
         return True
-
-
-@pytest.mark.slow
-def test_two_ranks_share_what_one_process_sees(folder):
-    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "repro.run")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP")}
-    few = FEW | {"model.norm_shares": 2}
-    for number in ("0", "1"):
-        results = Path(f"ranks-{number}").resolve()
-        process = begin(environment, words(folder, results, "--workers", number, settings=few), *torchrun)
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, output
-    alone, *both = train(folder, "alone", settings=few), run_in("ranks-0"), run_in("ranks-1")
-    one, other = [(record(found)["weights_sha256"], (found / "curve.csv").read_bytes()) for found in both]
-    assert one == other
-    # The same images, and so the same loss to rounding, which grows from there.
-    first = [read_curve(found / "curve.csv")[0].train_loss for found in (alone, both[0])]
-    assert first[0] == pytest.approx(first[1], rel=1e-5)
-    assert record(alone)["data"] == record(both[0])["data"]

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from repro.errors import UserError
-from repro.launch.attempt import Outcome
 from repro.launch.options import Options
 from repro.spec import Run, override
 
@@ -92,15 +91,3 @@ def test_a_job_is_lost_when_it_is_missing_in_two_answers_and_left_no_result(watc
     assert watch("", "", stop=True).status == "lost"
     called = [call for call in calls if call[0] == "scancel"]
     assert called == [("scancel", "--state=PENDING", "7"), ("scancel", "--state=RUNNING", "--signal=2", "7")]
-
-
-def test_a_result_is_the_outcome_and_a_job_that_failed_is_lost(watched, run):
-    def fail():
-        raise launcher.UncompletedJobError("its node is on fire")
-
-    watch, _, submitted = watched
-    submitted.paths.result_pickle.touch()
-    submitted.result = lambda: Outcome(run, "complete")
-    assert watch(THERE) == Outcome(run, "complete")
-    submitted.result = fail
-    assert watch(THERE).status == "lost"

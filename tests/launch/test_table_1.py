@@ -57,17 +57,3 @@ def test_it_is_read_with_as_many_responses_as_it_has_3x3_layers_and_evaluated_as
     assert f"{record['final']['test_error']:.2f} %" in capsys.readouterr().out
     assert evaluate([str(folder / "checkpoint.pt"), "--network", "resnet-34"]) == 1
     assert "is of resnet-50, not resnet-34" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--set", "model.stem=7x7"], "the stem 7x7 needs images of 32 pixels or more, and those of digits have 8"),
-        (["--only", "resnet-20"], "did you mean 'resnet-18'?"),
-        (["--preset", "demo"], "its presets are table-1-demo, table-1-short, table-1-wide"),
-    ],
-)
-def test_what_cannot_be_is_said_in_a_line(words, said, capsys):
-    assert main([*WORDS, *words]) == 2
-    error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1

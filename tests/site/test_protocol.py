@@ -81,11 +81,9 @@ def test_what_runs_were_made_with_lists_each_value_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "preset", "data", "seed"),
     [
-        (None, "short", "cifar10", 0),
         (None, "short", "cifar10-jpeg", 3),
         ({"schedule.iterations": 4000, "optimiser.nesterov": True}, "demo", "digits", 1),
         ({"schedule.milestones": [0.4, 0.8]}, "paper", "cifar10", 0),
-        ({"optimiser.decay": "weights"}, "short", "digits", 0),
     ],
 )
 def test_the_command_of_a_run_plans_that_run(

@@ -77,8 +77,9 @@ def test_what_was_measured_of_others_weights_stands_beside_the_papers(tmp_path: 
     keep("resnet-50", 50_000, dense=(20.1, 5.2))
     keep("resnet-34-A", 50_000, ten=(25.5, 7.9))
     keep("resnet-101", 49_999, ten=(2.0, 2.0), dense=(2.0, 2.0))
-    (tmp_path / "imagenet" / "resnet-18").mkdir()
-    (tmp_path / "imagenet" / "resnet-18" / "test.json").write_text('{"format": 1}')
+    damaged = tested.place_of(tmp_path, "resnet-18")
+    damaged.parent.mkdir()
+    damaged.write_text('{"format": 1}')
     found, unread = tested.tested_in(tmp_path)
     assert ["network is missing" in line for line in unread] == [True]
     columns = [f"top-{top} error (%), measured here: theirs" for top in (1, 5)]
@@ -90,9 +91,7 @@ def test_what_was_measured_of_others_weights_stands_beside_the_papers(tmp_path: 
     assert beside(3, "ResNet-50") == ["22.85", "6.71"]
     assert beside(3, "ResNet-101") == beside(3, "VGG-16") == ["", ""]
     assert beside(4, "ResNet-50") == ["20.10", "5.20"]
-    assert beside(5, "ResNet (ILSVRC'15)") == [None, None]
     assert any("resnet-101" in note and "49,999" in note for note in paper_tables.table(4, {"theirs": found}).notes)
-    assert paper_tables.table(3, {"theirs": []}).columns == paper_tables.table(3).columns
 
 
 def test_ends_of_curves_stand_beside_the_papers(paper_like: Records) -> None:
