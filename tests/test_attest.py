@@ -67,13 +67,6 @@ def test_one_bit_of_a_curve_or_of_the_weights_is_another(reference, tmp_path):
     assert "the final weights" in attested("plain-20")[1]["why"]
 
 
-def test_what_decides_bits_and_differs_is_named(reference, tmp_path):
-    extra = {"numerics": {"device": "cpu", "precision": "bf16", "threads": 3}}
-    own = tmp_path / "results" / "local"
-    plant(own, "plain-20", preset="demo", data="digits", train_end=10.1, test_end=20.0, extra=extra)
-    assert "threads 3, the reference's 2" in attested("plain-20", "--threads", "3")[1]["why"]
-
-
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
@@ -96,13 +89,6 @@ def test_a_reference_that_was_tampered_with_is_told(reference, capsys):
     assert attest.main(["plain-20"]) == 1
     error = capsys.readouterr().err
     assert str(Path("seed-0", "curve.csv")) in error and "was changed" in error and error.count("\n") == 1
-
-
-def test_an_installed_package_says_where_the_reference_is_to_be_had(elsewhere, capsys):
-    assert attest.main(["plain-20"]) == 1
-    error = capsys.readouterr().err
-    assert "results/reference/" in error and "repository" in error and error.count("\n") == 1
-    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize(

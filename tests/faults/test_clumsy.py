@@ -10,7 +10,6 @@ import torch
 
 from repro import evaluate, places, report, run
 from repro.models import build
-from repro.records import Source, collect
 
 LONG = "a" * 300
 
@@ -101,18 +100,3 @@ def test_a_report_within_the_results_it_is_of(place, capsys):
     for _ in range(2):
         assert report.main(["--results", "x=results", "--out", "results/digits/report", "--committed"]) == 0
         assert "2 runs (2 x)\n" in capsys.readouterr().out
-
-
-def test_folders_that_vanish_while_they_are_read(place, monkeypatch):
-    """As that of another report does, which is written within the results."""
-    (place / "results" / "digits" / ".report.new").mkdir()
-    really = os.scandir
-
-    def scan(path):
-        if str(path).endswith(".report.new"):
-            shutil.rmtree(path, ignore_errors=True)
-        return really(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
-    assert len(collect([Source("x", place / "results")]).runs) == 2
-    assert not (place / "results" / "digits" / ".report.new").exists()

@@ -51,9 +51,7 @@ def written(results):
     return sum(path.stat().st_size for path in results.glob("**/curve.csv"))
 
 
-@pytest.mark.parametrize(
-    ("number", "status", "jobs"), [(signal.SIGINT, 130, 2), (signal.SIGTERM, 143, 1), (signal.SIGHUP, 129, 1)]
-)
+@pytest.mark.parametrize(("number", "status", "jobs"), [(signal.SIGINT, 130, 2), (signal.SIGTERM, 143, 1)])
 def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status, jobs, long, tmp_path):
     study, undisturbed = long
     results = tmp_path / "results"

@@ -74,16 +74,13 @@ def test_names_that_the_output_has_no_letters_for_are_shown_escaped(
 # Output that cannot be written
 
 
-@pytest.mark.parametrize(("number", "status"), [(errno.EPIPE, 141), (errno.ENOSPC, 1)])
-def test_training_that_can_tell_no_more_stops_with_a_checkpoint(
-    number, status, long, tmp_path, output, capsys, monkeypatch
-):
+def test_training_that_can_tell_no_more_stops_with_a_checkpoint(long, tmp_path, output, capsys, monkeypatch):
     study, undisturbed = long
     for name in ("LINE_EVERY", "LOOK_EVERY"):
         monkeypatch.setattr(f"repro.launch.display.{name}", 0.0)
-    output(Place(lines=4, number=number))
-    assert run.main([*commands.arguments(study, tmp_path), "--checkpoint-every", "1000"]) == status
-    told = "" if number == errno.EPIPE else f"repro.run: its output cannot be written: {os.strerror(number)}\n"
+    output(Place(lines=4, number=errno.ENOSPC))
+    assert run.main([*commands.arguments(study, tmp_path), "--checkpoint-every", "1000"]) == 1
+    told = f"repro.run: its output cannot be written: {os.strerror(errno.ENOSPC)}\n"
     assert capsys.readouterr().err == told
     for folder in (folder_of(study, tmp_path, name) for name in ("plain-8", "resnet-8")):
         if folder.record_path.exists():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,32 +172,6 @@ def test_runs_sort_by_each_column(browser: Any, whole_report: Path) -> None:
     button.send_keys(Keys.ENTER)
     assert head.get_attribute("aria-sort") == "descending"
     assert [float(text) for text in column() if text] == numbers[::-1]
-
-
-@pytest.mark.parametrize("size", [DESKTOP, TELEPHONE])
-def test_nothing_is_wider_than_the_screen(browser: Any, whole_report: Path, size: tuple[int, int]) -> None:
-    for page in every_kind(whole_report):
-        open_page(browser, page, size)
-        width = browser.execute_script("return document.documentElement.scrollWidth")
-        assert width <= size[0], page
-
-
-def luminance(browser: Any) -> float:
-    """Of the page: from 0 to 255, the mean of its three colours."""
-    colour = browser.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
-    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
-
-
-def test_light_and_dark_follow_the_reader_and_paper_is_white(browser: Any, whole_report: Path) -> None:
-    open_short(browser, whole_report, scheme="light")
-    assert luminance(browser) > 240
-    open_short(browser, whole_report, scheme="dark")
-    assert luminance(browser) < 40
-    assert displayed(browser, "nav")
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert luminance(browser) > 240
-    assert not displayed(browser, "nav, .evidence, .downloads")
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: npm install --prefix .cache axe-core")

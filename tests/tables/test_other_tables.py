@@ -17,7 +17,7 @@ from repro.records import Records, Source, collect, tested
 from repro.records.tested import Errors
 from repro.tables import beside_figures, imagenet, paper_tables, variants
 from repro.tables import runs as runs_table
-from repro.tables.table import PageLink, Table
+from repro.tables.table import Table
 
 PAPER = Group("cifar10", "paper")
 SHORT = Group("cifar10", "short")
@@ -160,17 +160,6 @@ def test_a_setting_is_not_judged_by_runs_that_differ_in_another(tmp_path: Path) 
     path.write_text(json.dumps(record), encoding="utf-8")
     row = cells(variants.settings(found(tmp_path), SHORT, lambda run: "in words"), "ResNet-20")
     assert row["verdict"].startswith("not comparable: ") and "schedule.lr" in row["verdict"] and row["difference"] == ""
-
-
-def test_all_runs_are_listed_with_what_is_known(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20", train_end=15.0, test_end=17.0)
-    plant(tmp_path, "resnet-20", seed=1, status="stopped", iteration=3000, extra={"numerics": None})
-    table = runs_table.all_runs(found(tmp_path).runs)
-    done, stopped = table.rows
-    assert done[0] == (PageLink("resnet-20, seed 0", "runs/ours--cifar10--short--resnet-20--seed-0.html"),)
-    assert done[1:] == ("cifar10", "short", "ours", "complete", "8,000", "15.00", "17.00", "12.00", "bf16", "0:13:20")
-    assert stopped[4:10] == ("stopped", "3,000 of 8,000", "", "", "", "")
-    assert [runs_table.duration(seconds) for seconds in (59.6, 360_000.0, math.nan)] == ["0:01:00", "100:00:00", ""]
 
 
 def test_ends_are_the_last_points_and_not_the_best(tmp_path: Path) -> None:
