@@ -129,23 +129,18 @@ def test_images_that_vanish_between_two_starts(pictures, tmp_path, capsys):
     (folder,) = {path.parent for path in (tmp_path / "results").rglob("run.json")}
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def refused(*words, told):
+    def refused(told):
         capsys.readouterr()
-        assert main(on_pictures(tmp_path, study, tmp_path / "results", *words)) == 1
+        assert main(on_pictures(tmp_path, study, tmp_path / "results")) == 1
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
         assert len([line for line in (out + err).splitlines() if told in line]) == 1, out + err
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
-    image = next((place / "train" / "ship").iterdir())
-    content = image.read_bytes()
-    image.unlink()
-    refused(told="the training set has 19 images, not 20")
-    image.write_bytes(content[:100])
-    refused(told=str(image))
-    refused("--jobs", "2", "--seeds", "0,1", told=str(image))
+    next((place / "train" / "ship").iterdir()).unlink()
+    refused("the training set has 19 images, not 20")
     pictures(seed=1)
-    refused(told="was begun on other images than these: give the same ones to carry on")
+    refused("was begun on other images than these: give the same ones to carry on")
     pictures(seed=0)
     assert main(on_pictures(tmp_path, study, tmp_path / "results")) == 0
     (one,), (other,) = ([*(tmp_path / name).rglob("curve.csv")] for name in ("results", "undisturbed"))
