@@ -221,15 +221,6 @@ def test_a_setting_of_any_value_is_taken_or_refused_in_a_line(key, value):
         assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
 
 
-@given(st.dictionaries(st.sampled_from([*Run("x").to_dict(), "spec", "", "hash"]), ANYTHING, max_size=6))
-@settings(max_examples=150)
-def test_a_record_of_any_values_is_a_run_or_refused_in_a_line(values):
-    try:
-        Run.from_dict(values)
-    except UserError as error:
-        assert "\n" not in str(error)
-
-
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [

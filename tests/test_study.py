@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -241,31 +240,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = ("title", "question", "expected", "paper", "networks", "seeds", "settings", "variants", "stop_at", "presets")
-#: Tables that are studies but for one or two of their values, and some that are nothing of the kind.
-TABLES = st.builds(
-    lambda changes: {**tomllib.loads(GOOD), **changes},
-    st.dictionaries(
-        st.sampled_from(KEYS) | st.text(max_size=8),
-        VALUES
-        | st.dictionaries(st.sampled_from(["demo", "short", "paper"]), st.dictionaries(st.sampled_from(KEYS), VALUES))
-        | st.lists(st.dictionaries(st.sampled_from(["schedule", "seed", "log_every"]), VALUES), min_size=1, max_size=2)
-        | st.dictionaries(st.sampled_from(["schedule.lr", "plain-20", "log_every", "data"]), VALUES, max_size=2),
-        max_size=3,
-    ),
-)
-
-
-@given(TABLES, st.sampled_from(["demo", "short", "paper"]))
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
-def test_any_table_plans_or_is_refused_in_a_line(table, preset):
-    try:
-        study = studies._study({"name": "fuzzed", **table})
-        plan = study.runs(preset)
-    except UserError as error:
-        assert "\n" not in str(error)
-    else:
-        assert all(len(run.path.parts) == 4 for run in plan)
 
 
 @given(data=st.data())
