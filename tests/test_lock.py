@@ -95,7 +95,7 @@ def test_a_holder_on_another_machine_counts_by_its_heartbeat(tmp_path, claim, el
     assert not claim.exists()
 
 
-@pytest.mark.parametrize("text", ["", "half", "a note of an older version 000000000007\n", "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "half", "\x00\xff"])
 def test_a_claim_that_cannot_be_read_holds_until_it_is_old(tmp_path, claim, text):
     claim.write_text(text)
     assert is_taken(tmp_path)

@@ -16,9 +16,7 @@ import pytest
 from planted import HOSTILE, plant
 
 from repro import report
-from repro.records import Source, collect
 from repro.site import build as site_build
-from repro.site import run_page
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
 
@@ -50,17 +48,6 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
-
-
-@pytest.fixture(scope="module")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is committed of a report whose best evidence is not of the group nearest to the paper."""
-    root = tmp_path_factory.mktemp("committed")
-    for network, end in (("plain-20", 1.0), ("plain-56", 70.5), ("resnet-56", 8.25)):
-        plant(root / "r", network, data="digits", preset="demo", train_end=end, test_end=end)
-    plant(root / "r", "plain-20", data="cifar10-jpeg")
-    assert report.main(["--results", str(root / "r"), "--out", str(root / "o"), "--committed"]) == 0
-    return root / "o"
 
 
 @pytest.fixture
@@ -97,32 +84,15 @@ def test_nothing_asks_the_network_and_nothing_that_a_script_shows_is_hidden_with
     assert hidden == ['<div class="evidence" hidden>'], "the bar alone, which needs the script"
 
 
-def test_what_teaches_comes_first_and_the_papers_own_tables_last(whole_report: Path) -> None:
-    page = Page(whole_report / "index.html")
-    exhibits = [name for name in page.ids if re.fullmatch(r"(figure|table)-\d+|claims|opening|signals", name)]
-    assert exhibits == [
-        "opening", "figure-1", "figure-6", "table-6", "figure-7", "signals", "table-1", "table-2", "figure-4",
-        "table-3", "table-4", "claims", "table-5", *(f"table-{number}" for number in range(7, 15)),
-    ]  # fmt: skip
-    assert [name for name in page.ids if re.fullmatch(r"H\d+", name)] == [f"H{number}" for number in range(1, 26)]
-
-
-def test_it_opens_with_lines_numbers_and_a_figure_of_the_runs(whole_report: Path, committed: Path) -> None:
-    def start(out: Path) -> str:
-        text = (out / "REPORT.md").read_text()
-        return text[: text.index("## In short")]
-
-    said = start(committed)
-    assert len(re.findall("^- [A-Z]", said, re.MULTILINE)) == 10
-    assert "- **70.50 %** training error of plain-56" in said and "- **8.25 %** training error of ResNet-56" in said
-    assert "not overfitting" in said and said.count("![") == 1
-    assert "smaller or shorter" in said and "smaller or shorter" not in start(whole_report), (
-        "that one is the paper's setting"
-    )
-    assert "plain-56 has a training error of 5.90 %" in start(whole_report)
-
-
-def test_what_is_committed_has_no_pages_and_few_forms(committed: Path) -> None:
+def test_what_is_committed_has_no_pages_and_few_forms_and_is_the_same_each_time(tmp_path: Path) -> None:
+    plant(tmp_path / "r", "plain-20", data="digits", preset="demo", responses=1.0)
+    written = []
+    for name in ("a", "b"):
+        committed = tmp_path / name
+        assert report.main(["--results", str(tmp_path / "r"), "--committed", "--out", str(committed)]) == 0
+        files = [path for path in committed.rglob("*") if path.is_file()]
+        written.append({path.relative_to(committed): path.read_bytes() for path in files})
+    assert written[0] == written[1]
     files = [path.relative_to(committed) for path in committed.rglob("*") if path.is_file()]
     assert {path.suffix for path in files if "figures" in path.parts} == {".svg", ".png"}
     assert {path.suffix for path in files if "tables" in path.parts} == {".csv"}
@@ -131,13 +101,6 @@ def test_what_is_committed_has_no_pages_and_few_forms(committed: Path) -> None:
     }  # fmt: skip
     for address in re.findall(r"\]\(([^)]+)\)", (committed / "REPORT.md").read_text()):
         assert (committed / unquote(address)).is_file(), address
-
-
-def test_the_group_that_it_opens_with_is_first_all_through(committed: Path) -> None:
-    text = (committed / "REPORT.md").read_text(encoding="utf-8")
-    for start in ("## In short", "### Figure 1", "### Table 6", "### H1"):
-        before = text[text.index(f"\n{start}") :].partition("8×8 digits · preset demo")[0]
-        assert "JPEG copy · preset" not in before, start
 
 
 def test_own_results_come_before_the_references(elsewhere: Path) -> None:
@@ -183,14 +146,6 @@ def test_figures_tables_and_verdicts_are_there_in_every_form(whole_report: Path)
     assert ("yours", "cifar10", "paper") in judged and len(found) == 25 * len(judged)
 
 
-def test_what_would_fill_a_gap_is_told(whole_report: Path) -> None:
-    text = (whole_report / "REPORT.md").read_text()
-    assert "Not run with CIFAR-10, JPEG copy · preset short. To fill it: `python -m repro.run responses" in text
-    assert "ambiguities --preset demo" not in text, "that has runs"
-    assert "**holds (spread assumed)** (CIFAR-10 · preset paper, yours)" in text
-    assert "python -m repro.run longer --preset short --data cifar10-jpeg --data-dir DIR" in text
-
-
 def test_each_comparison_has_its_protocol(whole_report: Path) -> None:
     text = (whole_report / "REPORT.md").read_text()
     for exhibit in ("### Figure 1", "### Figure 6", "### Table 6"):
@@ -217,7 +172,6 @@ def test_runs_that_did_not_end_well_are_listed(whole_report: Path) -> None:
     assert "resnet-32, seed 0 (digits, demo): failed at iteration 300" in text
     assert "second: <img src=x" in text, "the damaged one, by its folder"
     assert "1 unreadable; 2 failed or diverged" in Page(whole_report / "index.html").text
-    assert "second: " in (whole_report / "REPORT.md").read_text()
 
 
 def test_each_run_has_a_page_with_what_repeats_it(whole_report: Path) -> None:
@@ -225,28 +179,9 @@ def test_each_run_has_a_page_with_what_repeats_it(whole_report: Path) -> None:
     page = Page(whole_report / "runs" / "yours--digits--demo--resnet-20+optimiser.nesterov=true--seed-0.html")
     assert "python -m repro.run ambiguities --preset demo" in page.text or "--set optimiser.nesterov=true" in page.text
     assert "Nesterov momentum, not plain" in page.text
-    assert "600 iterations of training in place of 64,000" in page.text
     diverged = Page(whole_report / "runs" / "second--digits--demo--resnet-110--seed-0.html").text
     assert "Diverged, 300 of 600 iterations" in diverged and HOSTILE in diverged
     assert HOSTILE in Page(whole_report / "runs" / "second--digits--demo--resnet-32--seed-0.html").text
-
-
-def test_curves_of_another_program_are_said_to_be_that(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20", preset="paper", status="foreign", coarse=100)
-    records = collect([Source("jsg", tmp_path)])
-    run = records.runs.iloc[0]
-    said = run_page.page(run, records.record("jsg", run["folder"]), records.curves, records.responses, "")
-    assert (said["foreign"], said["command"]) == (True, "") and said["lead"].startswith("Foreign, ")
-
-
-def test_writing_again_gives_identical_files(tmp_path: Path) -> None:
-    plant(tmp_path / "r", "plain-20", data="digits", preset="demo", responses=1.0)
-    written = []
-    for name in ("a", "b"):
-        out = tmp_path / name
-        assert report.main(["--results", str(tmp_path / "r"), "--out", str(out)]) == 0
-        written.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
-    assert written[0] == written[1] and len(written[0]) > 50
 
 
 def test_strict_fails_where_a_claim_is_contradicted(
@@ -300,10 +235,8 @@ def test_mistakes_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mistake_needs_no_torch_and_a_notebooks_backend_is_no_hindrance(tmp_path: Path) -> None:
+def test_a_notebooks_backend_is_no_hindrance(tmp_path: Path) -> None:
     """A kernel names a backend in the environment that need not be installed where the command runs."""
-    code = "import sys, repro.report, repro.site.build; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     result = subprocess.run(
         [sys.executable, "-m", "repro.report", "--results", str(tmp_path), "--out", str(tmp_path / "out")],
         env={**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
@@ -325,6 +258,3 @@ def test_without_the_projects_records_a_report_is_of_the_others_and_says_where_t
     plant(elsewhere / "results" / "reference", "plain-20", data="digits", preset="demo")
     assert report.main(["--out", "out"]) == 0
     assert "1 local, 1 reference" in capsys.readouterr().out.splitlines()[-1]
-    asked = ["--results", "own=results/local", "--results", "out"]
-    assert report.main([*asked, "--out", "o"]) == 0
-    assert "1 runs (1 own, none out)" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from repro import study as studies
 from repro.run import main
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDY = "degradation"
+STUDY, TABLE_1 = "degradation", ("table-1", "--preset", "table-1-demo")
 
 
 @pytest.fixture
@@ -47,47 +47,35 @@ def refused(capsys, place, *arguments, status=2):
     [
         ([], "name a study: ambiguities, degradation"),
         (["degradaton"], "unknown study 'degradaton': did you mean 'degradation'?"),
-        (["nothing.toml"], "nothing.toml: cannot be read as an experiment file: [Errno 2] No such file"),
         ([STUDY, "--preset", "shrt"], "unknown preset 'shrt': did you mean 'short'?"),
         ([STUDY, "--data", "../../etc"], "unknown data set '../../etc'"),
-        ([STUDY, "--only", "plain-21"], "did you mean 'plain-20'?"),
+        (["table-1", "--preset", "demo"], "its presets are table-1-demo, table-1-short, table-1-wide"),
+        ([*TABLE_1, "--only", "resnet-20"], "did you mean 'resnet-18'?"),
+        ([*TABLE_1, "--set", "model.stem=7x7"], "the stem 7x7 needs images of 32 pixels or more, and those of digits"),
         ([STUDY, "--only", "resnet-1202"], "study 'degradation' has no network 'resnet-1202': it has plain-20, "),
         ([STUDY, "--only", ","], "argument --only: at least one is needed"),
         ([STUDY, "--set", "schedule.iteration=5"], "did you mean 'schedule.iterations'?"),
-        ([STUDY, "--set", "schedule.iterations"], "KEY=VALUE is needed, such as schedule.iterations=4000"),
         ([STUDY, "--set", "seed=1"], "seed is no setting of a run: use seeds of the study, or --seeds"),
         ([STUDY, "--set", "images.held_out=15"], "images.held_out is 15: a multiple of 10"),
         ([STUDY, "--seeds", "one"], "'one' is no seed: give numbers such as 0,1,2 or 0-4"),
-        ([STUDY, "--seeds", "4-1"], "the smaller number comes first"),
         ([STUDY, "--seeds", "0-999999999999"], "more than 10,000 seeds"),
-        ([STUDY, "--seeds", "1" * 30], "or less is needed"),
         ([STUDY, "--jobs", "0"], "'0' is no whole number from 1"),
-        ([STUDY, "--jobs", "²"], "is no whole number from 1"),
         ([STUDY, "--threads", "100000"], "100000 is more than 1,024"),
         ([STUDY, "--checkpoint-every", "nan"], "'nan' is no number of seconds"),
-        ([STUDY, "--checkpoint-every=-1"], "'-1' is no number of seconds"),
         ([STUDY, "--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'?"),
-        ([STUDY, "--precision", "fp64"], "unknown precision 'fp64': did you mean 'fp16'?"),
         ([STUDY, "--device", "cpu", "--precision", "fp16"], "fp16 needs a GPU: use bf16 or fp32"),
         ([STUDY, "--launcher", "rya"], "unknown launcher 'rya': did you mean 'ray'?"),
         ([STUDY, "--address", "head:6379"], "--address is for --launcher ray, not local"),
-        ([STUDY, "--slurm", "time=60"], "--slurm is for --launcher slurm, not local"),
         ([STUDY, "--launcher", "slurm", "--slurm", "time"], "--slurm time: KEY=VALUE is needed, such as time=240"),
-        ([STUDY, "--gpus-per-run", "1"], "--gpus-per-run is for --launcher ray and slurm, not local"),
-        ([STUDY, "--launcher", "ray", "--gpus-per-run", "nan"], "a run trains on one GPU"),
         ([STUDY, "--launcher", "ray", "--gpus-per-run", "2"], "a run trains on one GPU"),
         ([STUDY, "--launcher", "slurm", "--gpus-per-run", "0.5"], "Slurm gives whole GPUs: give 1"),
         ([STUDY, "--lanucher", "ray"], "unrecognized arguments: --lanucher ray (--help lists the options)"),
-        ([STUDY, "--log", "tensorbord"], "unknown log 'tensorbord': did you mean 'tensorboard'?"),
         ([STUDY, "--budget", "soon"], "argument --budget: 'soon' is no time: give 90s, 20m, 1h30m or 2d"),
-        ([STUDY, "--budget", "0m"], "'0m' is no time"),
         ([STUDY, "--budget", "1h", "--stop-at", "5"], "--budget plans whole runs: leave out --stop-at"),
-        ([STUDY, "--budget", "1h", "--launcher", "ray"], "leave out --launcher"),
         ([STUDY, "--yes"], "--yes is for --budget TIME"),
-        ([STUDY, "--preset"], "argument --preset: expected one argument"),
         (["degra\x1b[2J\ndation"], r"unknown study 'degra\x1b[2J\ndation': did you mean 'degradation'?"),
     ],
-    ids=range(41),
+    ids=range(29),
 )
 def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(
     arguments, said, place, capsys, monkeypatch
@@ -115,13 +103,10 @@ def test_an_experiment_file_that_is_wrong_is_named(line, said, place, tiny, caps
     assert said in err and tiny in err
 
 
-@pytest.mark.parametrize(("words", "folder"), [(["--data-dir", "nowhere"], "nowhere"), ([], "data")])
-def test_a_folder_of_images_that_is_not_there_is_bad_usage(words, folder, place, capsys):
-    err = refused(capsys, place, "degradation", "--preset", "short", *words)
-    assert f" {folder}: there is no such folder" in err and "--data-dir" in err and "--download" in err
-
-
-def test_images_that_are_not_there_are_told_with_what_to_do(place, tmp_path, capsys):
+def test_images_or_a_folder_that_is_not_there_are_told_with_what_to_do(place, tmp_path, capsys):
+    for words, folder in (["--data-dir", "nowhere"], "nowhere"), ([], "data"):
+        err = refused(capsys, place, "degradation", "--preset", "short", *words)
+        assert f" {folder}: there is no such folder" in err and "--data-dir" in err and "--download" in err
     (tmp_path / "empty").mkdir()
     err = refused(capsys, place, "degradation", "--preset", "short", "--data-dir", str(tmp_path / "empty"), status=1)
     assert f"{tmp_path / 'empty'}: no CIFAR-10 there, it holds nothing" in err
@@ -131,8 +116,6 @@ def test_images_that_are_not_there_are_told_with_what_to_do(place, tmp_path, cap
     ("word", "said"),
     [
         ("demo", "demo is a preset: give a study, as in python -m repro.run degradation --preset demo"),
-        ("paper", "--preset paper"),
-        ("resnet-56", "resnet-56 is a network, which a study trains: python -m repro.run degradation --only resnet-56"),
         ("resnet-20-A", "python -m repro.run degradation --only resnet-20"),
         ("resnet-1202", "python -m repro.run depth --only resnet-1202"),
         ("resnet-8", "resnet-8 is a network, which a study trains: name it in an experiment file of your own"),
@@ -156,18 +139,7 @@ def test_the_list_names_every_study_and_preset(place, capsys):
     out, err = capsys.readouterr()
     for name in [*studies.names(), *studies.presets()]:
         assert any(line.startswith(f"{name} ") for line in out.splitlines())
-    assert studies.load("degradation").title in out
-    assert not err
-    assert list(place.iterdir()) == []
-
-
-def test_help_tells_the_options_and_exit_statuses(capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(["--help"])
-    assert caught.value.code == 0
-    out = capsys.readouterr().out
-    for option in ("--preset", "--data-dir", "--seeds", "--set", "--dry-run", "cifar10-jpeg", "Exit status: 0"):
-        assert option in out
+    assert not err and list(place.iterdir()) == []
 
 
 def test_a_dry_run_tells_the_plan_and_writes_nothing(place, tiny, capsys):
@@ -179,46 +151,35 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(place, tiny, capsys):
         for seed in (0, 2, 3):
             assert f"digits/demo/{network}+{variant}/seed-{seed}" in out
     assert "6 runs of 4 iterations on digits, preset demo" in out
-    assert "nothing was written" in out
     assert not err
-    assert list(place.iterdir()) == []
 
-
-def test_a_dry_run_of_images_that_are_not_there_still_tells_the_plan(place, capsys):
+    # Also of images that are not there.
     arguments = ["degradation", "--preset", "paper", "--only", "plain-20", "--dry-run", "--threads", "1"]
     assert main([*arguments, "--set", "optimiser.batch_size=2", "--data-dir", str(place / "none")]) == 0
-    out = capsys.readouterr().out
-    assert "cifar10/paper/plain-20+optimiser.batch_size=2/seed-0" in out
+    assert "cifar10/paper/plain-20+optimiser.batch_size=2/seed-0" in capsys.readouterr().out
     assert list(place.iterdir()) == []
 
 
-def test_a_study_of_ones_own_runs_where_it_is_told_to(place, tiny, capsys):
-    assert main([tiny, "--threads", "1", "--jobs", "1", "--results", "out", "--seeds", "1", "--only", "resnet-8"]) == 0
+def test_a_study_of_ones_own_runs_where_it_is_told_to_and_its_drawing_can_be_pasted(place, tiny, capsys):
+    words = [tiny, "--threads", "1", "--jobs", "1", "--seeds", "1", "--only", "resnet-8"]
+    assert main([*words, "--results", "my results"]) == 0
     out, err = capsys.readouterr()
-    (record,) = place.glob("out/**/run.json")
+    (record,) = place.glob("my results/**/run.json")
     content = json.loads(record.read_text())
     assert content["status"] == "complete"
     assert content["spec"]["network"] == "resnet-8" and content["spec"]["seed"] == 1
     assert not err
-    assert "Small nets" in out
-    assert [path.name for path in place.iterdir()] == ["out"]
+    assert "\npython -m repro.report --results 'my results' --out FOLDER draws" in out
+    assert [path.name for path in place.iterdir()] == ["my results"]
 
 
-@pytest.mark.parametrize(("words", "ends"), [([], 2), (["--stop-at", "3"], 3), (["--stop-at", "9"], 4)])
+@pytest.mark.parametrize(("words", "ends"), [([], 2), (["--stop-at", "9"], 4)])
 def test_the_command_line_overrides_where_a_study_stops(words, ends, place, tiny):
     content = Path(tiny).read_text()
     Path(tiny).write_text(content.replace("[settings]", "stop_at = { plain-8 = 2 }\n[settings]"))
     assert main([tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", *words]) == 0
     (record,) = place.glob("results/local/digits/demo/**/run.json")
     assert json.loads(record.read_text())["iteration"] == ends
-
-
-def test_the_command_that_draws_the_results_can_be_pasted(place, tiny, capsys):
-    arguments = [tiny, "--threads", "1", "--jobs", "1", "--only", "plain-8", "--stop-at", "1"]
-    assert main([*arguments, "--results", "my results"]) == 0
-    assert "\npython -m repro.report --results 'my results' --out FOLDER draws" in capsys.readouterr().out
-    assert main(arguments) == 0
-    assert "\npython -m repro.report draws" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -253,7 +214,7 @@ OPTIONS = st.sampled_from(
 
 
 @given(name=WORDS, pairs=st.lists(st.tuples(OPTIONS, WORDS), max_size=3))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_words_end_in_a_traceback(name, pairs, place, capsys, monkeypatch):
     """Of a study that does not exist, or with --precision that does not, so that nothing is trained."""
     words = [word for pair in pairs for word in pair]

@@ -14,56 +14,8 @@ from repro import spec
 from repro.checked import LARGEST
 from repro.errors import UserError
 from repro.records import RunFolder
-from repro.spec import Images, Model, Optimiser, Run, Schedule, fields_of, override
+from repro.spec import Images, Run, fields_of, override
 
-WORDS = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
-WHOLE = st.integers(1, LARGEST)
-SHARES = st.floats(0, 1, exclude_min=True, exclude_max=True)
-RATES = st.floats(0, 1e6, exclude_min=True)
-SCHEDULES = st.builds(
-    Schedule,
-    iterations=WHOLE,
-    milestones=st.lists(SHARES, max_size=3).map(lambda values: tuple(sorted(values))),
-    lr=st.floats(0.01, 1e6),
-    factor=st.floats(0.01, 1e6),
-    warm_up=st.sampled_from(["auto", "on", "off"]),
-    warm_up_lr=RATES,
-    warm_up_until=st.floats(0, 100),
-)
-OPTIMISERS = st.builds(
-    Optimiser,
-    batch_size=st.integers(1, spec.LARGEST_BATCH),
-    momentum=st.floats(0.1, 0.99),
-    momentum_form=st.sampled_from(["caffe", "torch"]),
-    nesterov=st.booleans(),
-    weight_decay=st.floats(0, 1),
-    decay=st.sampled_from(["all", "weights"]),
-)
-IMAGES = st.builds(
-    Images,
-    held_out=st.integers(1, 50_000),
-    evaluate_on=st.sampled_from(["test", "held-out"]),
-    normalise=st.sampled_from(["pixel-mean", "pixel-mean-std"]),
-    augment=st.booleans(),
-    padding=st.sampled_from(["after-mean", "before-mean"]),
-)
-MODELS = st.builds(
-    Model, initialisation=st.sampled_from(["fan-in", "fan-out"]), subsample=st.sampled_from(["stride", "average"])
-)
-RUNS = st.builds(
-    lambda log_every, times, **values: Run(log_every=log_every, evaluate_every=log_every * times, **values),
-    st.integers(1, 1000),
-    st.integers(1, 100),
-    network=WORDS,
-    data=WORDS,
-    preset=WORDS,
-    seed=st.integers(0, LARGEST),
-    schedule=SCHEDULES,
-    optimiser=OPTIMISERS,
-    images=IMAGES,
-    model=MODELS,
-    variant=st.text(max_size=120),
-)
 #: More digits than Python writes, among others.
 MONSTERS = [10**400, 0x10**5000, -(10**400), float("nan"), float("inf"), "x" * 100_000, b"\xff"]
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.dates()
@@ -75,26 +27,17 @@ ANYTHING = st.recursive(
 )
 
 
-@given(RUNS)
-def test_a_run_comes_back_from_json_as_it_was(run):
-    again = Run.from_dict(json.loads(json.dumps(run.to_dict())))
-    assert again == run
-    assert again.hash == run.hash
-    assert again.path == run.path
-    assert run.differences(again) == []
-
-
 def test_the_default_is_the_papers_protocol():
-    """Section 4.2, as noted down independently in tests/paper."""
+    """Section 4.2, and of ImageNet's family Section 3.4 and Figure 4, as noted down independently."""
     run = Run("resnet-56")
     assert (run.schedule.iterations, run.schedule.milestones, run.schedule.lr) == (64_000, (0.5, 0.75), 0.1)
     assert (run.optimiser.batch_size, run.optimiser.momentum, run.optimiser.weight_decay) == (128, 0.9, 0.0001)
     assert str(run.path) == "cifar10/paper/resnet-56/seed-0"
-
-
-@given(RUNS, RUNS)
-def test_different_runs_have_different_hashes(one, other):
-    assert (one.hash == other.hash) == (fields_of(one) == fields_of(other))
+    # Section 3.4 and Figure 4.
+    run = spec.PAPER["imagenet"]
+    assert (run.schedule.iterations, run.optimiser.batch_size, run.schedule.lr) == (600_000, 256, 0.1)
+    assert [share * run.schedule.iterations for share in run.schedule.milestones] == [150_000, 300_000]
+    assert (run.model.stem, run.model.width, run.model.stride_on_3x3) == ("7x7", 64, False)
 
 
 OTHER = {
@@ -143,6 +86,30 @@ OTHER_OF_PHOTOGRAPHS = {
 }
 
 
+#: Runs that depart from the paper's protocol in some settings, at any rate, in any seed.
+RUNS = st.builds(
+    lambda keys, own: override(Run("resnet-56", images=Images(held_out=100)), {key: OTHER[key] for key in keys} | own),
+    st.sets(st.sampled_from(sorted(OTHER.keys() - {"family"}))),
+    st.fixed_dictionaries(
+        {"schedule.lr": st.floats(0.01, 1e6), "seed": st.integers(0, LARGEST), "variant": st.text(max_size=120)}
+    ),
+)
+
+
+@given(RUNS)
+def test_a_run_comes_back_from_json_as_it_was(run):
+    again = Run.from_dict(json.loads(json.dumps(run.to_dict())))
+    assert again == run
+    assert again.hash == run.hash
+    assert again.path == run.path
+    assert run.differences(again) == []
+
+
+@given(RUNS, RUNS)
+def test_different_runs_have_different_hashes(one, other):
+    assert (one.hash == other.hash) == (fields_of(one) == fields_of(other))
+
+
 def test_every_single_field_changes_the_hash_and_is_named_as_a_difference():
     assert OTHER.keys() | OTHER_OF_TABLE_1.keys() | OTHER_OF_PHOTOGRAPHS.keys() == fields_of(Run("plain-20")).keys()
     usual = override(Run("resnet-56"), {"images.held_out": 100})
@@ -157,13 +124,11 @@ def test_every_single_field_changes_the_hash_and_is_named_as_a_difference():
         assert len(hashes) == len(changes) + 1
 
 
-@pytest.mark.parametrize(("key", "value"), OTHER_OF_TABLE_1.items())
-def test_a_setting_of_the_other_family_is_no_setting(key, value):
-    with pytest.raises(UserError, match=f"{key} is of Table 1's networks: resnet-56 is one of Section 4.2"):
-        override(Run("resnet-56"), {key: value})
-    with pytest.raises(
-        UserError, match=r"model\.block is 'one-layer', which Table 1's networks do not have: resnet-50"
-    ):
+def test_a_setting_of_the_other_family_is_no_setting():
+    for key, value in OTHER_OF_TABLE_1.items():
+        with pytest.raises(UserError, match=f"{key} is of Table 1's networks: resnet-56 is one of Section 4.2"):
+            override(Run("resnet-56"), {key: value})
+    with pytest.raises(UserError, match=r"model\.block is 'one-layer', which Table 1's networks do not have"):
         override(Run("resnet-50", family="imagenet"), {"model.block": "one-layer"})
 
 
@@ -171,15 +136,11 @@ def test_a_setting_of_the_other_family_is_no_setting(key, value):
     ("changes", "said"),
     [
         ({"images.shorter_side": [40, 60]}, "images.shorter_side is of photographs"),
-        ({"images.resample": "bicubic"}, "images.resample is of photographs"),
-        ({"images.colour": "eigenvalues"}, "images.colour is of photographs"),
         ({"images.normalise": "channel-mean"}, "which is of photographs"),
         ({"images.crop": 32}, "images.shorter_side is []: lowest and highest are needed"),
         (CROPPED | {"images.shorter_side": [31, 60]}, "both from images.crop (32) on"),
         (CROPPED | {"images.shorter_side": [60, 40]}, "lowest and highest are needed"),
         (CROPPED | {"images.held_out": 10}, "are of small images"),
-        (CROPPED | {"images.augment": False}, "are of small images"),
-        (CROPPED | {"images.padding": "before-mean"}, "are of small images"),
     ],
 )
 def test_settings_of_photographs_and_of_small_images_do_not_mix(changes, said):
@@ -191,15 +152,6 @@ def test_the_family_says_which_network_a_name_is():
     assert (Run("resnet-50").parsed.option, Run("resnet-50", family="imagenet").parsed.option) == ("A", "B")
     with pytest.raises(UserError, match="did you mean 'resnet-18'"):
         print(Run("resnet-20", family="imagenet").parsed)
-
-
-def test_the_default_of_imagenets_family_is_the_papers_protocol():
-    """Section 3.4 and Figure 4, as noted down in the project's notes on the paper."""
-    run = spec.PAPER["imagenet"]
-    assert (run.schedule.iterations, run.optimiser.batch_size, run.schedule.lr) == (600_000, 256, 0.1)
-    assert (run.optimiser.momentum, run.optimiser.weight_decay) == (0.9, 0.0001)
-    assert [share * run.schedule.iterations for share in run.schedule.milestones] == [150_000, 300_000]
-    assert (run.model.stem, run.model.width, run.model.stride_on_3x3) == ("7x7", 64, False)
 
 
 def test_the_hash_is_of_what_departs_from_the_defaults_alone():
@@ -237,7 +189,7 @@ TEXTS = st.text(max_size=300) | st.sampled_from(NAMES)
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_the_path_stays_below_the_results_folder_whatever_the_texts(network, data, preset, variant):
     run = Run(network=network, data=data, preset=preset, variant=variant)
     assert len(run.path.parts) == 4
@@ -258,15 +210,8 @@ def test_other_variants_lie_in_other_folders(one, other):
     assert same == (one == other)
 
 
-def test_the_path_of_an_ordinary_run_can_be_read():
-    run = Run(
-        "resnet-20-B", data="cifar10-jpeg", preset="short", seed=12, variant="optimiser.nesterov=true,schedule.lr=1e-05"
-    )
-    assert str(run.path) == "cifar10-jpeg/short/resnet-20-B+optimiser.nesterov=true,schedule.lr=1e-05/seed-12"
-
-
 @given(st.sampled_from([*fields_of(Run("plain-20"))]), ANYTHING)
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_a_setting_of_any_value_is_taken_or_refused_in_a_line(key, value):
     try:
         run = override(Run("plain-20"), {key: value})
@@ -277,29 +222,16 @@ def test_a_setting_of_any_value_is_taken_or_refused_in_a_line(key, value):
         assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
 
 
-@given(st.dictionaries(st.sampled_from([*Run("x").to_dict(), "spec", "", "hash"]), ANYTHING, max_size=6))
-@settings(max_examples=300)
-def test_a_record_of_any_values_is_a_run_or_refused_in_a_line(values):
-    try:
-        Run.from_dict(values)
-    except UserError as error:
-        assert "\n" not in str(error)
-
-
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
         ("schedule.iterations", 0, "1 or more"),
         ("schedule.iterations", 4000.0, "a whole number is needed"),
-        ("schedule.iterations", "many", "a whole number is needed"),
         ("schedule.milestones", [0.75, 0.5], "rising fractions"),
         ("schedule.milestones", 0.5, "a list is needed"),
         ("schedule.lr", -0.1, "schedule.lr is -0.1: 0 or more"),
-        ("schedule.lr", "high", "a number is needed"),
         ("schedule.factor", 0, "schedule.factor is 0: more than 0"),
         ("schedule.factor", 1e-200, "comes to a rate of 0.0"),
-        ("schedule.factor", 1e200, "comes to a rate of inf"),
-        ("schedule.lr", 1e-300, "comes to a rate of 1"),
         ("schedule.plateau", [5], "epochs and points are needed"),
         ("schedule.plateau", [0, 0.5], "epochs and points are needed"),
         ("schedule.warm_up", "of", "did you mean 'off'?"),
@@ -311,8 +243,6 @@ def test_a_record_of_any_values_is_a_run_or_refused_in_a_line(values):
         ("seed", -1, "0 or more"),
         ("log_every", 300, "must be a multiple"),
         ("schedul.iterations", 5, "did you mean 'schedule.iterations'?"),
-        ("schedule", {}, "unknown setting 'schedule'"),
-        ("schedule.iterations.x", 5, "did you mean 'schedule.iterations'?"),
         ("", 5, "unknown setting ''"),
     ],
 )

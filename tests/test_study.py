@@ -2,17 +2,16 @@
 
 import os
 import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repro import claims, names
 from repro import study as studies
 from repro.errors import UserError
-from repro.study import Study, load, parse_settings, preset_run, presets
+from repro.study import load, parse_settings, presets
 
 HEAD = 'title = "t"\nquestion = "q"\nexpected = "e"\n'
 GOOD = HEAD + 'networks = ["plain-20", "resnet-20"]\n'
@@ -40,8 +39,7 @@ def refusal(path):
 
 
 def test_a_network_has_one_name_and_is_trained_once(file):
-    text = "title = 'T'\nquestion = 'Q'\nexpected = 'E'\npaper = 'P'\n"
-    study = load(file(f"{text}networks = ['resnet-20', 'resnet-20-A', 'resnet-32-A']\nstop_at = {{resnet-32-A = 5}}"))
+    study = load(file(f"{HEAD}networks = ['resnet-20', 'resnet-20-A', 'resnet-32-A']\nstop_at = {{resnet-32-A = 5}}"))
     assert study.networks == ("resnet-20", "resnet-32") and study.stop_at == {"resnet-32": 5}
     assert [run.network for run in study.runs("demo", only=["resnet-20-A"])] == ["resnet-20"]
 
@@ -61,14 +59,6 @@ def test_every_study_plans_at_every_preset_of_its_family(name, preset):
     for run in plan:
         assert run.network == str(run.parsed)
     assert study.for_preset(preset).stop_at.keys() <= {run.network for run in plan}
-
-
-def test_every_study_opens_with_its_question_what_is_expected_and_what_it_costs():
-    for name in studies.names():
-        text = (studies.EXPERIMENTS / f"{name}.toml").read_text()
-        assert text.startswith("# Question   ")
-        assert "\n# Expected   " in text
-        assert "\n# Cost       " in text
 
 
 def test_the_main_study_is_of_the_papers_depths():
@@ -102,22 +92,15 @@ def test_runs_come_in_the_order_of_the_file_once_each(file):
 def test_only_seeds_settings_and_data_of_the_command_line_win_over_the_file(file):
     study = load(file(GOOD + "seeds = [5]\n[settings]\nschedule.lr = 0.05\noptimiser.momentum = 0.8\n"))
     (run,) = study.runs("demo", only=["resnet-20"], seeds=[2], settings={"schedule.lr": 0.2}, data="cifar10")
-    assert (run.network, run.seed, run.schedule.lr, run.optimiser.momentum, run.data) == (
-        *("resnet-20", 2, 0.2, 0.8),
-        "cifar10",
-    )
+    assert (run.network, run.seed, run.data) == ("resnet-20", 2, "cifar10")
+    assert (run.schedule.lr, run.optimiser.momentum) == (0.2, 0.8)
     assert run.variant == "optimiser.momentum=0.8,schedule.lr=0.2"
 
 
 def test_a_preset_changes_a_study(file):
-    study = load(
-        file(
-            GOOD
-            + "seeds = [0]\n[settings]\nschedule.lr = 0.05\noptimiser.momentum = 0.8\n"
-            + '[presets.demo]\nnetworks = ["plain-8"]\nseeds = [7]\nsettings.schedule.lr = 0.2\n'
-            + "stop_at = { plain-8 = 3 }\n"
-        )
-    )
+    text = "seeds = [0]\n[settings]\nschedule.lr = 0.05\noptimiser.momentum = 0.8\n"
+    text += '[presets.demo]\nnetworks = ["plain-8"]\nseeds = [7]\nsettings.schedule.lr = 0.2\n'
+    study = load(file(GOOD + text + "stop_at = { plain-8 = 3 }\n"))
     (run,) = study.runs("demo")
     assert (run.network, run.seed, run.schedule.lr, run.optimiser.momentum) == ("plain-8", 7, 0.2, 0.8)
     assert study.for_preset("demo").stop_at == {"plain-8": 3}
@@ -164,7 +147,6 @@ def test_a_study_whose_numbers_do_not_fit_a_preset_does_not_guess(name, preset_f
     ("text", "said"),
     [
         ("[mine]\nlog_every = 10\n", "mine: a table with a summary is needed"),
-        ("[mine]\nsummary = 5\n", "mine: a table with a summary is needed"),
         ("[mine]\nsummary = 'x'\nseed = 3\n", "mine: seed is no setting of a preset: use seeds of the study"),
     ],
 )
@@ -180,44 +162,28 @@ def test_a_setting_that_is_the_presets_own_names_no_variant():
     assert load("degradation").runs("demo", settings={"schedule.iterations": 8000})[0].variant != ""
 
 
-def test_presets_that_belong_together_are_set_together():
-    assert preset_run("demo", "plain-20").log_every == presets()["demo"]["log_every"] == 10
-    plan = load("degradation").runs("demo", settings={"log_every": 20, "evaluate_every": 100})
-    assert (plan[0].log_every, plan[0].evaluate_every) == (20, 100)
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ("", "title is missing"),
         (GOOD.replace('"t"', "5"), "title is 5: a text"),
         (GOOD.replace('"t"', r'"\u001b[2J"'), "title is '\\x1b[2J': a text that can be shown"),
-        (GOOD + "name = 'x'", "name is given"),
         (HEAD, "networks is missing"),
         (HEAD + "networks = []", "networks is []: one or more"),
-        (HEAD + 'networks = "plain-20"', "networks is 'plain-20': a list"),
         (HEAD + 'networks = ["plain-21"]', "did you mean 'plain-20'?"),
         (GOOD + "sed = [1]", "unknown key 'sed': did you mean 'seeds'?"),
-        (GOOD + "seeds = 1", "seeds is 1: a list"),
         (GOOD + "seeds = [-1]", "seeds is -1: 0 or more"),
-        (GOOD + "settings = 0", "settings is 0: a table"),
-        (GOOD + "variants = []", "variants is []: one or more"),
-        (GOOD + "presets = 1", "presets is 1: a table"),
         (GOOD + "presets.dem = {}", "unknown preset 'dem': did you mean 'demo'?"),
-        (GOOD + "presets.demo = 1", "presets.demo is 1: a table"),
         (GOOD + "presets.demo.networks = ['plain-9']", "did you mean 'plain-8'?"),
-        (GOOD + "stop_at = 5", "stop_at is 5: a table"),
         (GOOD + "stop_at = { plain-20 = 0 }", "stop_at.plain-20 is 0: 1 or more"),
         (GOOD + "stop_at = { plain-32 = 5 }", "unknown network of stop_at 'plain-32'"),
-        (GOOD + "sized_for = 'demo'", "sized_for is 'demo': a list"),
         (GOOD + "sized_for = ['dem']", "unknown preset 'dem': did you mean 'demo'?"),
         (GOOD + "x = 1" + "0" * 5000, "cannot be read as an experiment file"),
         (GOOD + "x = " + "[" * 3000 + "]" * 3000, "nested too deep"),
-        (GOOD + "settings." + "a." * 3000 + "b = 1", "nested too deep"),
         ("title = ", "cannot be read as an experiment file"),
         (b"\xff\xfe\x00", "cannot be read as an experiment file"),
     ],
-    ids=range(27),
+    ids=range(17),
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name(content, said, file):
     assert said in refusal(file(content))
@@ -237,18 +203,15 @@ def test_settings_are_checked_when_the_plan_is_made(line, said, file):
     assert said in str(caught.value)
 
 
-def test_a_huge_file_is_refused_unread(tmp_path):
-    path = tmp_path / "study.toml"
-    with path.open("wb") as sparse:
-        sparse.truncate(10**12)
-    assert "larger than 1,000,000 bytes" in refusal(str(path))
-
-
 def test_what_is_no_file_is_refused(tmp_path):
     folder, pipe, loop = tmp_path / "folder.toml", tmp_path / "pipe.toml", tmp_path / "loop.toml"
     folder.mkdir()
     os.mkfifo(pipe)
     loop.symlink_to(loop)
+    huge = tmp_path / "huge.toml"
+    with huge.open("wb") as sparse:
+        sparse.truncate(10**12)
+    assert "larger than 1,000,000 bytes" in refusal(str(huge))
     assert "is no file" in refusal(str(folder))
     assert "is no file" in refusal(str(pipe))
     assert "cannot be read" in refusal(str(loop))
@@ -262,8 +225,6 @@ def test_what_is_no_file_is_refused(tmp_path):
         ("degradaton", "did you mean 'degradation'?"),
         ("../experiments/degradation", "did you mean 'degradation'?"),
         ("presets", "unknown study 'presets'"),
-        ("", "unknown study ''"),
-        ("degradation\n", "did you mean 'degradation'?"),
         ("x" * 100_000, "unknown study"),
     ],
 )
@@ -279,42 +240,10 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = ("title", "question", "expected", "paper", "networks", "seeds", "settings", "variants", "stop_at", "presets")
-#: Tables that are studies but for one or two of their values, and some that are nothing of the kind.
-TABLES = st.builds(
-    lambda changes: {**tomllib.loads(GOOD), **changes},
-    st.dictionaries(
-        st.sampled_from(KEYS) | st.text(max_size=8),
-        VALUES
-        | st.dictionaries(st.sampled_from(["demo", "short", "paper"]), st.dictionaries(st.sampled_from(KEYS), VALUES))
-        | st.lists(st.dictionaries(st.sampled_from(["schedule", "seed", "log_every"]), VALUES), min_size=1, max_size=2)
-        | st.dictionaries(st.sampled_from(["schedule.lr", "plain-20", "log_every", "data"]), VALUES, max_size=2),
-        max_size=3,
-    ),
-)
-
-
-@given(TABLES, st.sampled_from(["demo", "short", "paper"]))
-@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
-def test_any_table_plans_or_is_refused_in_a_line(table, preset):
-    try:
-        study = studies._study({"name": "fuzzed", **table})
-        plan = study.runs(preset)
-    except UserError as error:
-        assert "\n" not in str(error)
-    else:
-        assert all(len(run.path.parts) == 4 for run in plan)
-
-
-@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@example(content=b"a.b.c = 1\n[a.b]\nc = 1")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
-def test_any_bytes_are_refused_in_a_line(content, file):
-    refusal(file(content))
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_a_study_of_ours_with_bytes_changed_is_read_or_refused_in_a_line(data, file):
     content = bytearray((studies.EXPERIMENTS / "depth.toml").read_bytes())
     for _ in range(data.draw(st.integers(1, 5))):
@@ -331,25 +260,21 @@ def test_a_study_of_ours_with_bytes_changed_is_read_or_refused_in_a_line(data, f
     [
         ("schedule.iterations=4000", "schedule.iterations", 4000),
         ("schedule.lr=1e-2", "schedule.lr", 0.01),
-        (" schedule.lr = 0.5 ", "schedule.lr", 0.5),
         ("schedule.warm_up=off", "schedule.warm_up", "off"),
-        ('schedule.warm_up="off"', "schedule.warm_up", "off"),
         ("optimiser.nesterov=true", "optimiser.nesterov", True),
         ("schedule.milestones=[0.5, 0.75]", "schedule.milestones", [0.5, 0.75]),
         ("a=b=c", "a", "b=c"),
-        ("a=", "a", ""),
         ("a=1\nb=2", "a", "1\nb=2"),
-        ("a=0x" + "f" * 5000, "a", "0x" + "f" * 5000),
         ("a=" + "[" * 5000, "a", "[" * 5000),
         ("a=" + "9" * 5000, "a", "9" * 5000),
     ],
-    ids=range(13),
+    ids=range(9),
 )
 def test_words_of_the_command_line_are_read_as_toml_or_else_as_texts(word, key, value):
     assert parse_settings([word]) == {key: value}
 
 
-@pytest.mark.parametrize("word", ["schedule.lr", "=5", "  =5", ""])
+@pytest.mark.parametrize("word", ["schedule.lr", "=5", ""])
 def test_a_word_without_key_or_value_is_refused(word):
     with pytest.raises(UserError, match=r"KEY=VALUE is needed, such as schedule\.iterations=4000"):
         parse_settings([word])
@@ -364,8 +289,3 @@ def test_any_words_are_settings_or_refused_in_a_line(words):
         load("degradation").runs("demo", settings=parse_settings(words))
     except UserError as error:
         assert "\n" not in str(error)
-
-
-def test_a_study_made_in_python_needs_no_file():
-    study = Study("mine", "t", "q", "e", networks=("plain-20",), variants=({"schedule.lr": 0.05}, {}))
-    assert [run.variant for run in study.runs("short")] == ["schedule.lr=0.05", ""]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,24 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = {claim.id: claim for claim in claims.load()}
 
 
-def test_all_25_are_there_in_order():
+def test_each_has_a_place_in_the_paper_and_one_way_to_be_judged_or_says_what_it_would_take():
     assert list(CLAIMS) == [f"H{number}" for number in range(1, 26)]
-
-
-@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
-def test_each_says_where_what_and_how(claim):
-    assert re.match(r"\d", claim.section)
-    for text in (claim.statement, claim.paper, claim.form):
-        assert text and text.strip() == text
-    assert claim.statement.endswith(".") and claim.form.endswith(".")
-    assert claim.scope in ("any", "paper", "imagenet", "none")
-
-
-@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
-def test_each_has_one_way_to_be_judged_or_says_what_it_would_take(claim):
-    ways = [claim.id in RULES, claim.id in EXACT, bool(claim.needs)]
-    assert ways.count(True) == 1
-    assert bool(claim.plan) == (claim.id in RULES) == (claim.scope != "none")
+    for claim in CLAIMS.values():
+        assert re.match(r"\d", claim.section) and claim.statement and claim.paper and claim.form
+        assert claim.scope in ("any", "paper", "imagenet", "none")
+        assert [claim.id in RULES, claim.id in EXACT, bool(claim.needs)].count(True) == 1
+        assert bool(claim.plan) == (claim.id in RULES) == (claim.scope != "none")
 
 
 def spellings(value: object) -> set[str]:
@@ -70,14 +58,11 @@ def test_each_number_is_the_paper_s():
                 assert number in known, (claim.id, number)
 
 
-PLANNED = [claim for claim in CLAIMS.values() if claim.plan]
-
-
 FITTING = [
     (claim, preset)
-    for claim in PLANNED
+    for claim in CLAIMS.values()
     for preset in study.presets()
-    if study.load(claim.plan.study).family == study.family_of(preset)
+    if claim.plan and study.load(claim.plan.study).family == study.family_of(preset)
 ]
 
 
@@ -97,16 +82,8 @@ def test_its_commands_give_the_runs_that_its_rule_looks_for(claim, preset, tmp_p
     for run in runs:
         changed = [part.partition("=")[0] for part in run.variant.split(",") if part]
         settings = {key: fields_of(run)[key] for key in changed}
-        plant(
-            tmp_path,
-            run.network,
-            preset=run.preset,
-            data=run.data,
-            settings=settings,
-            responses=1.0,
-            coarse=10,
-            health=(1, 1),
-        )
+        of_run = {"preset": run.preset, "data": run.data, "settings": settings}
+        plant(tmp_path, run.network, **of_run, responses=1.0, coarse=10, health=(1, 1))
     where = ("cifar10", "paper") if claim.scope == "paper" else (data, preset)
     records = collect([Source("local", tmp_path)])
     assert len(records.runs) == len(runs)
@@ -120,16 +97,6 @@ def test_data_are_named_where_they_are_not_those_of_the_preset():
     assert "--data " not in CLAIMS["H1"].command("short", "cifar10")
     assert "--preset short --data cifar10-jpeg --data-dir DIR" in CLAIMS["H1"].command("short", "cifar10-jpeg")
     assert "--data digits" in CLAIMS["H1"].command("short", "digits")
-
-
-def test_a_claim_about_the_paper_s_own_setting_asks_for_it():
+    # That of a claim about the paper's own setting asks for it.
     assert "--preset paper" in CLAIMS["H8"].command("demo", "digits")
     assert "digits" not in CLAIMS["H8"].command("demo", "digits")
-
-
-def test_a_claim_without_rule_count_or_needs_is_a_mistake_that_is_told(monkeypatch, tmp_path):
-    """Else it would be "not run" for ever, whatever is run."""
-    new = replace(CLAIMS["H5"], id="H26")
-    monkeypatch.setattr(claims, "load", lambda: (new,))
-    with pytest.raises(ValueError, match="H26 has neither a rule"):
-        claims.judge(collect([Source("local", tmp_path)]), source="local", data="digits", preset="demo")

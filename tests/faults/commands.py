@@ -35,15 +35,9 @@ def arguments(study: str, results: Path, *more: object, jobs: int = 1) -> list[s
 class Command:
     """A command in a process of its own."""
 
-    def __init__(
-        self,
-        words: list[str],
-        log: Path,
-        before: Callable[[], None] | None = None,
-        main: Callable[[list[str]], int] = main,
-    ) -> None:
+    def __init__(self, words: list[str], log: Path, before: Callable[[], None] | None = None) -> None:
         self.log = log
-        self.process = _context.Process(target=_run, args=(words, log, before, main))
+        self.process = _context.Process(target=_run, args=(words, log, before))
         self.process.start()
 
     @property
@@ -73,7 +67,7 @@ class Command:
             time.sleep(0.005)
 
 
-def _run(words: list[str], log: Path, before: Callable[[], None] | None, main: Callable[[list[str]], int]) -> None:
+def _run(words: list[str], log: Path, before: Callable[[], None] | None) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)

@@ -29,7 +29,7 @@ def undisturbed(study: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """One that is still under way when a signal arrives."""
-    return trained(tmp_path_factory.mktemp("long"), 200)
+    return trained(tmp_path_factory.mktemp("long"), 150)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import torch
 
 from repro import evaluate, places, report, run
 from repro.models import build
-from repro.records import Source, collect
 
 LONG = "a" * 300
 
@@ -54,70 +53,40 @@ def refused(place, capsys, main, words, status):
 
 
 CURVES = ["--as", "theirs", "--network", "resnet-20", "--import-curves"]
+#: Words of each command that others of its words follow.
+REPORT, EVALUATE = ["--results", "x=results", "--out", "out"], ["--network", "resnet-8", "--data", "digits"]
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("command", "words", "status", "said"),
     [
-        (["--out", "loop/below"], 1, "loop/below: the report cannot be written: "),
-        (["--out", "/"], 1, "/ is no folder for a report"),
-        (["--out", "file"], 1, "file is a file"),
-        (["--out", LONG], 1, "the report cannot be written: File name too long"),
-        (["--out", "results"], 1, "results is no report of ours but holds digits"),
-        (["--results", LONG], 2, "cannot name a source"),
-        (["--results", "loop"], 1, "there is no folder loop"),
-        (["--results", "pipe"], 1, "there is no folder pipe"),
-        (["--no\x1b[2Jpe\n"], 2, r"unrecognized arguments: --no\x1b[2Jpe\n (--help lists the options)"),
-        (["--preset", "\x1b[2J\n"], 2, r"unknown preset '\x1b[2J\n'"),
-        (["--seed", "1e3"], 2, "argument --seed: 1e3: a whole number"),
-        ([*CURVES, "pipe"], 1, "pipe: is no file"),
-        ([*CURVES, "/dev/zero"], 1, "/dev/zero: is no file"),
-        ([*CURVES, "loop"], 1, "loop: cannot be read as a file of curves: Too many levels of symbolic links"),
-        ([*CURVES, "wide.csv"], 1, "wide.csv: cannot be read as a table: field larger"),
-        ([*CURVES, "curves.csv", "--seed", "-3"], 2, "argument --seed: -3: a whole number from 0"),
+        (report, ["--out", "loop/below"], 1, "loop/below: the report cannot be written: "),
+        (report, ["--out", "/"], 1, "/ is no folder for a report"),
+        (report, ["--out", LONG], 1, "the report cannot be written: File name too long"),
+        (report, ["--out", "results"], 1, "results is no report of ours but holds digits"),
+        (report, ["--results", LONG], 2, "cannot name a source"),
+        (report, ["--results", "loop"], 1, "there is no folder loop"),
+        (report, ["--no\x1b[2Jpe\n"], 2, r"unrecognized arguments: --no\x1b[2Jpe\n (--help lists the options)"),
+        (report, [*CURVES, "/dev/zero"], 1, "/dev/zero: is no file"),
+        (report, [*CURVES, "wide.csv"], 1, "wide.csv: cannot be read as a table: field larger"),
+        (report, [*CURVES, "curves.csv", "--seed", "-3"], 2, "argument --seed: -3: a whole number from 0"),
+        (evaluate, ["results"], 1, "results: is no file"),
+        (evaluate, ["loop"], 1, "loop: cannot be read: Too many levels of symbolic links"),
+        (evaluate, ["file"], 1, "file: cannot be read as a checkpoint"),
+        (evaluate, ["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
+        (evaluate, ["weights", "--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is"),
+        (evaluate, ["weights", "--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
+        (run, ["--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is is not known"),
+        (run, ["--set", 'schedule.lr=1\nschedule.factor="2"'], 2, r"schedule.lr is '1\nschedule.factor="),
+        (run, ["--results", "loop"], 1, "loop/digits/demo/"),
     ],
-    ids=range(16),
+    ids=range(19),
 )
-def test_the_report(words, status, said, place, capsys):
-    words = ["--results", "x=results", "--out", "out", *words]
-    assert said in refused(place, capsys, report.main, words, status)
-
-
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
-        (["results"], 1, "results: is no file"),
-        (["loop"], 1, "loop: cannot be read: Too many levels of symbolic links"),
-        (["file/below"], 1, "file/below: cannot be read: Not a directory"),
-        (["file"], 1, "file: cannot be read as a checkpoint"),
-        (["file", "--mean", "nan", "--std", "1"], 2, "'nan': numbers such as"),
-        (["file", "--other\x1b[2J"], 2, r"unrecognized arguments: --other\x1b[2J"),
-        (["--data", "cifar10"], 2, "the following arguments are required: checkpoint"),
-        (["weights", "--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is"),
-        (["weights", "--data", "cifar10", "--data-dir", "pipe"], 1, "pipe: is no folder"),
-    ],
-    ids=range(9),
-)
-def test_evaluating(words, status, said, place, capsys):
+def test_words_that_cannot_be_are_refused_in_a_line(command, words, status, said, place, study, capsys):
     torch.save(build("resnet-8").state_dict(), place / "weights")
-    words = ["--network", "resnet-8", "--data", "digits", *words]
-    assert said in refused(place, capsys, evaluate.main, words, status)
-
-
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
-        (["--data", "cifar10", "--data-dir", "~nobody-of-this-name/x"], 1, "whose home that is is not known"),
-        (["--data", "cifar10", "--data-dir", "loop"], 1, "loop: "),
-        (["--set", 'schedule.lr=1\nschedule.factor="2"'], 2, r"schedule.lr is '1\nschedule.factor="),
-        (["--results", "loop"], 1, "loop/digits/demo/"),
-        (["--results", LONG], 1, "File name too long"),
-    ],
-    ids=range(5),
-)
-def test_training(words, status, said, place, study, capsys):
-    words = commands.arguments(study, place / "new", "--only", "plain-8", *words)
-    assert said in refused(place, capsys, run.main, words, status)
+    train = commands.arguments(study, place / "new", "--only", "plain-8")
+    words = [*{report: REPORT, evaluate: EVALUATE, run: train}[command], *words]
+    assert said in refused(place, capsys, command.main, words, status)
 
 
 def test_results_that_may_not_be_read(place, capsys, unprivileged):
@@ -129,21 +98,5 @@ def test_results_that_may_not_be_read(place, capsys, unprivileged):
 
 def test_a_report_within_the_results_it_is_of(place, capsys):
     for _ in range(2):
-        assert report.main(["--results", "x=results", "--out", "results/digits/report"]) == 0
+        assert report.main(["--results", "x=results", "--out", "results/digits/report", "--committed"]) == 0
         assert "2 runs (2 x)\n" in capsys.readouterr().out
-    assert (place / "results" / "digits" / "report" / "index.html").is_file()
-
-
-def test_folders_that_vanish_while_they_are_read(place, monkeypatch):
-    """As that of another report does, which is written within the results."""
-    (place / "results" / "digits" / ".report.new").mkdir()
-    really = os.scandir
-
-    def scan(path):
-        if str(path).endswith(".report.new"):
-            shutil.rmtree(path, ignore_errors=True)
-        return really(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
-    assert len(collect([Source("x", place / "results")]).runs) == 2
-    assert not (place / "results" / "digits" / ".report.new").exists()

@@ -80,9 +80,9 @@ def contents(folder):
 FLIP = random.Random(13)
 
 
-def truncate(path, keep):
+def halve(path):
     content = path.read_bytes()
-    path.write_bytes(content[: round(keep * len(content))])
+    path.write_bytes(content[: len(content) // 2])
 
 
 def flip(path, where):
@@ -95,23 +95,11 @@ def of_another_network(path):
     shutil.copy(path.parents[2] / path.parents[1].name.replace("resnet", "plain") / "seed-0" / path.name, path)
 
 
-def of_another_network_with_our_hash(path):
-    ours = torch.load(path, weights_only=True)
-    of_another_network(path)
-    torch.save(torch.load(path, weights_only=True) | {"hash": ours["hash"]}, path)
-
-
 def edited(**changes):
     def edit(path):
-        torch.save(torch.load(path, weights_only=True) | changes, path)
-
-    return edit
-
-
-def edited_state(**changes):
-    def edit(path):
         content = torch.load(path, weights_only=True)
-        content["state"] |= changes
+        for key, value in changes.items():
+            content[key] = content[key] | value if key == "state" else value
         torch.save(content, path)
 
     return edit
@@ -124,21 +112,13 @@ def a_folder(path):
 
 DAMAGES = {
     "empty": lambda path: path.write_bytes(b""),
-    "half": lambda path: truncate(path, 0.5),
+    "half": halve,
     "a bit in the weights": lambda path: flip(path, 0.5),
-    "a bit in the structure": lambda path: flip(path, 0.01),
-    "text": lambda path: path.write_text("not a checkpoint"),
     "folder": a_folder,
     "of another network": of_another_network,
-    "of another network, relabelled": of_another_network_with_our_hash,
     "a list": lambda path: torch.save([1, 2], path),
-    "format": edited(format=2),
     "no weights": edited(model={}),
-    "no optimiser": edited(optimiser=None),
-    "a state that is none": edited(state={"iteration": 3}),
-    "an iteration that is none": edited_state(iteration="3"),
-    "a loss that is no number": edited_state(loss_sum=torch.zeros(3)),
-    "nothing kept": edited(kept=None),
+    "an iteration that is none": edited(state={"iteration": "3"}),
     "a record that is none": edited(kept={"record": 5, "tables": {}}),
 }
 
@@ -155,11 +135,8 @@ def test_a_damaged_checkpoint_never_pushes_out_the_good_one(place, study, tmp_pa
     """Killed after the first save that follows, there are two good ones again."""
     flip(place.checkpoint_path, 0.5)
     assert main([*commands.arguments(study, tmp_path / "results"), "--checkpoint-every", "0", "--stop-at", "8"]) == 0
-    states = [
-        checkpoint.read(path)["state"]["iteration"]
-        for path in (place.checkpoint_path, checkpoint.previous(place.checkpoint_path))
-    ]
-    assert states == [8, 8] or states == [8, 7]
+    both = place.checkpoint_path, checkpoint.previous(place.checkpoint_path)
+    assert [checkpoint.read(path)["state"]["iteration"] for path in both] in ([8, 8], [8, 7])
 
 
 def test_bits_flipped_anywhere_are_noticed_or_change_nothing(place):
@@ -174,7 +151,7 @@ def test_bits_flipped_anywhere_are_noticed_or_change_nothing(place):
         return plain([found, training.net.state_dict(), training.optimiser.state_dict(), vars(training.state)])
 
     expected, noticed = resumed(), 0
-    for _ in range(60):
+    for _ in range(30):
         damaged = bytearray(content)
         damaged[FLIP.randrange(len(content))] ^= 1 << FLIP.randrange(8)
         place.checkpoint_path.write_bytes(damaged)
@@ -182,7 +159,7 @@ def test_bits_flipped_anywhere_are_noticed_or_change_nothing(place):
             assert resumed() == expected
         except checkpoint.RecordError:
             noticed += 1
-    assert noticed > 50
+    assert noticed > 25
 
 
 def test_without_any_checkpoint_the_run_begins_anew_and_says_so(place, go_on):
@@ -200,7 +177,7 @@ def test_killed_between_the_two_steps_of_saving(place, go_on):
 
 def test_two_damaged_checkpoints_are_told_and_kept(place, refused, go_on):
     flip(place.checkpoint_path, 0.5)
-    truncate(checkpoint.previous(place.checkpoint_path), 0.5)
+    halve(checkpoint.previous(place.checkpoint_path))
     line = refused("remove the file to begin this run anew")
     assert "is damaged" in line
     assert "cannot be read as a checkpoint" in line
@@ -234,12 +211,9 @@ def without_a_row(path):
 
 CHANGES = {
     "deleted": Path.unlink,
-    "emptied": lambda path: path.write_bytes(b""),
     "torn": lambda path: path.write_bytes(path.read_bytes()[:-9]),
-    "a value": lambda path: path.write_text(path.read_text().replace("1", "2", 1)),
     "a row": without_a_row,
     "no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
-    "malformed": lambda path: path.write_text("iteration\nnone\n"),
 }
 
 
@@ -248,12 +222,6 @@ CHANGES = {
 def test_a_table_that_was_changed_is_put_back(change, table, place, go_on):
     change(place.path / table)
     go_on(f"carries on from iteration 13; {table} had been changed and is put back as it was")
-
-
-def test_rows_beyond_the_checkpoint_whole_or_torn_are_written_again_without_a_word(place, go_on):
-    with place.curve_path.open("a") as file:
-        file.write("15,1.3,0.1,1.0,50.0,,,0.5\n20,1.7")
-    assert "had been changed" not in go_on("carries on from iteration 13")
 
 
 # Records
@@ -276,8 +244,8 @@ def test_a_record_that_was_deleted_is_written_anew(place, go_on):
 
 @pytest.mark.parametrize(
     "damage",
-    [b"", b"{", b"\xff", b"null", b"[" * 100_000, b'{"format": 1}'],
-    ids=["", "{", "ff", "null", "deep", "bare"],
+    [b"", b"\xff", b'{"format": 1}'],
+    ids=["empty", "no text", "bare"],
 )
 def test_a_damaged_record_is_told_and_left_alone_and_the_other_runs_go_on(damage, place, refused, go_on):
     place.record_path.write_bytes(damage)
@@ -290,13 +258,11 @@ def test_a_damaged_record_is_told_and_left_alone_and_the_other_runs_go_on(damage
     ("changes", "told"),
     [
         ({"spec": {"seed": 5}}, "holds another run (seed: 0 against 5): give another --results folder, or move"),
-        ({"hash": "0" * 16}, "hash is '0000000000000000', but its spec has"),
         ({"numerics": {"threads": 2}}, "the run began with threads 2, not 1: leave --threads out"),
-        ({"numerics": {"precision": "fp8"}}, "the run began with precision fp8, not fp32"),
         ({"data": {"fingerprint": "0" * 64}}, "was begun on other images than these"),
         ({"format": 99}, "has format 99, this version reads format 1"),
     ],
-    ids=range(6),
+    ids=range(4),
 )
 def test_an_edited_record_is_told_and_left_alone(changes, told, place, refused):
     edit(place, **changes)

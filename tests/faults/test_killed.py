@@ -51,16 +51,7 @@ def written(results):
     return sum(path.stat().st_size for path in results.glob("**/curve.csv"))
 
 
-@pytest.mark.parametrize(
-    ("number", "status", "jobs"),
-    [
-        (signal.SIGINT, 130, 1),
-        (signal.SIGTERM, 143, 1),
-        (signal.SIGHUP, 129, 1),
-        pytest.param(signal.SIGINT, 130, 2, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("number", "status", "jobs"), [(signal.SIGINT, 130, 2), (signal.SIGTERM, 143, 1)])
 def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status, jobs, long, tmp_path):
     study, undisturbed = long
     results = tmp_path / "results"
@@ -82,14 +73,7 @@ def test_told_to_stop_it_writes_checkpoints_and_carries_on_later(number, status,
 
 
 @pytest.mark.parametrize(
-    ("how", "jobs", "status"),
-    [
-        ("in front", 1, 129),
-        ("in front", 2, 129),
-        ("in its background", 1, 0),
-        ("with nohup", 1, 0),
-        pytest.param("with nohup", 2, 0, marks=pytest.mark.slow),
-    ],
+    ("how", "jobs", "status"), [("in front", 2, 129), ("in its background", 1, 0), ("with nohup", 1, 0)]
 )
 def test_with_its_terminal_lost_it_ends_with_checkpoints_or_as_told_goes_on(how, jobs, status, long, tmp_path):
     study, undisturbed = long
@@ -129,11 +113,10 @@ def on_terminal(name, how):
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_several_commands_on_one_results_folder(processes, study, undisturbed, tmp_path):
+def test_several_commands_on_one_results_folder(study, undisturbed, tmp_path):
     results = tmp_path / "results"
-    started = [Command(commands.arguments(study, results), tmp_path / f"log-{i}") for i in range(processes)]
-    assert [command.wait() for command in started] == [0] * processes
+    started = [Command(commands.arguments(study, results), tmp_path / f"log-{i}") for i in range(3)]
+    assert [command.wait() for command in started] == [0, 0, 0]
     for network in ("plain-8", "resnet-8"):
         sessions = commands.record(folder_of(study, results, network))["sessions"]
         assert len(sessions) == 1, "trained once, by one of them"

@@ -11,20 +11,19 @@ from runs import assert_same_bits, bits, folder_of, runs, write_study
 
 from repro.data import cifar10
 from repro.data.pixels import CLASSES
-from repro.launch import attempt, local
+from repro.launch import attempt
 from repro.launch.failure import out_of_memory, reason
-from repro.records import RunFolder, Source, collect, read_curve
+from repro.records import RunFolder, read_curve
 from repro.run import main
 
 # The numbers
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_loss_that_is_none_ends_the_run_and_keeps_its_record(jobs, tmp_path, undisturbed, capsys):
+def test_a_loss_that_is_none_ends_the_run_and_keeps_its_record(tmp_path, undisturbed, capsys):
     """With a learning rate beyond all bounds; the other variant goes on."""
     study = Path(write_study(tmp_path))
     study.write_text(study.read_text() + "[[variants]]\nschedule.lr = 1e30\n[[variants]]\n")
-    words = commands.arguments(str(study), tmp_path / "results", "--only", "resnet-8", jobs=jobs)
+    words = commands.arguments(str(study), tmp_path / "results", "--only", "resnet-8")
     assert main(words) == 1
     out = capsys.readouterr().out
     assert "Traceback" not in out
@@ -32,7 +31,6 @@ def test_a_loss_that_is_none_ends_the_run_and_keeps_its_record(jobs, tmp_path, u
     record = commands.record(wild)
     assert record["status"] == "diverged"
     assert record["error"] == f"the loss is nan at iteration {record['iteration']}"
-    assert record["sessions"][-1]["how"] == "diverged"
     assert out.count(f"diverged: {record['error']}") == 1
     assert np.isnan(read_curve(wild.curve_path)[-1].train_loss)
     assert commands.record(tame)["status"] == "complete"
@@ -42,8 +40,6 @@ def test_a_loss_that_is_none_ends_the_run_and_keeps_its_record(jobs, tmp_path, u
     assert main(words) == 1
     assert "diverged before: the loss is nan" in capsys.readouterr().out
     assert wild.record_path.read_bytes() == before
-    found = collect([Source("here", tmp_path / "results")]).runs
-    assert sorted(found["status"]) == ["complete", "diverged"]
 
 
 # Memory
@@ -54,9 +50,7 @@ ERRORS = {
         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
         "to allocate 68719476736 bytes. Error code 12 (Cannot allocate memory)"
     ),
-    "torch on Windows": RuntimeError("[enforce fail] data. DefaultCPUAllocator: not enough memory: you tried to"),
     "Apple": RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
-    "Python": MemoryError(),
     "numpy": np._core._exceptions._ArrayMemoryError((10**6, 10**6), np.dtype("f4")),
 }
 
@@ -67,49 +61,33 @@ def test_errors_that_tell_of_memory_that_ran_out(error):
     assert reason(error, Path()).startswith("out of memory (")
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes cannot be multiplied"), ValueError("out of memory")])
-def test_other_errors_are_not_taken_for_a_want_of_memory(error):
-    assert not out_of_memory(error)
-
-
-def test_memory_that_runs_out_fails_one_run_and_the_next_start_carries_on(
-    study, undisturbed, tmp_path, monkeypatch, capsys
+@pytest.mark.parametrize(
+    ("error", "told"), [(MemoryError(), "out of memory ("), (KeyError("surprise"), "KeyError: 'surprise' (details in")]
+)
+def test_an_error_fails_one_run_and_the_next_start_carries_on(
+    error, told, study, undisturbed, tmp_path, monkeypatch, capsys
 ):
+    """One that nobody foresaw is kept with where it happened."""
     really = attempt.train
 
-    def greedy(training, data, run, *more, **options):
+    def broken(training, data, run, *more, **options):
         for row in really(training, data, run, *more, **options):
             yield row
             if training.state.iteration == 17 and run.network == "plain-8":
-                raise MemoryError
+                raise error
 
-    monkeypatch.setattr(attempt, "train", greedy)
+    monkeypatch.setattr(attempt, "train", broken)
     assert main([*commands.arguments(study, tmp_path), "--checkpoint-every", "0"]) == 1
     out = capsys.readouterr().out
-    assert "Traceback" not in out
-    assert out.count("failed: out of memory (") == 1
-    record = commands.record(folder_of(study, tmp_path, "plain-8"))
-    assert record["status"] == "failed" and record["error"].startswith("out of memory (")
-    assert record["traceback"] is None
+    assert "Traceback" not in out and out.count(f"failed: {told}") == 1
+    folder = folder_of(study, tmp_path, "plain-8")
+    record = commands.record(folder)
+    assert record["status"] == "failed" and record["error"].startswith(told[:10])
+    where = record["traceback"]
+    assert where is None if isinstance(error, MemoryError) else "in broken" in where
     monkeypatch.undo()
     assert main(commands.arguments(study, tmp_path)) == 0
     assert "carries on from iteration 17" in capsys.readouterr().out
-    assert_same_bits(tmp_path, undisturbed)
-
-
-def test_an_error_that_no_one_foresaw_is_kept_with_where_it_happened(study, undisturbed, tmp_path, monkeypatch, capsys):
-    def broken(*arguments):
-        raise KeyError("surprise")
-
-    monkeypatch.setattr(attempt, "train", broken)
-    assert main(commands.arguments(study, tmp_path, "--only", "plain-8")) == 1
-    folder = folder_of(study, tmp_path, "plain-8")
-    out = capsys.readouterr().out
-    assert f"failed: KeyError: 'surprise' (details in {folder.record_path})" in out
-    assert "Traceback" not in out
-    assert "in broken" in commands.record(folder)["traceback"]
-    monkeypatch.undo()
-    assert main(commands.arguments(study, tmp_path)) == 0
     assert "traceback" not in commands.record(folder)
     assert_same_bits(tmp_path, undisturbed)
 
@@ -151,40 +129,19 @@ def test_images_that_vanish_between_two_starts(pictures, tmp_path, capsys):
     (folder,) = {path.parent for path in (tmp_path / "results").rglob("run.json")}
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def refused(*words, told, status=1):
+    def refused(told):
         capsys.readouterr()
-        assert main(on_pictures(tmp_path, study, tmp_path / "results", *words)) == status
+        assert main(on_pictures(tmp_path, study, tmp_path / "results")) == 1
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
         assert len([line for line in (out + err).splitlines() if told in line]) == 1, out + err
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
-    place.rename(tmp_path / "elsewhere")
-    refused(told=str(place), status=2)
-    (tmp_path / "elsewhere").rename(place)
-    image = next((place / "train" / "ship").iterdir())
-    content = image.read_bytes()
-    image.unlink()
-    refused(told="the training set has 19 images, not 20")
-    image.write_bytes(content[:100])
-    refused(told=str(image))
-    refused("--jobs", "2", "--seeds", "0,1", told=str(image))
+    next((place / "train" / "ship").iterdir()).unlink()
+    refused("the training set has 19 images, not 20")
     pictures(seed=1)
-    refused(told="was begun on other images than these: give the same ones to carry on")
+    refused("was begun on other images than these: give the same ones to carry on")
     pictures(seed=0)
     assert main(on_pictures(tmp_path, study, tmp_path / "results")) == 0
     (one,), (other,) = ([*(tmp_path / name).rglob("curve.csv")] for name in ("results", "undisturbed"))
     assert [row.train_loss for row in read_curve(one)] == [row.train_loss for row in read_curve(other)]
-
-
-def test_reading_that_fails_for_want_of_memory_or_by_the_disk_is_one_line(study, tmp_path, monkeypatch, capsys):
-    for error, told in ((MemoryError(), "out of memory"), (OSError(5, "Input/output error"), "Input/output error")):
-
-        def fails(*arguments, error=error):
-            raise error
-
-        monkeypatch.setattr(local, "load", fails)
-        assert main(commands.arguments(study, tmp_path)) == 1
-        err = capsys.readouterr().err
-        assert err.count("\n") == 1
-        assert told in err

@@ -2,13 +2,11 @@
 
 import io
 import math
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from repro.launch import display
-from repro.launch.attempt import Outcome
 from repro.launch.display import Display
 from repro.launch.options import Options
 from repro.launch.stop import Stop
@@ -20,23 +18,18 @@ RUN = override(Run(network="plain-8"), {"schedule.iterations": 1000, "log_every"
 
 @pytest.fixture
 def shown(monkeypatch, tmp_path):
-    """A display of two runs, not of a terminal unless told so, and what it shows at given seconds: all lines so far."""
-    now = [0.0]
+    """A display of two runs that is not of a terminal, and what it shows at given seconds: all lines so far."""
+    now, file = [0.0], io.StringIO()
     monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    target = Display(Console(file=file, width=110), Options(tmp_path), 2, Stop())
+    target.bars.get_time = lambda: now[0]
 
-    def make(**console):
-        file = io.StringIO()
-        target = Display(Console(file=file, width=110, **console), Options(tmp_path), 2, Stop())
-        target.bars.get_time = lambda: now[0]
+    def at(seconds):
+        now[0] = seconds
+        target.look()
+        return file.getvalue().splitlines()
 
-        def at(seconds):
-            now[0] = seconds
-            target.look()
-            return file.getvalue().splitlines()
-
-        return target, at
-
-    return make
+    return target, at
 
 
 def session(tmp_path, began_at, notes=()):
@@ -54,7 +47,7 @@ def row(iteration, test=math.nan):
 
 
 def test_the_time_left_is_that_of_iterations_since_a_run_was_begun_or_resumed_last(shown, tmp_path):
-    target, at = shown()
+    target, at = shown
     session(tmp_path, 0, ["an old note"]).append(row(100))
     target.begin(RUN)
     assert at(0) == [] == at(1000), "it waits in a queue, and what is on disk already is no news"
@@ -76,60 +69,16 @@ def test_the_time_left_is_that_of_iterations_since_a_run_was_begun_or_resumed_la
     assert at(2150)[-1].endswith("200/1,000 loss 1.500, train 40.00 %, test 30.00 %, 0:13:20 left")
 
 
-def test_lines_of_a_run_come_seldom_but_its_last_one_always(shown, tmp_path):
-    target, at = shown()
-    target.begin(RUN)
-    folder = session(tmp_path, 0)
-    for step in range(1, 21):
-        folder.append(row(50 * step))
-        at(step)
-    lines = at(30)
-    assert [line.split()[3].split("/")[0] for line in lines] == ["50", "800", "1,000"]
-
-
-def test_a_run_of_days_prints_no_more_lines_than_one_of_minutes(shown, tmp_path, monkeypatch):
-    monkeypatch.setattr(display, "LINES", 4)
-    target, at = shown()
+@pytest.mark.parametrize(
+    ("seconds", "shown_at"), [(1, ["50", "800", "1,000"]), (1000, ["50", "300", "550", "800", "1,000"])]
+)
+def test_lines_of_a_run_come_seldom_and_a_run_of_days_has_no_more(seconds, shown_at, shown, tmp_path, monkeypatch):
+    monkeypatch.setattr(display, "LINES", 4 if seconds > 1 else display.LINES)
+    target, at = shown
     target.begin(RUN)
     folder = session(tmp_path, 0)
     at(0)
     for step in range(1, 21):
         folder.append(row(50 * step))
-        at(1000 * step)
-    lines = at(30_000)
-    assert [line.split()[3].split("/")[0] for line in lines] == ["50", "300", "550", "800", "1,000"]
-
-
-def test_outcomes_are_lines_of_their_own(shown, tmp_path):
-    target, at = shown()
-    target.begin(RUN)
-    session(tmp_path, 0).append(row(1000, test=12.345))
-    target.finish(Outcome(RUN, "complete"))
-    target.finish(Outcome(replace(RUN, seed=1), "failed", "no room"))
-    assert at(1)[-2:] == [
-        "[1/2] plain-8 seed 0: complete, test error 12.35 %",
-        "[2/2] plain-8 seed 1: failed: no room",
-    ]
-
-
-def test_on_a_terminal_the_whole_study_is_seen_at_once(shown, tmp_path):
-    """Where it is, a bar for each run that has begun or stands in a queue, and none for those that have ended."""
-    target, at = shown(force_terminal=True)
-
-    def seen():
-        file = io.StringIO()
-        Console(file=file, width=110).print(target.bars)
-        return [" ".join(line.replace("━", "").replace("╸", "").split()) for line in file.getvalue().splitlines()]
-
-    other = replace(RUN, seed=1)
-    target.begin(RUN), target.begin(other)
-    session(tmp_path, 0).append(row(500))
-    at(10)
-    assert seen() == [
-        "all runs 25% 0 of 2 ended -:--:--",
-        "plain-8 seed 0 50% loss 1.500, train 40.00 % -:--:--",
-        "plain-8 seed 1 0% -:--:--",
-    ]
-    target.finish(Outcome(RUN, "complete"))
-    at(20)
-    assert [line.partition("%")[0] for line in seen()] == ["all runs 50", "plain-8 seed 1 0"]
+        at(seconds * step)
+    assert [line.split()[3].split("/")[0] for line in at(30 * seconds)] == shown_at

@@ -130,13 +130,8 @@ def test_a_second_start_skips_what_is_complete_and_a_record_names_no_place(undis
     assert main(words(study, results)) == 0
     assert "2 of 2 runs are complete already" in capsys.readouterr().out
     assert records(results) == before
-    content = before[0]
-    assert content["numerics"] == {"device": "cpu", "precision": "fp32", "threads": 1}
-    assert (content["data"]["train_images"], content["data"]["test_images"]) == (1437, 360)
-    assert len(content["data"]["fingerprint"]) == 64
-    assert {"python", "torch", "torchvision", "numpy", "processor", "commit"} <= content["environment"].keys()
-    assert str(results) not in json.dumps(content)
-    assert str(ROOT) not in json.dumps(content)
+    assert before[0]["numerics"] == {"device": "cpu", "precision": "fp32", "threads": 1}
+    assert not [place for place in (results, ROOT) if str(place) in json.dumps(before)]
 
 
 def test_a_script_without_a_guard_ends_in_one_line(tmp_path):
@@ -144,12 +139,7 @@ def test_a_script_without_a_guard_ends_in_one_line(tmp_path):
     script = tmp_path / "mine.py"
     begin = words(write_study(tmp_path), tmp_path / "results", jobs=2)
     script.write_text(f"from repro.run import main\nraise SystemExit(main({begin!r}))\n")
-    ended = subprocess.run(
-        [sys.executable, script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 2
     assert "__name__ == '__main__'" in ended.stderr and ended.stderr.count("\n") == 1

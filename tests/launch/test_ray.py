@@ -136,8 +136,7 @@ def test_a_node_and_a_worker_are_killed_and_all_runs_complete_with_the_same_bits
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_ctrl_c_or_a_lost_terminal_stops_a_cluster_started_here_and_runs_carry_on(number, here, tmp_path, short_path):
+def test_ctrl_c_stops_a_cluster_started_here_and_runs_carry_on(here, tmp_path, short_path):
     study, expected = here
     results = tmp_path / "results"
     environment = {**ENVIRONMENT, "RAY_TMPDIR": str(short_path)}
@@ -147,18 +146,13 @@ def test_ctrl_c_or_a_lost_terminal_stops_a_cluster_started_here_and_runs_carry_o
         processes = family(driver.pid)
         worker = next(pid for pid in processes[1:] if under_way(pid, results))
         os.kill(worker, signal.SIGSTOP)  # its run does not end before it has been told to
-        if number == signal.SIGHUP:
-            for pid in processes[1:]:
-                os.kill(pid, number)
-            time.sleep(0.2)  # to die of it takes no longer
-            assert set(processes) <= set(family(driver.pid))
-        os.killpg(driver.pid, number)
+        os.killpg(driver.pid, signal.SIGINT)
         time.sleep(1)  # meanwhile the driver tells the worker
         let_go(worker)
         output, _ = driver.communicate(timeout=600)
     finally:
         kill(driver)
-    assert driver.returncode == 128 + number, output
+    assert driver.returncode == 130, output
     assert "stopped; the same command carries on" in output
     (record,) = records(results)
     assert record["status"] == "stopped"
@@ -204,8 +198,7 @@ def test_what_cannot_be_had_is_said_in_one_line_at_once(tmp_path, monkeypatch, c
         address = f"127.0.0.1:{probe.getsockname()[1]}"
         assert main(words(study, tmp_path / "results", "--launcher", "ray", "--address", address, jobs=None)) == 2
     assert f"no Ray cluster answers at {address}" in capsys.readouterr().err
-    nodes = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
+    nodes = [{"Alive": True, "Resources": {"CPU": 4.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
     monkeypatch.setattr(launcher.ray, "nodes", lambda: nodes)
-    launcher.check_room(4, 0.5)
     with pytest.raises(UserError, match="CPU: 8, GPU: 0: give fewer --threads"):
         launcher.check_room(8, 0)

@@ -134,15 +134,3 @@ def test_once_stopped_runs_under_way_are_told_and_no_other_is_begun(carry_out, p
     assert sorted(launcher.stopped, key=plan.index) == launcher.started == plan[:2]
     assert [outcomes[run].status for run in plan[:2]] == ["stopped"] * 2
     assert plan[2] not in outcomes
-
-
-def test_a_run_lost_while_it_is_being_stopped_is_not_begun_again(carry_out, plan):
-    stop = Stop()
-
-    def lost():
-        stop(signal.SIGTERM)
-        yield "lost"
-
-    launcher = Fake({plan[0]: lost()})
-    outcomes, _ = carry_out(launcher, jobs=1, stop=stop)
-    assert outcomes == {} and launcher.started == plan[:1]

@@ -197,52 +197,6 @@ def test_jobs_that_are_preempted_are_queued_again_and_give_the_same_bits(slurm, 
     assert len(logs) == 2
 
 
-@pytest.mark.slow
-def test_a_job_that_is_killed_is_submitted_again_and_gives_the_same_bits(slurm, here, tmp_path):
-    study, expected = here
-    driver = begun(slurm, study, tmp_path)
-    try:
-        worker = held_under_way(slurm, tmp_path, driver)
-        os.kill(worker, signal.SIGKILL)
-        output, _ = driver.communicate(timeout=600)
-    finally:
-        kill(driver)
-    assert driver.returncode == 0, output
-    assert output.count("without a result") == output.count("tried again from its last checkpoint") == 1
-    assert "[2/2]" in output
-    assert_same_bits(tmp_path, expected)
-    (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
-    assert 0 < later < ITERATIONS
-
-
-@pytest.mark.slow
-def test_ctrl_c_cancels_what_waits_and_the_rest_writes_a_checkpoint(slurm, here, tmp_path):
-    study, expected = here
-    # Of two processors: one of the jobs waits.
-    driver = begun(slurm, study, tmp_path, "--slurm", "cpus_per_task=2")
-    try:
-        worker = held_under_way(slurm, tmp_path, driver)
-        states = slurm.ask("squeue", "--noheader", "--array", "--format=%T").split()
-        driver.send_signal(signal.SIGINT)
-        wait_until(lambda: has_coming(signal.SIGINT, worker), driver)
-        let_go(worker)
-        output, _ = driver.communicate(timeout=600)
-    finally:
-        kill(driver)
-    assert sorted(states) == ["PENDING", "RUNNING"]
-    assert driver.returncode == 130, output
-    assert "stopped; the same command carries on" in output
-    (record,) = records(tmp_path)
-    assert record["status"] == "stopped"
-    assert 10 < record["iteration"] < ITERATIONS
-    slurm.wait_for(lambda: not slurm.ask("squeue", "--noheader"))
-    assert main(words(study, tmp_path)) == 0
-    # From the very iteration at which it was stopped, not from a checkpoint before.
-    (later,) = [session["from"] for record in records(tmp_path) for session in record["sessions"][1:]]
-    assert later == record["iteration"]
-    assert_same_bits(tmp_path, expected)
-
-
 def test_what_slurm_refuses_is_said_in_one_line(slurm, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
     options = ["--launcher", "slurm", "--slurm", "partition=gone"]

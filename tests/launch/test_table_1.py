@@ -42,39 +42,18 @@ def test_a_run_that_was_stopped_comes_to_the_same_bits(trained):
         assert (spec["family"], spec["model"]["stem"], spec["model"]["width"]) == ("imagenet", "3x3", 16)
 
 
-def test_its_records_are_read_with_as_many_responses_as_it_has_3x3_layers(trained):
+def test_it_is_read_with_as_many_responses_as_it_has_3x3_layers_and_evaluated_as_what_it_is(trained, capsys):
     # A 3x3 stem and 16 blocks: of two 3x3 layers at 34 layers, and of one at 50.
-    trained("results", nets=["resnet-34-B", "resnet-50"])
+    folder = trained("results", nets=["resnet-34-B", "resnet-50"])["resnet-50"]
     records = collect([Source("local", Path("results"))])
     assert records.damaged == ()
     assert dict(records.responses.groupby("network").size()) == {"resnet-34-B": 33, "resnet-50": 17}
     depths = records.runs.set_index("network")[["depth", "option"]].T.to_dict("list")
     assert depths == {"resnet-34-B": [34, "B"], "resnet-50": [50, "B"]}
-    runs = list(records.runs["run"])
-    assert remarks.other_source(runs, Path("results")) is None
-
-
-def test_its_checkpoint_is_evaluated_as_the_network_that_it_is(trained, capsys):
-    (folder,) = trained("results", nets=["resnet-50"]).values()
+    assert remarks.other_source(list(records.runs["run"]), Path("results")) is None
     record = json.loads((folder / "run.json").read_text())
     capsys.readouterr()
     assert evaluate([str(folder / "checkpoint.pt"), "--network", "resnet-50-B"]) == 0
     assert f"{record['final']['test_error']:.2f} %" in capsys.readouterr().out
     assert evaluate([str(folder / "checkpoint.pt"), "--network", "resnet-34"]) == 1
     assert "is of resnet-50, not resnet-34" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--set", "model.stem=7x7"], "the stem 7x7 needs images of 32 pixels or more, and those of digits have 8"),
-        (["--only", "resnet-20"], "did you mean 'resnet-18'?"),
-        (["--preset", "demo"], "its presets are table-1-demo, table-1-short, table-1-wide"),
-        (["--set", "family=cifar"], "family is no setting of a run"),
-        (["--set", "model.block=one-layer"], "which Table 1's networks do not have"),
-    ],
-)
-def test_what_cannot_be_is_said_in_a_line(words, said, capsys):
-    assert main([*WORDS, *words]) == 2
-    error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,14 +95,6 @@ def lines(chart: Any) -> dict[str, list[Any]]:
     for line in about["series"]:
         found.setdefault(line["label"], []).append(chart.find_element(By.ID, f"{about['name']}-{line['id']}"))
     return found
-
-
-def colours(browser: Any, figure: str) -> dict[str, str]:
-    chart = displayed(browser, f"{figure} [data-chart]")[0]
-    return {
-        label: of[0].find_element(By.CSS_SELECTOR, "path").value_of_css_property("stroke")
-        for label, of in lines(chart).items()
-    }
 
 
 def test_lines_can_be_switched_off_and_on(browser: Any, whole_report: Path) -> None:
@@ -202,28 +193,6 @@ def test_a_figure_is_moved_sideways_on_a_telephone_and_keeps_its_size(browser: A
     assert "sideways" in browser.execute_script(hint)
     open_short(browser, whole_report)
     assert browser.execute_script(hint) == "none"
-
-
-def luminance(browser: Any) -> float:
-    colour = browser.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
-    red, green, blue = map(int, re.findall(r"\d+", colour)[:3])
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def test_light_and_dark_follow_the_reader_and_paper_is_white(browser: Any, whole_report: Path) -> None:
-    open_short(browser, whole_report, scheme="light")
-    assert luminance(browser) > 240
-    open_short(browser, whole_report, scheme="dark")
-    assert luminance(browser) < 40
-    assert colours(browser, "#figure-1") == {"plain-20": "rgb(201, 198, 42)", "plain-56": "rgb(255, 98, 87)"}
-    assert displayed(browser, "nav")
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]},
-    )
-    assert luminance(browser) > 240
-    assert not displayed(browser, "nav, .evidence, .downloads")
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: npm install --prefix .cache axe-core")

@@ -6,19 +6,7 @@ from dataclasses import replace
 
 from repro.claims import Verdict
 from repro.claims.verdict import Lack, Link
-from repro.groups import Group
 from repro.site.build import effect
-from repro.site.exhibits import Exhibit, _commands, _concerns
-
-
-def test_an_exhibit_asks_for_runs_of_its_own_networks_alone() -> None:
-    figure_4, figure_6 = Exhibit("", studies=("table-1",)), Exhibit("", studies=("degradation",))
-    small, cifar = Group("digits", "table-1-demo"), Group("digits", "demo")
-    own = Group("digits", "someone's own")
-    asked = [[_concerns(exhibit, group) for group in (small, cifar, own)] for exhibit in (figure_4, figure_6)]
-    assert asked == [[True, False, True], [False, True, True]]
-    assert _commands(figure_6, own) == ""
-    assert _commands(figure_4, small) == "python -m repro.run table-1 --preset table-1-demo"
 
 
 def verdict_on(*links: Link, turns: Link) -> Verdict:

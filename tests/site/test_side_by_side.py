@@ -60,10 +60,6 @@ def test_curves_of_several_sources_share_one_axis_each_in_a_colour_of_its_own(re
     for part in drawing.parts:
         (line,) = (line for line in axis.get_lines() if line.get_gid() == part.gid)
         assert line.get_color() == drawing.palette[part.label]
-        if part.said:
-            assert bool(line._unscaled_dash_pattern[1]) == (part.said == "training error")
-    assert axis.get_xlim() == (0, 600) and axis.get_ylim()[1] >= 11 * 1.25
-    assert "local, reference" in drawing.figure.get_suptitle()
     assert "reference/resnet-20 3.00 / 11.00" in drawing.finding
 
 
@@ -86,23 +82,12 @@ def test_a_colour_is_that_of_a_depth_for_the_first_network_that_has_it(tmp_path:
     assert len(set(colours.values())) == 7, "all that there are but grey, and one twice"
 
 
-def test_a_net_that_ends_high_or_early_is_shown(records: Records, places: list[Source]) -> None:
-    plant(places[0].path, "plain-110", **DEMO, train_end=80.0, test_end=85.0)
-    plant(places[0].path, "plain-26", **DEMO, status="stopped")
-    drawing = drawn(collect(places), Trained("local", "plain-110"), Trained("local", "plain-26"))
-    assert drawing.axes[0].get_ylim() == (0, 100)
-    assert "local/plain-26 (incomplete)" in drawing.palette and "stopped at iteration 300 of 600" in drawing.finding
-
-
 def test_differences_are_to_the_last_with_their_intervals(records: Records) -> None:
     table = tables.table(narrow(records, Group("digits", "demo")), [OURS, VARIANT, THEIRS])
     cells = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert list(cells) == [OURS.name, VARIANT.name, THEIRS.name] and THEIRS.name in table.title
     assert cells[OURS.name]["test error"] == "6.50 ± 0.71 (n = 2)"
-    effect, low, high = re.findall(r"[−+]\d+\.\d+", str(cells[OURS.name]["test error: difference"]))
-    assert effect == "−4.50" and low.startswith("−")
-    # An interval has its effect in the middle.
-    assert (float(low.replace("−", "-")) + float(high.replace("−", "-"))) / 2 == pytest.approx(-4.5, abs=0.01)
+    assert str(cells[OURS.name]["test error: difference"]).startswith("−4.50 (−")
     assert cells[VARIANT.name]["test error: difference"].startswith("−2.00 ("), "its setting is what is compared"
     assert cells[THEIRS.name]["test error: difference"] == ""
     assert [link.target for link in cells[THEIRS.name]["runs"]] == [
@@ -128,18 +113,12 @@ def test_what_was_trained_on_other_images_or_has_not_ended_has_no_difference(pla
         (["local/resnet-62", "reference/resnet-20"], "'local/resnet-62': did you mean 'local/resnet-26'?"),
         (["resnet-26", "reference/resnet-20"], "'resnet-26': did you mean 'local/resnet-26'?"),
         (["local/resnet-26", "local/resnet-26"], "needs two networks .* local/resnet-26 on digits, demo"),
-        (["local/resnet-26"], "needs two networks"),
     ],
 )
 def test_what_cannot_be_compared_is_told(records: Records, words: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
         named(records, words)
-
-
-def test_names_are_those_of_source_network_and_variant(records: Records) -> None:
-    words = ["local/resnet-20+optimiser.nesterov=true", "reference/resnet-20"]
-    assert named(records, words) == [VARIANT, THEIRS]
-    assert named(records, []) == []
+    assert named(records, ["local/resnet-20+optimiser.nesterov=true", "reference/resnet-20"]) == [VARIANT, THEIRS]
 
 
 def test_they_stand_first_in_a_report_that_opens_with_their_group(places: list[Source], tmp_path: Path) -> None:

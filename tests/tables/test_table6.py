@@ -14,7 +14,7 @@ from scipy import stats
 from repro.groups import Group, narrow
 from repro.records import Records, Source, collect
 from repro.tables import table6
-from repro.tables.table import PageLink, Table
+from repro.tables.table import Table
 from repro.tables.table6 import Row
 
 PAPER = Group("cifar10", "paper")
@@ -33,12 +33,12 @@ def cells(table: Table, network: str) -> dict[str, object]:
 def test_the_papers_numbers_are_as_it_prints_them(paper_like: Records) -> None:
     table = made(paper_like, PAPER)
     assert cells(table, "ResNet-110")["paper"] == "6.43 (6.61 ± 0.16)"
-    assert cells(table, "ResNet-1202")["paper"] == "7.93"
-    assert cells(table, "ResNet-1202")["parameters"] == "19.4M"
+    assert (cells(table, "ResNet-1202")["paper"], cells(table, "ResNet-1202")["parameters"]) == ("7.93", "19.4M")
     assert cells(table, "FitNet, 19 layers")["paper"] == "8.39"
     assert cells(table, "plain-20")["parameters"] == "0.27M", "counted: the paper prints none"
     assert cells(table, "plain-56")["paper"] == "13.3 †", "a reading of Figure 6, marked as such"
-    assert cells(table, "plain-110")["paper"] == "> 60 †"
+    others = str(cells(table, "ResNet-20")["others"])
+    assert re.fullmatch(r"7\.84–8\.29 \(4\)", others), "a range, and how many"
 
 
 def test_five_seeds_are_reported_as_the_paper_does(paper_like: Records) -> None:
@@ -47,9 +47,6 @@ def test_five_seeds_are_reported_as_the_paper_does(paper_like: Records) -> None:
     assert str(row["planted − paper"]).startswith("0.00 (−0.")
     assert row["verdict"] == "no difference shown"
     assert [link.text for link in row["runs"]] == list("01234")
-    assert row["runs"][2] == PageLink(
-        "2", "runs/planted--cifar10--paper--resnet-110--seed-2.html", "resnet-110, seed 2, planted"
-    )
 
 
 def test_equal_numbers_show_no_difference_and_others_are_higher_or_lower(tmp_path: Path) -> None:
@@ -88,15 +85,6 @@ def test_incomplete_runs_and_variants_stay_out_and_are_named(tmp_path: Path) -> 
     assert any("seed 1 (stopped), ResNet-20 seed 2 (diverged)" in note for note in table.notes)
 
 
-def test_sources_stand_side_by_side(tmp_path: Path) -> None:
-    plant(tmp_path / "a", "resnet-20", test_end=10.0)
-    plant(tmp_path / "b", "resnet-20", test_end=11.0)
-    table = made(collect([Source("one", tmp_path / "a"), Source("two", tmp_path / "b")]), SHORT)
-    row = cells(table, "ResNet-20")
-    assert (row["one"], row["two"]) == ("10.00 (n = 1)", "11.00 (n = 1)")
-    assert str(row["two: runs"]) == "0"
-
-
 @pytest.mark.parametrize(
     ("ours", "printed"),
     [
@@ -113,14 +101,3 @@ def test_the_uncertainty_by_hand(ours: tuple[float, ...], printed: Row) -> None:
     assert found.effect == pytest.approx(sum(ours) / len(ours) - printed.mean)
     assert found.high - found.effect == pytest.approx(stats.t.ppf(0.975, 8) * math.sqrt(total), rel=1e-9)
     assert found.effect - found.low == pytest.approx(found.high - found.effect)
-
-
-def test_what_was_read_from_a_figure_is_as_uncertain_as_the_reading() -> None:
-    off = {row.network: (row.reading, row.runs) for row in table6.rows_of_paper()}
-    assert off["plain-20"] == (pytest.approx(0.1), 1)
-    assert (off["resnet-20"], off["resnet-110"]) == ((0, 1), (0, 5))
-
-
-def test_reproductions_by_others_are_a_range_with_their_number(paper_like: Records) -> None:
-    shown = str(cells(made(paper_like, PAPER), "ResNet-20")["others"])
-    assert re.fullmatch(r"7\.84–8\.29 \(4\)", shown)

@@ -62,20 +62,3 @@ def test_latex_escapes_what_is_special() -> None:
 def test_csv_reads_back() -> None:
     rows = list(csv.reader(io.StringIO(_FORMS["csv"](TABLE, ".."))))
     assert rows == [["name", "value ± std", "runs"], [HOSTILE, "1.50 ± 0.10", "seed 0, <b>"]]
-
-
-def test_long_texts_may_wrap_and_numbers_may_not() -> None:
-    page = html(made("t", "", ("a", "b", "c"), [("x", "1", "words " * 10)], words=("c",)))
-    assert '<td class="number">1</td>' in page
-    assert '<td class="long">words' in page
-    assert page.count('scope="col"') == 3 and page.count('scope="row"') == 1
-
-
-def test_references_are_texts_where_there_are_no_pages() -> None:
-    row = markdown(TABLE, pages=False).splitlines()[2]
-    assert "seed 0" in row and "](" not in row.replace("\\](", "").replace("\\]\\(", "")
-
-
-def test_a_table_without_rows_has_its_headings() -> None:
-    empty = made("t", "", ("a", "b"), [])
-    assert "| a" in markdown(empty) and "<th" in html(empty) and "tabular" in latex(empty)
