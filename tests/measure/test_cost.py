@@ -66,19 +66,6 @@ def test_a_network_costs_what_its_iterations_take_after_the_first(monkeypatch):
     assert len(steps) < 100
 
 
-def test_what_does_the_same_in_an_iteration_is_measured_once_and_no_schedule_ends_it(monkeypatch):
-    measured = []
-
-    def record(run, numerics):
-        measured.append(run.network)
-        return Cost(len(measured), 0.0)
-
-    monkeypatch.setattr(module, "_measure", record)
-    runs = [*plan("plain-20"), *plan("resnet-20"), *plan("plain-20", **{"schedule.iterations": 7})]
-    assert [cost.iteration for cost in measure(runs, ONE)] == [1, 2, 1]
-    assert measured == ["plain-20", "resnet-20"]
-
-
 def test_what_is_measured_is_the_captured_step(monkeypatch):
     done = []
 

@@ -20,7 +20,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from repro.errors import RecordError
 from repro.measure import views
-from repro.measure.views import center, dense, error, over_windows, places, places_of, probabilities, ten
+from repro.measure.views import center, dense, error, places, places_of, probabilities, ten
 from repro.models.form import FORMS
 from repro.train.precision import Numerics
 
@@ -92,12 +92,6 @@ def test_dense_averages_the_softmax_of_every_window_of_every_view(small):
     found = probabilities([small], [dense(image, 64)], THEIRS, FP32, crop=64)
     assert np.std(of_views, axis=0).max() > 1e-3, "the views differ"
     np.testing.assert_allclose(found[0].numpy(), np.mean(of_views, axis=0), atol=1e-5)
-
-
-def test_a_crop_has_one_window_and_the_networks_own_probabilities(small):
-    x = THEIRS.prepare(torch.stack(ten(photograph(90, 120), 64)))
-    with torch.no_grad():
-        torch.testing.assert_close(over_windows(small, x, 2), small(x).softmax(1), rtol=1e-4, atol=1e-6)
 
 
 def test_an_images_probabilities_do_not_depend_on_those_beside_it(small, monkeypatch):

@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 from handmade import by_hand, randomised
-from torch import nn
 
 from repro.models.blocks import BasicBlock, Bottleneck
-from repro.models.shortcuts import Projection, ZeroPadded, shortcut
+from repro.models.shortcuts import ZeroPadded
 
 OPTIONS = [None, "A", "B", "C"]
 
@@ -36,14 +35,6 @@ def test_a_bottleneck_is_its_formula(channels_in, width, stride, option, stride_
     assert torch.equal(x, kept)
 
 
-def test_option_a_takes_every_second_pixel_and_splits_the_zeros_evenly():
-    x = torch.arange(1.0, 1 + 2 * 3 * 5 * 4).reshape(2, 3, 5, 4)
-    y = ZeroPadded(3, 8, 2)(x)
-    assert y.shape == (2, 8, 3, 2)
-    assert torch.equal(y[:, 2:5], x[:, :, [0, 2, 4]][..., [0, 2]])
-    assert y[:, :2].count_nonzero() == 0 and y[:, 5:].count_nonzero() == 0
-
-
 @pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 7), (1, 1)])
 def test_option_a_can_average_instead(height, width):
     x = torch.randn(2, 3, height, width)
@@ -54,15 +45,3 @@ def test_option_a_can_average_instead(height, width):
             pixels = x[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
             torch.testing.assert_close(y[:, 1:4, i, j], pixels.mean((2, 3)))
     assert y[:, 0].count_nonzero() == 0 and y[:, 4:].count_nonzero() == 0
-
-
-@pytest.mark.parametrize("changes", [(16, 32, 2), (16, 32, 1), (16, 16, 2)])
-def test_which_shortcut_an_option_takes(changes):
-    assert shortcut(None, 16, 16, 1) is None
-    assert isinstance(shortcut("A", 16, 16, 1), nn.Identity)
-    assert isinstance(shortcut("B", 16, 16, 1), nn.Identity)
-    assert isinstance(shortcut("C", 16, 16, 1), Projection)
-    assert shortcut(None, *changes) is None
-    assert isinstance(shortcut("A", *changes), ZeroPadded)
-    assert isinstance(shortcut("B", *changes), Projection)
-    assert isinstance(shortcut("C", *changes), Projection)

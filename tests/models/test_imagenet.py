@@ -24,10 +24,6 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
-    return {key: module for key, module in net.named_modules() if isinstance(module, nn.Conv2d)}
-
-
 @pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
 def test_state_and_outputs_are_torchvisions(depth):
     theirs = randomised(of_torchvision(depth).to_empty(device="cpu"))
@@ -82,13 +78,6 @@ def test_nets_for_small_images_are_torchvisions_with_another_stem(depth, width, 
     torch.testing.assert_close(ours(images), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_the_authors_stride_is_on_the_first_1x1_and_is_another_function():
-    switched = {key for key, m in convolutions(on_meta("resnet-50", stride_on_3x3=True)).items() if m.stride == (2, 2)}
-    authors = {key for key, m in convolutions(on_meta("resnet-50")).items() if m.stride == (2, 2)}
-    assert authors == {"conv1"} | {f"layer{s}.0.{k}" for s in (2, 3, 4) for k in ("conv1", "downsample.0")}
-    assert switched == {"conv1"} | {f"layer{s}.0.{k}" for s in (2, 3, 4) for k in ("conv2", "downsample.0")}
-
-
 @pytest.mark.parametrize("name", ["plain-34", "plain-50", "resnet-18", "resnet-50-A", "resnet-152"])
 def test_feature_maps_are_those_of_table_1(name):
     net = on_meta(name)
@@ -99,15 +88,6 @@ def test_feature_maps_are_those_of_table_1(name):
     assert net(torch.empty(1, 3, 224, 224, device="meta")).shape == (1, 1000)
     stages = [(64 * 2**k * wider, 56 // 2**k, 56 // 2**k) for k in range(4)]
     assert shapes == [(64, 112, 112), (64, 56, 56), *stages]
-
-
-@pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
-def test_a_plain_net_is_its_twin_without_shortcuts(depth):
-    """Footnote 4 has plain nets of bottleneck blocks as well; option A's shortcuts have no parameters."""
-    plain, residual = on_meta(f"plain-{depth}"), on_meta(f"resnet-{depth}-A")
-    assert list(plain.state_dict()) == list(residual.state_dict())
-    assert parameters(plain) == parameters(residual)
-    assert all(module.downsample is None for module in plain.modules() if hasattr(module, "downsample"))
 
 
 def test_the_family_chooses_among_nets_of_one_name():

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro import models
-from repro.models.norm import ShareNorm, Spread, given_whole_batches, in_shares, set_spread
+from repro.models.norm import ShareNorm, Spread, given_whole_batches, set_spread
 
 FEATURES = 3
 
@@ -140,14 +140,6 @@ def test_a_network_in_shares_has_the_weights_and_names_of_one_that_is_not(name):
     assert not torch.allclose(usual(images), shared(images), atol=1e-3)
     # Not to the bit: on some processors a product of two rows is summed in another order than one of four.
     torch.testing.assert_close(usual(images[:2]), net(2)(images)[:2])
-
-
-def test_putting_a_network_into_shares_keeps_what_its_layers_hold():
-    net = models.build("plain-8").train()
-    net(torch.randn(4, 3, 8, 8))
-    held = {name: id(value) for name, value in [*net.named_parameters(), *net.named_buffers()]}
-    in_shares(net, 2)
-    assert {name: id(value) for name, value in [*net.named_parameters(), *net.named_buffers()]} == held
 
 
 def test_given_whole_batches_a_process_computes_all_shares_by_itself():
