@@ -18,7 +18,6 @@ from matplotlib.lines import Line2D
 from planted import plant
 
 from repro.figures import drawing, errors, layers, one_run
-from repro.figures.curves import error_limit
 from repro.figures.drawing import COLOURS, Drawing
 from repro.groups import Group, groups, narrow
 from repro.records import HealthRow, Records, Source, collect, write_health
@@ -95,16 +94,6 @@ def test_each_series_has_the_papers_colour_and_the_dashes_of_its_quantity(papers
     assert lines(figure, 1, "test error")["ResNet-110"][-1][1] == pytest.approx(6.61)
 
 
-def test_a_panel_of_figure_6_drawn_alone_has_the_axes_and_lines_that_it_has_beside_the_others(
-    paper_like: Records, papers: dict[str, Drawing]
-) -> None:
-    for panel, title in enumerate(errors.VIEWS["figure-6"]):
-        alone = errors.draw(paper_like, None, "figure-6", title)
-        assert alone is not None and lines(alone, 0) == lines(papers["6"], panel)
-        (axis,), beside = alone.axes, papers["6"].axes[panel]
-        assert (axis.get_xlim(), axis.get_ylim()) == (beside.get_xlim(), beside.get_ylim())
-
-
 @pytest.mark.parametrize("name", ["1", "6", "7"])
 def test_a_figure_alone_says_what_it_is_of_and_explains_its_lines(papers: dict[str, Drawing], name: str) -> None:
     figure = papers[name].figure
@@ -137,32 +126,6 @@ def test_incomplete_runs_are_drawn_and_marked(tmp_path: Path) -> None:
     alone = lines(figure, 0)["plain-20"]
     plant(tmp_path, "plain-20", seed=1, train_end=50, test_end=60, status="stopped", iteration=6000)
     assert lines(drawn(figure_1, tmp_path), 0)["plain-20"] == alone
-
-
-def test_of_runs_of_which_none_ended_those_that_came_farthest_are_drawn(tmp_path: Path) -> None:
-    for seed, (end, iteration) in enumerate([(10, 6000), (90, 3000), (30, 6000)]):
-        plant(tmp_path, "plain-20", seed=seed, train_end=end, test_end=end, status="stopped", iteration=iteration)
-    records = found(tmp_path)
-    (mean,) = lines(figure_1(records), 1).values()
-    last = records.curves[(records.curves["iteration"] == 6000)]["test_error"]
-    assert len(last) == 2 and last.iloc[0] != last.iloc[1]
-    assert mean[-1] == (6000, pytest.approx(last.mean()))
-
-
-@pytest.mark.parametrize(
-    ("ended", "top"),
-    [
-        ({"plain-20": 9.7, "plain-56": 13.3}, 20),
-        ({"plain-20": 16.0, "plain-56": 18.2}, 30),
-        ({"plain-20": 1.0, "plain-56": 2.0}, 5),
-        # A net of 56 layers is what the figures are about; only a deeper one may lie above the axis.
-        ({"plain-20": 18.0, "plain-56": 85.0}, 100),
-        ({"plain-20": 1.0, "plain-56": 12.0, "plain-110": 89.0}, 20),
-    ],
-)
-def test_the_axis_of_errors_leaves_a_quarter_of_room(ended: dict[str, float], top: float) -> None:
-    rows = [(int(network.split("-")[1]), error, error) for network, error in ended.items()]
-    assert error_limit(pd.DataFrame(rows, columns=["depth", "train_error", "test_error"])) == top
 
 
 def test_sources_share_one_scale(tmp_path: Path) -> None:
@@ -199,17 +162,6 @@ def test_figure_7_is_in_original_order_and_ranked_in_each_mode_that_was_measured
     dashed = {part.label: bool(line_of(figure, part.gid)._unscaled_dash_pattern[1]) for part in figure.parts[:2]}
     assert dashed == {"plain-20": True, "ResNet-20": False}
     assert "evaluation mode: plain-20 1.80, ResNet-20 0.74" in figure.finding
-
-
-def test_figure_7_turns_to_a_logarithmic_axis_where_one_line_would_press_the_others_flat(tmp_path: Path) -> None:
-    plant(tmp_path, "resnet-20", responses=[0.0, *[0.6] * 18])
-    axis = drawn(layers.draw_responses, tmp_path).axes[0]
-    assert (axis.get_yscale(), axis.get_ylim()[0]) == ("linear", 0)
-    plant(tmp_path, "plain-20", responses=[14.0, *[0.9] * 18])
-    figure = drawn(layers.draw_responses, tmp_path)
-    low, high = figure.axes[0].get_ylim()
-    assert figure.axes[0].get_yscale() == "log" and low < 0.6 and high > 14
-    assert lines(figure, 0)["ResNet-20"][0][0] == 2, "what responds with 0 has no place on it"
 
 
 @pytest.mark.filterwarnings("error")
