@@ -76,13 +76,6 @@ def test_without_augmentation_a_batch_is_the_images_themselves(dataset):
     assert torch.equal(x, data.normalise(dataset.train_images[index]))
 
 
-def test_batches_are_channels_last_in_memory(dataset):
-    data = prepare(dataset, Images(), CPU)
-    x, _ = data.batch(torch.arange(8), Crops.draw(8, 4, True, generator("augment", 0)))
-    assert x.is_contiguous(memory_format=torch.channels_last)
-    assert x.dtype == torch.float32
-
-
 def test_mean_and_spread_are_those_of_all_images_however_many_parts_they_are_summed_in():
     g = torch.Generator().manual_seed(2)
     images = torch.randint(0, 256, (2_345, 1, 4, 4), generator=g, dtype=torch.uint8)
