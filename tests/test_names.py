@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import UserError
-from repro.names import CIFAR_DEPTHS, IMAGENET_DEPTHS, NetworkName, default_option, parse
+from repro.names import CIFAR_DEPTHS, IMAGENET_DEPTHS, NetworkName, parse
 
 CIFAR = st.builds(
     lambda n, name: name.format(6 * n + 2),
@@ -40,13 +40,6 @@ def test_a_name_is_taken_apart_and_put_together_again(name):
 )
 def test_what_a_name_says(name, family, expected):
     assert parse(name, family) == NetworkName(*expected)
-
-
-@pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
-def test_the_stages_of_table_1_add_up_to_the_depth(depth):
-    parsed = parse(f"resnet-{depth}", "imagenet")
-    assert (3 if parsed.bottleneck else 2) * sum(parsed.stages) + 2 == depth
-    assert parsed.bottleneck == (default_option(depth, "imagenet") == "B")
 
 
 @pytest.mark.parametrize(

@@ -64,15 +64,3 @@ def test_a_network_costs_what_its_iterations_take_after_the_first(monkeypatch):
     (cost,) = measure(plan("plain-20"), ONE)
     assert (cost.iteration, cost.image) == pytest.approx((0.05, 0.001))
     assert len(steps) < 100
-
-
-def test_what_is_measured_is_the_captured_step(monkeypatch):
-    done = []
-
-    def capture_step(training, data, run, numerics):
-        done.append("captured")
-        net, training.forward = training.forward, lambda x: done.append(tuple(x.shape)) or net(x)
-
-    monkeypatch.setattr(module, "capture_step", capture_step)
-    measure(plan("plain-20"), ONE)
-    assert done[:2] == ["captured", (128, 1, 8, 8)]

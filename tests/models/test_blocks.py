@@ -7,30 +7,24 @@ from handmade import by_hand, randomised
 from repro.models.blocks import BasicBlock, Bottleneck
 from repro.models.shortcuts import ZeroPadded
 
-OPTIONS = [None, "A", "B", "C"]
+BLOCKS = [(BasicBlock, shape, {}) for shape in ((16, 16, 1), (16, 32, 2), (6, 9, 2), (4, 8, 1))]
+BLOCKS += [
+    (Bottleneck, shape, {"stride_on_3x3": on_3x3})
+    for shape in ((16, 4, 1), (16, 8, 2), (8, 4, 1))
+    for on_3x3 in (False, True)
+]
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize(("channels_in", "width", "stride"), [(16, 16, 1), (16, 32, 2), (6, 9, 2), (4, 8, 1)])
-def test_a_basic_block_is_its_formula(channels_in, width, stride, option, training):
-    block = randomised(BasicBlock(channels_in, width, stride, option)).train(training)
+@pytest.mark.parametrize("option", [None, "A", "B", "C"])
+@pytest.mark.parametrize(("kind", "shape", "choice"), BLOCKS)
+def test_a_block_is_its_formula(kind, shape, choice, option, training):
+    """Of channels, width and stride."""
+    block = randomised(kind(*shape, option, **choice)).train(training)
     state = {key: value.clone() for key, value in block.state_dict().items()}
-    x = torch.randn(3, channels_in, 7, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(3, shape[0], 7, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     kept = x.clone()
-    torch.testing.assert_close(block(x), by_hand(x, state, option, stride, training), rtol=1e-10, atol=1e-10)
-    assert torch.equal(x, kept)
-
-
-@pytest.mark.parametrize("stride_on_3x3", [False, True])
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize(("channels_in", "width", "stride"), [(16, 4, 1), (16, 8, 2), (8, 4, 1)])
-def test_a_bottleneck_is_its_formula(channels_in, width, stride, option, stride_on_3x3):
-    block = randomised(Bottleneck(channels_in, width, stride, option, stride_on_3x3=stride_on_3x3)).train()
-    state = {key: value.clone() for key, value in block.state_dict().items()}
-    x = torch.randn(3, channels_in, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    kept = x.clone()
-    expected = by_hand(x, state, option, stride, True, stride_on_3x3)
+    expected = by_hand(x, state, option, shape[2], training, **choice)
     torch.testing.assert_close(block(x), expected, rtol=1e-10, atol=1e-10)
     assert torch.equal(x, kept)
 

@@ -10,10 +10,8 @@ from repro.train import precision
 from repro.train.mps import agrees_with_cpu
 from repro.train.precision import (
     Numerics,
-    best_precision,
     check_gpu,
     cores,
-    fallback,
     gpu_problem,
     quota,
     resolve,
@@ -229,19 +227,3 @@ def test_on_cuda_weights_lie_channels_last_in_bf16_alone():
     """cuDNN normalises channels-last batches in a mode that may overflow; in bf16 torch does it: see tests/gpu/."""
     forms = {precision: Numerics("cuda", precision, 1).memory_format() for precision in ("fp32", "fp16", "bf16")}
     assert [name for name, form in forms.items() if form == torch.channels_last] == ["bf16"]
-
-
-@pytest.mark.parametrize(
-    ("device", "pretended", "words"),
-    [
-        ("cpu", {"flags": "avx512f"}, "processor is not known to multiply bf16"),
-        ("cpu", {"flags": "avx512_bf16"}, None),
-        ("cuda", {"cuda": True, "bf16": False}, "fp32, because this GPU has no bf16"),
-        ("cuda", {"cuda": True, "bf16": True}, None),
-        ("mps", {"mps": True}, "not been tried on MPS"),
-    ],
-)
-def test_what_falls_back_says_why(machine, device, pretended, words):
-    machine(**pretended)
-    reason = fallback(device)
-    assert (reason is None) if words is None else (words in reason and reason.startswith(best_precision(device)))
