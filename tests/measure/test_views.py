@@ -16,7 +16,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
 from torchvision.transforms import CenterCrop, Resize, TenCrop
-from torchvision.transforms._presets import ImageClassification
 
 from repro.errors import RecordError
 from repro.measure import views
@@ -46,12 +45,6 @@ def test_center_is_that_of_torchvisions_preset_pixel_by_pixel(size):
     (view,) = center(image)
     expected = ResNet50_Weights.IMAGENET1K_V1.transforms()(Image.fromarray(image))
     assert torch.equal(THEIRS.prepare(view[None])[0], expected)
-
-
-def test_center_of_another_crop_scales_the_side_with_it():
-    image = photograph(90, 120)
-    expected = ImageClassification(crop_size=64, resize_size=73)(Image.fromarray(image))
-    assert torch.equal(THEIRS.prepare(center(image, 64)[0][None])[0], expected)
 
 
 @pytest.mark.parametrize("size", SIZES)

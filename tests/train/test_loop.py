@@ -6,38 +6,22 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from small_training import FP32, begin, noise, run_of
 
 from repro.data import load
 from repro.data.augment import Crops, Prepared, prepare
-from repro.data.dataset import Dataset
 from repro.models import build
-from repro.spec import Optimiser, Run, Schedule, override
+from repro.spec import Optimiser, Run, override
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
-from repro.train.loop import DivergedError, Training, batch_of, make_optimiser, set_rate, train
+from repro.train.loop import DivergedError, batch_of, make_optimiser, set_rate, train
 from repro.train.precision import Numerics
 from repro.train.randomness import generator, order
-
-FP32 = Numerics("cpu", "fp32", 1)
 
 
 @pytest.fixture
 def dataset():
-    g = torch.Generator().manual_seed(0)
-    labels = torch.arange(200) % 10
-    images = (torch.rand(200, 1, 8, 8, generator=g) * 100 + labels[:, None, None, None] * 15).to(torch.uint8)
-    return Dataset("digits", images, labels, images[:50], labels[:50], tuple("0123456789"), 1, False, "made up")
-
-
-def run_of(**settings):
-    base = Run("plain-8", data="digits", log_every=2, evaluate_every=4, schedule=Schedule(iterations=8))
-    return override(base, {"optimiser.batch_size": 16, **settings})
-
-
-def begin(run, dataset, numerics=FP32):
-    data = prepare(dataset, run.images, torch.device("cpu"))
-    net = build(run.network, channels=1, generator=generator("init", run.seed))
-    return Training.start(net, run, numerics), data
+    return noise()
 
 
 class Exact(Prepared):
