@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,19 +129,14 @@ def test_what_is_expected_is_the_real_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert "the test set has 10 images, not 10,000" in refused(tmp_path)
 
 
-def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(path: Path, *arguments: object) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    forms = (write_parquet, write_archive, write_batches)
-    for lay in forms:
-        lay(tmp_path / lay.__name__)
-    monkeypatch.setattr(tarfile, "open", denied)
-    monkeypatch.setattr(pq, "ParquetFile", denied)
-    monkeypatch.setattr(Path, "read_bytes", denied)
-    for lay in forms:
-        message = refused(tmp_path / lay.__name__)
-        assert "cannot be read" in message and "[Errno 13] Permission denied" in message
+@pytest.mark.parametrize("lay", [write_parquet, write_archive, write_batches])
+def test_what_may_not_be_read(lay: Callable, tmp_path: Path, unprivileged: Callable) -> None:
+    lay(tmp_path)
+    for path in filter(Path.is_file, tmp_path.rglob("*")):
+        path.chmod(0)
+    with unprivileged():
+        message = refused(tmp_path)
+    assert "cannot be read" in message and "Permission denied" in message
 
 
 @pytest.mark.parametrize(

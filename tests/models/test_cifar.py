@@ -84,20 +84,30 @@ def test_weights_begin_with_the_standard_deviation_of_he(mode):
         assert torch.equal(norm.running_var, torch.ones_like(norm.running_var))
 
 
-@pytest.mark.parametrize("name", ["plain-14", "resnet-14", "resnet-14-B", "resnet-14-C"])
+#: Table 1's nets for small images: another first layer and no pooling, of fewer filters.
+SMALL = {"family": "imagenet", "stem": "3x3"}
+NETS = [(name, {}) for name in ("plain-14", "resnet-14", "resnet-14-B", "resnet-14-C")]
+NETS += [(name, {**SMALL, "width": 16}) for name in ("plain-18", "resnet-18-A", "resnet-34-B")]
+NETS += [("resnet-50-B", {**SMALL, "width": 8, "stride_on_3x3": True}), ("resnet-18-B", SMALL)]
+
+
+@pytest.mark.parametrize(("name", "choice"), NETS)
 @pytest.mark.parametrize("training", [True, False])
-def test_a_whole_net_is_its_formula(name, training):
-    net = randomised(built(name)).train(training)
+def test_a_whole_net_is_its_formula(name, choice, training):
+    net = randomised(built(name, **choice)).train(training)
     state = {key: value.clone() for key, value in net.state_dict().items()}
-    x = torch.randn(4, 3, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(4, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     y = F.conv2d(x, state["conv1.weight"], padding=1)
     y = normalised(y, state, "bn1", training).clamp(min=0)
-    for stage in (1, 2, 3):
-        for block in (0, 1):
+    named = parse(name, choice.get("family", "cifar"))
+    for stage, blocks in enumerate(named.stages, start=1):
+        for block in range(blocks):
             prefix = f"layer{stage}.{block}."
             own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-            y = by_hand(y, own, parse(name).option, 2 if stage > 1 and block == 0 else 1, training)
+            stride = 2 if stage > 1 and block == 0 else 1
+            y = by_hand(y, own, named.option, stride, training, choice.get("stride_on_3x3", False))
     expected = y.mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
+    assert expected.abs().max() > 0.1
     torch.testing.assert_close(net(x), expected, rtol=1e-8, atol=1e-8)
 
 

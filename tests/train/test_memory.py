@@ -32,6 +32,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
 def test_110_layers_need_no_more_than_3_gib():
     command = [sys.executable, "-c", ITERATIONS]
