@@ -165,9 +165,9 @@ def test_figure_7_is_in_original_order_and_ranked_in_each_mode_that_was_measured
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("responses", [[0.0] * 19, [1e-300, *[1e300] * 18]])
-def test_figure_7_is_drawn_whatever_a_record_says(tmp_path: Path, responses: list[float]) -> None:
-    plant(tmp_path, "resnet-20", responses=responses)
+def test_figure_7_is_drawn_whatever_a_record_says(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-20", responses=[0.0] * 19)
+    plant(tmp_path, "resnet-20", responses=[1e-300, *[1e300] * 18])
     figure = drawn(layers.draw_responses, tmp_path)
     drawing.save(figure, tmp_path, ["svg"])
     low, high = figure.axes[0].get_ylim()
