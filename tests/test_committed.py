@@ -16,6 +16,11 @@ from repro.records import Source, collect
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="module")
+def records():
+    return collect([Source("reference", ROOT / "results" / "reference")])
+
+
 def texts(folder):
     """What is read as text, but for pictures, which differ between versions of matplotlib: path and content."""
     kept = [folder / "REPORT.md", folder / "claims.json", *(folder / "tables").rglob("*.csv")]
@@ -39,9 +44,8 @@ def test_the_readmes_verdicts_and_numbers_are_those_of_the_report():
             assert any(abs(float(number) - value) <= near for value in known), f"{name}: {number}"
 
 
-def test_what_the_page_of_findings_says_is_in_the_records():
+def test_what_the_page_of_findings_says_is_in_the_records(records):
     """Numbers that no table of the report has."""
-    records = collect([Source("reference", ROOT / "results" / "reference")])
     findings = " ".join((ROOT / "docs" / "findings.md").read_text("utf-8").split())
 
     def response(network, preset, *, variant="", mode="std", first=1):
@@ -85,17 +89,14 @@ def test_what_the_page_of_findings_says_is_in_the_records():
         )
 
 
-def test_the_lines_of_pandas_in_the_docs_give_the_means_of_the_records(monkeypatch):
+def test_the_lines_of_pandas_in_the_docs_give_the_means_of_the_records(records, monkeypatch):
     monkeypatch.chdir(ROOT)
     lines = re.search(r"```python\n(import json.*?)```", (ROOT / "docs" / "records.md").read_text("utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
     exec(lines[1], names)
     found = names["runs"].groupby(["spec.data", "spec.preset", "run"])["final.test_error"].mean()
-    ours = collect([Source("reference", ROOT / "results" / "reference")]).runs
-    ours = (
-        ours.query("status == 'complete' and variant == ''").groupby(["data", "preset", "network"])["test_error"].mean()
-    )
-    for key, mean in ours.items():
+    ours = records.runs.query("status == 'complete' and variant == ''").groupby(["data", "preset", "network"])
+    for key, mean in ours["test_error"].mean().items():
         assert found[key] == pytest.approx(mean)
 
 
@@ -119,9 +120,8 @@ def test_the_committed_report_stays_small():
     assert not [path for path in files if path.suffix in (".html", ".tex", ".pdf")]
 
 
-def test_the_spread_assumed_of_responses_is_not_less_than_the_demo_shows():
+def test_the_spread_assumed_of_responses_is_not_less_than_the_demo_shows(records):
     """Three seeds each; of the plain net of 110 layers, which does not train, and of 20 layers it says nothing."""
-    records = collect([Source("reference", ROOT / "results" / "reference")])
     demo = Evidence(records, source="reference", data="digits", preset="demo")
     networks = ["plain-32", "plain-44", "plain-56", *(f"resnet-{name}" for name in (32, 44, 56, "56-B", "56-C", 110))]
     for measure in RESPONSES:

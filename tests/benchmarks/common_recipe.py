@@ -43,17 +43,6 @@ class Pictures(Dataset):
         return self.transform(Image.fromarray(self.data[index])), self.targets[index]
 
 
-class Meter:
-    """A running mean."""
-
-    def __init__(self):
-        self.sum, self.count = 0.0, 0
-
-    def update(self, value, count):
-        self.sum += value * count
-        self.count += count
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("network")
@@ -72,7 +61,7 @@ def main():
     criterion = nn.CrossEntropyLoss()
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     scheduler = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones=[100, 150])
-    losses, correct = Meter(), Meter()
+    losses, correct = [], []
     done = 0
     while True:
         net.train()
@@ -82,8 +71,8 @@ def main():
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            losses.update(loss.item(), len(targets))
-            correct.update((outputs.argmax(1) == targets).float().mean().item(), len(targets))
+            losses.append(loss.item())
+            correct.append((outputs.argmax(1) == targets).float().mean().item())
             done += 1
             if done == WARM_UP:
                 began = time.perf_counter()

@@ -81,10 +81,6 @@ def test_the_floor_is_the_larger_of_two_times_at_the_best_rates_of_its_precision
     assert ": 51.2 times would be all" in text_of(end_to_end([1.0, 1.0, 1.0]), step(20, 0.125), *LIMITS)
 
 
-def test_without_a_limit_there_is_no_floor():
-    assert line(text_of(step(20, 0.125)), "resnet-20")[7:] == ["-", "-"]
-
-
 def test_shares_are_of_the_time_of_the_iterations():
     around = [
         bench("around", 0.001, what="crops", per="iteration"),
@@ -102,13 +98,6 @@ def test_shares_are_of_the_time_of_the_iterations():
     assert "`short` beyond the 5 % that it may be, `paper` beyond" in text
 
 
-def test_estimates_are_told_with_how_far_they_were_off():
-    runs = [{"network": "plain-20", "estimated": 30.0, "taken": 40.0}]
-    text = text_of(bench("estimate", 1.0, runs=runs, all={"estimated": 60.0, "taken": 50.0}))
-    assert line(text, "plain-20")[1:] == ["30 s", "40 s", "-25 %"]
-    assert line(text, "in all")[1:] == ["60 s", "50 s", "+20 %"]
-
-
 def test_machine_and_versions_are_told_and_nothing_that_names_the_machine(tmp_path, monkeypatch, capsys):
     content = {
         "machine_info": {"node": "secret-host"},
@@ -123,11 +112,6 @@ def test_machine_and_versions_are_told_and_nothing_that_names_the_machine(tmp_pa
     assert "Imagined CPU" in text and "torch 2.9.0" in text and "commit 0123456789ab" in text
     assert "other programs took 12 %" in text
     assert not re.search(r"secret-host|somebody|/tmp|/home", text)
-
-
-def test_a_share_that_a_run_does_not_have_is_no_share():
-    with pytest.raises(KeyError):
-        text_of(step(20, 0.1), bench("around", 1.0, what="something", per="moon"))
 
 
 @pytest.mark.slow

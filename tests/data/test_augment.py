@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from repro.data.augment import Crops, memory_format, prepare, to_device
+from repro.data.augment import Crops, memory_format, prepare
 from repro.data.dataset import Dataset
 from repro.spec import Images
 from repro.train.randomness import generator
@@ -80,13 +80,6 @@ def test_without_augmentation_a_batch_is_the_images_themselves(dataset):
     assert torch.equal(x, data.normalise(dataset.train_images[index]))
 
 
-def test_batches_are_channels_last_in_memory(dataset):
-    data = prepare(dataset, Images(), CPU)
-    x, _ = data.batch(torch.arange(8), Crops.draw(8, 4, True, generator("augment", 0)))
-    assert x.is_contiguous(memory_format=torch.channels_last)
-    assert x.dtype == torch.float32
-
-
 def test_mean_and_spread_are_those_of_all_images_however_many_parts_they_are_summed_in():
     g = torch.Generator().manual_seed(2)
     images = torch.randint(0, 256, (2_345, 1, 4, 4), generator=g, dtype=torch.uint8)
@@ -105,31 +98,6 @@ def test_mean_and_spread_are_those_of_all_images_however_many_parts_they_are_sum
 )
 def test_channels_lie_last_on_the_cpu_alone(device, form):
     assert memory_format(torch.device(device)) == form
-
-
-class Copied:
-    """Stands for a tensor, and keeps what is asked of it."""
-
-    def __init__(self):
-        self.asked = []
-
-    def pin_memory(self):
-        self.asked.append("pinned")
-        return self
-
-    def to(self, device, non_blocking=False):
-        self.asked.append((device.type, "goes on" if non_blocking else "waits"))
-        return self
-
-
-@pytest.mark.parametrize(
-    ("device", "asked"),
-    [("cuda", ["pinned", ("cuda", "goes on")]), ("mps", [("mps", "waits")]), ("cpu", [("cpu", "waits")])],
-)
-def test_only_cuda_is_given_what_it_needs_to_go_on_without_waiting(device, asked):
-    tensor = Copied()
-    assert to_device(tensor, torch.device(device)) is tensor
-    assert tensor.asked == asked
 
 
 def test_held_out_images_are_the_last_of_each_class_and_in_nothing_that_is_trained_on(dataset):

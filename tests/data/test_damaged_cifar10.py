@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from small_cifar import (
 from torchvision.datasets import CIFAR10
 
 from repro import data
-from repro.data import batches, image_folder, parquet_files
+from repro.data import batches, image_folder
 
 pytestmark = pytest.mark.usefixtures("small")
 TRAIN, TEST = (f"{split}-00000-of-00001.parquet" for split in ("train", "test"))
@@ -65,55 +64,23 @@ def cut(name: str, kept: float) -> Damage:
     return act
 
 
-def damaged_inside(root: Path) -> None:
-    """Both ends are sound, so that the file opens, but a page in the middle is not."""
-    content = bytearray((root / TRAIN).read_bytes())
-    content[4:60] = bytes(56)
-    (root / TRAIN).write_bytes(content)
-
-
-def a_link_for_a_batch(root: Path) -> None:
-    with tarfile.open(root / TAR, "w:gz") as tar:
-        link = tarfile.TarInfo(f"{PY}/data_batch_1")
-        link.type, link.linkname = tarfile.SYMTYPE, "nowhere"
-        tar.addfile(link)
-
-
-def emptied(root: Path) -> None:
-    for path in (root / "train" / "airplane").iterdir():
-        path.unlink()
-
-
 NO_PARQUET = "cannot be read as a parquet file ("
 DAMAGED: list[tuple[Callable, Damage, str]] = [
-    *((write_batches, remove(f"{PY}/{name}"), f"{PY}: holds no {name} of CIFAR-10: unpack") for name in BATCHES),
-    *((write_binary, remove(f"{BIN}/{name}.bin"), f"{BIN}: holds no {name}.bin of CIFAR-10") for name in BATCHES),
+    (write_batches, remove(f"{PY}/data_batch_5"), f"{PY}: holds no data_batch_5 of CIFAR-10: unpack"),
+    (write_binary, remove(f"{BIN}/test_batch.bin"), f"{BIN}: holds no test_batch.bin of CIFAR-10"),
     (write_batches, cut(f"{PY}/data_batch_4", 0.999), f"{PY}: data_batch_4: is not the published file"),
     (write_binary, cut(f"{BIN}/data_batch_3.bin", 12_291), "data_batch_3.bin: its 12,291 bytes are no rows of 3,073"),
-    (write_binary, cut(f"{BIN}/test_batch.bin", 0), "test_batch.bin: its 0 bytes are no rows of 3,073"),
-    *((write_archive, cut(TAR, kept), f"{TAR}: is damaged or incomplete (") for kept in (0, 5, 0.001, 0.5, 0.999)),
+    *((write_archive, cut(TAR, kept), f"{TAR}: is damaged or incomplete (") for kept in (0, 0.5, 0.999)),
     (write_archive, write(TAR, b"<html>not found</html>"), f"{TAR}: is damaged or incomplete ("),
-    (write_archive, write(TAR, b"\x1f\x8b" + bytes(500)), f"{TAR}: is damaged or incomplete ("),
     (write_archive, write(TAR, archive(list(BATCHES)[:-1])), f"{TAR}: holds no test_batch"),
-    (write_archive, a_link_for_a_batch, f"{TAR}: holds no data_batch_1"),
-    *((write_parquet, cut(name, kept), f"{name}: {NO_PARQUET}") for name in (TRAIN, TEST) for kept in (0, 4, 0.5, 0.9)),
-    (write_parquet, damaged_inside, f"{TRAIN}: {NO_PARQUET}"),
-    (lambda root: (root / TRAIN).mkdir(), lambda root: None, f"{TRAIN}: {NO_PARQUET}"),
-    (write_parquet, remove(TEST), "the test set has 0 images, not 10"),
+    *((write_parquet, cut(TEST, kept), f"{TEST}: {NO_PARQUET}") for kept in (0, 0.5, 0.9)),
     (write_parquet, remove(TRAIN), "the training set has 0 images, not 20"),
-    (write_parquet, lambda root: write_shard(root / TRAIN, [], []), "the training set has 0 images, not 20"),
     (write_images, remove("test"), "test: cannot be read ([Errno 2] No such file"),
-    (write_images, remove("train"), "train: cannot be read ([Errno 2] No such file"),
     (write_images, rename("train/automobile", "train/vehicle"), "train: lacks automobile and also holds vehicle"),
-    (write_images, rename("test/automobile", "test/vehicle"), "test: lacks automobile and also holds vehicle"),
     (write_images, remove("test/truck"), "test: lacks truck: "),
-    (write_images, lambda root: (root / "train" / "maple").mkdir(), "train: also holds maple: "),
     (write_images, lambda root: (root / "train" / "car").mkdir(), "train: also holds car: "),
-    (write_images, emptied, "has 18 images, not 20 with 2 of each label from 0 to 9 (0 labelled 0)"),
-    (write_images, lambda root: first(root / "train" / "horse").unlink(), "has 19 images, not 20"),
     (write_images, lambda root: first(root / "train" / "cat").rename(root / "train/dog/1.png"), "3 labelled 5"),
     (write_images, lambda root: cut(first(root / "test" / "deer").name, 1000)(root / "test/deer"), "cannot be decoded"),
-    (write_images, lambda root: (root / "test" / "deer" / "0.png").mkdir(), "deer/0.png: cannot be read ([Errno 21]"),
 ]
 
 
@@ -162,47 +129,20 @@ def test_what_is_expected_is_the_real_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert "the test set has 10 images, not 10,000" in refused(tmp_path)
 
 
-def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "LARGEST_BATCH", 1_000)
-    monkeypatch.setattr(parquet_files, "LARGEST_FILE", 19)
-    for lay, said in (
-        (write_batches, f"{PY}: holds no data_batch_1"),
-        (write_archive, f"{TAR}: holds no data_batch_1"),
-        (write_parquet, f"{TRAIN}: has 20 rows, more than all of CIFAR-10"),
-    ):
-        lay(tmp_path / lay.__name__)
-        assert said in refused(tmp_path / lay.__name__)
-
-
-def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(path: Path, *arguments: object) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    forms = (write_parquet, write_archive, write_batches)
-    for lay in forms:
-        lay(tmp_path / lay.__name__)
-    monkeypatch.setattr(tarfile, "open", denied)
-    monkeypatch.setattr(pq, "ParquetFile", denied)
-    monkeypatch.setattr(Path, "read_bytes", denied)
-    for lay in forms:
-        message = refused(tmp_path / lay.__name__)
-        assert "cannot be read" in message and "[Errno 13] Permission denied" in message
-
-
-def test_an_archive_with_a_flipped_bit(tmp_path: Path) -> None:
-    path = write_archive(tmp_path)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    assert refused(tmp_path).startswith(f"{path}: ")
+@pytest.mark.parametrize("lay", [write_parquet, write_archive, write_batches])
+def test_what_may_not_be_read(lay: Callable, tmp_path: Path, unprivileged: Callable) -> None:
+    lay(tmp_path)
+    for path in filter(Path.is_file, tmp_path.rglob("*")):
+        path.chmod(0)
+    with unprivileged():
+        message = refused(tmp_path)
+    assert "cannot be read" in message and "Permission denied" in message
 
 
 @pytest.mark.parametrize(
     "columns",
     [
         {"image": pa.array([1]), "label": pa.array([1])},
-        {"img": pa.array([b"x"]), "label": pa.array([1])},
-        {"img": pa.array([{"path": "x"}]), "label": pa.array([1])},
         {"img": pa.array([{"bytes": b"x"}]), "label": pa.array(["cat"])},
     ],
 )
@@ -239,23 +179,19 @@ def of_test(change: Callable[[list], object]) -> list:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (of_test(lambda v: v.pop()), "the test set has 9 images, not 10"),
         (
             of_test(lambda v: v.append(3)),
             "the test set has 11 images, not 10 with 1 of each label from 0 to 9 (2 labelled 3): it is another",
         ),
-        (of_test(lambda v: v.__setitem__(3, 10)), "(0 labelled 4, 1 labelled 10)"),
         (of_test(lambda v: v.__setitem__(3, -1)), "(0 labelled 4, 1 labelled -1)"),
         (of_test(lambda v: v.__setitem__(3, 7)), "(0 labelled 4, 2 labelled 7)"),
         (of_test(lambda v: v.__setitem__(7, None)), "row 7 has no label"),
-        (of_test(lambda v: v.__setitem__(0, 2**63)), NO_PARQUET),
     ],
 )
 def test_what_is_wrong_with_labels(values: list, said: str, tmp_path: Path) -> None:
     write_parquet(tmp_path)
     pixels = [*images("test"), images("train")[0]][: len(values)]
-    kind = pa.uint64() if 2**63 in values else pa.int64()
-    write_shard(tmp_path / TEST, [encoded(image) for image in pixels], values, kind)
+    write_shard(tmp_path / TEST, [encoded(image) for image in pixels], values)
     assert said in refused(tmp_path)
 
 
@@ -264,16 +200,6 @@ def test_a_damaged_form_is_not_passed_over(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "a" / "train" / "truck")
     write_images(tmp_path / "b", "jpeg", ".jpg")
     assert "lacks truck" in refused(tmp_path)
-
-
-def test_sets_of_one_kind_of_image_each_are_mixed(tmp_path: Path) -> None:
-    write_images(tmp_path)
-    write_images(tmp_path / "jpeg", "jpeg", ".jpg")
-    shutil.rmtree(tmp_path / "test")
-    (tmp_path / "jpeg" / "test").rename(tmp_path / "test")
-    shutil.rmtree(tmp_path / "jpeg")
-    assert data.identify("cifar10", tmp_path) == "cifar10"
-    assert "PNG and JPEG images are mixed" in refused(tmp_path)
 
 
 def header_alone() -> bytes:
@@ -290,18 +216,14 @@ PNG = encoded(images("test")[4])
     ("blob", "said"),
     [
         (encoded(images("test")[4], "jpeg"), "PNG and JPEG images are mixed (the first is"),
-        (b"", "is no PNG or JPEG image"),
         (b"GIF89a", "is no PNG or JPEG image"),
-        (b"\x89PN", "is no PNG or JPEG image"),
-        (PNG[:9], "cannot be decoded (its header is damaged"),
-        (PNG[:60], "cannot be decoded ("),
         (PNG[:1500], "cannot be decoded ("),
         (encoded(images("test")[4][:31]), "is 32x31 RGB, not 32x32 RGB"),
         (encoded(images("test")[4][:, :, 0]), "is 32x32 L, not 32x32 RGB"),
         (None, "has no image"),
         (header_alone(), "is 9000x1 RGB, not 32x32 RGB"),
     ],
-    ids=range(11),
+    ids=range(7),
 )
 def test_an_image_that_is_not_what_it_should_be(blob: bytes | None, said: str, tmp_path: Path) -> None:
     write_parquet(tmp_path)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-
 import pytest
 import torch
 from sklearn.datasets import load_digits as original
@@ -46,12 +43,6 @@ def test_every_scan_is_in_exactly_one_set_with_its_label_in_the_original_order(d
     )
     assert sorted(train + test) == list(range(1797))
     assert train == sorted(train) and test == sorted(test)
-
-
-def test_split_is_stratified_to_within_one_image(digits: Dataset) -> None:
-    test = Counter(digits.test_labels.tolist())
-    for label, count in Counter(original().target.tolist()).items():
-        assert test[label] in (math.floor(count / 5), math.ceil(count / 5)), label
 
 
 def test_the_split_has_not_changed(digits: Dataset) -> None:

@@ -73,21 +73,12 @@ def test_nothing_is_fetched_where_any_form_lies_or_unasked(
     assert not (tmp_path / "absent").exists()
 
 
-def another_set(folder: Path) -> None:
-    """Images of another data set are no form of it."""
-    write_classes(folder, "tench")
-
-
-def torn(folder: Path) -> None:
-    """What a killed one leaves is not taken for the archive."""
-    (folder / f".{ARCHIVE}.1.tmp").write_bytes(CONTENT[:1000])
-
-
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("lies_there", "said"), [(another_set, "tench"), (torn, "no CIFAR-10 there")])
-def test_fetched_where_something_else_lies(lies_there, said, served: Path, tmp_path: Path) -> None:
-    lies_there(tmp_path)
-    assert said in refused(tmp_path)
+def test_fetched_where_something_else_lies(served: Path, tmp_path: Path) -> None:
+    """Images of another data set are no form of it, and what a killed one leaves is not taken for the archive."""
+    write_classes(tmp_path, "tench")
+    (tmp_path / f".{ARCHIVE}.1.tmp").write_bytes(CONTENT[:1000])
+    assert "tench" in refused(tmp_path)
     assert data.load("cifar10", tmp_path, download=True).source == "python batches"
 
 
@@ -95,13 +86,11 @@ def test_fetched_where_something_else_lies(lies_there, said, served: Path, tmp_p
     ("answer", "said"),
     [
         (CONTENT[:5000], "is not the published archive"),
-        (b"<html>gone</html>", "is not the published archive"),
-        (b"", "is not the published archive"),
         (None, "HTTP Error 404: File not found; from http://127.0.0.1"),
         ("no server", "Connection refused"),
         ("silence", "timed out"),
     ],
-    ids=["truncated", "another", "empty", "an error", "no server", "silence"],
+    ids=["truncated", "an error", "no server", "silence"],
 )
 def test_what_is_not_the_archive_is_not_kept(
     answer: bytes | str | None, said: str, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -117,30 +106,8 @@ def test_what_is_not_the_archive_is_not_kept(
             monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{other.getsockname()[1]}/{ARCHIVE}")
         if answer == "silence":  # it is connected to, and never answers
             other.listen()
-            monkeypatch.setattr(download, "PATIENCE", 2)
+            monkeypatch.setattr(download, "PATIENCE", 0.5)
         message = refused(tmp_path, download=True)
     assert message.startswith(f"{tmp_path}: CIFAR-10 could not be fetched (") and said in message
     assert ": try again later, or put one of these there: " in message
     assert socket.getdefaulttimeout() == before and left_over(tmp_path) == []
-
-
-def test_an_interrupted_one_leaves_nothing_behind(
-    served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(url: str, root: Path, filename: str, md5: str) -> None:
-        (root / filename).write_bytes(b"half of it")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("torchvision.datasets.utils.download_url", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        data.load("cifar10", tmp_path, download=True)
-    assert left_over(tmp_path) == []
-
-
-def test_a_folder_that_cannot_be_made(served: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert f"{place}: is no folder that can be read ([Errno 20]" in refused(place, download=True)
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    message = refused(tmp_path / "link", download=True)
-    assert f"{tmp_path / 'link'}: CIFAR-10 could not be fetched ([Errno 17] File exists" in message

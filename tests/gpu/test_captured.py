@@ -5,15 +5,14 @@ import gc
 import pytest
 import torch
 from on_device import DEVICE, begin, iterate, numerics, precisions, record, same, state
-from torch import nn
 
 from repro.measure.cost import measure
 from repro.measure.health import signal_health
-from repro.models import build, cifar
+from repro.models import cifar
 from repro.train import begin as beginning
 from repro.train import checkpoint
 from repro.train.evaluate import evaluate
-from repro.train.graph import capture, forget
+from repro.train.graph import forget
 from repro.train.loop import batch_of
 
 MIB = 2**20
@@ -56,53 +55,22 @@ def test_what_is_done_between_iterations_changes_none(tmp_path):
     assert same(state(training), state(undisturbed))
 
 
-class Asking(nn.Module):
-    """A net that waits for the device, which no graph can."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
-
-    def forward(self, x):
-        y = self.net(x)
-        return y * 2 if y.sum().item() > 1e30 else y
-
-
-def assert_goes_on_as_if_nothing_had_been_tried(training, data, run, how):
-    assert not torch.cuda.is_current_stream_capturing()
+def test_an_iteration_that_cannot_be_captured_leaves_no_trace(cuda):
+    how = numerics()
+    training, data, run = begin(how=how, captured=None)
+    before = [tensor.clone() for tensor in training.net.state_dict().values()]
+    stream, chance = torch.cuda.current_stream(), torch.cuda.get_rng_state()
+    waiting = training.net.register_forward_hook(lambda module, inputs, y: y * 2 if y.sum().item() > 1e30 else y)
+    said = beginning.capture_step(training, data, run, how)
+    assert said.startswith("not as a CUDA graph: ") and training.whole is None and training.forward is training.net
+    assert same(list(training.net.state_dict().values()), before) and not any(training.optimiser.state.values())
+    assert torch.cuda.current_stream() == stream and torch.equal(torch.cuda.get_rng_state(), chance)
+    waiting.remove()
     record(training, data, run, how)
     iterate(training, data, run, how, 5)
     eager, data, run = begin(how=how, captured=None)
     iterate(eager, data, run, how, 5)
     assert same(state(training), state(eager))
-
-
-def test_a_net_that_cannot_be_captured_leaves_the_gpu_as_it_was(cuda):
-    how = numerics()
-    training, data, run = begin(how=how, captured=None)
-    stream, x = torch.cuda.current_stream(), batch_of(data, run, 0)[0]
-    chance = torch.cuda.get_rng_state()
-    asking = Asking(training.net).train()
-    before = [tensor.clone() for tensor in training.net.state_dict().values()]
-    forward, reason = capture(asking, x, how)
-    assert forward is asking and reason.startswith("the step cannot be captured: ")
-    assert torch.cuda.current_stream() == stream
-    assert torch.equal(torch.cuda.get_rng_state(), chance)
-    torch.rand(2, device="cuda")
-    assert same(list(training.net.state_dict().values()), before)
-    assert_goes_on_as_if_nothing_had_been_tried(training, data, run, how)
-
-
-def test_an_iteration_that_cannot_be_captured_leaves_no_trace(cuda):
-    how = numerics()
-    training, data, run = begin(how=how, captured=None)
-    before = [tensor.clone() for tensor in training.net.state_dict().values()]
-    waiting = training.net.register_forward_hook(lambda module, inputs, y: y * 2 if y.sum().item() > 1e30 else y)
-    said = beginning.capture_step(training, data, run, how)
-    assert said.startswith("not as a CUDA graph: ") and training.whole is None and training.forward is training.net
-    assert same(list(training.net.state_dict().values()), before) and not any(training.optimiser.state.values())
-    waiting.remove()
-    assert_goes_on_as_if_nothing_had_been_tried(training, data, run, how)
 
 
 def test_garbage_collected_at_every_turn_spoils_nothing_and_memory_is_given_back(cuda):
@@ -155,20 +123,3 @@ def test_1202_layers_that_compute_again_fit_into_3_gib(cuda):
     torch.cuda.reset_peak_memory_stats()
     iterate(training, data, run, how, 2)
     assert torch.cuda.max_memory_allocated() < (3 if how.precision == "bf16" else 6) * 2**30
-
-
-def test_1202_layers_are_captured_where_there_is_room(cuda):
-    how = numerics(precisions()[-1])
-    if torch.cuda.mem_get_info()[0] < (16 if how.precision == "bf16" else 32) * 2**30:
-        pytest.skip("there is no room for its activations twice")
-    training, data, run = begin("resnet-1202", how, "net")
-    assert training.net.layer1.segment is None
-    iterate(training, data, run, how, 2)
-
-
-def test_a_net_of_no_room_goes_on_to_compute_again(cuda, monkeypatch):
-    monkeypatch.setattr(cifar, "DEEP", 1)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (MIB, MIB))
-    net = build("resnet-14").cuda().train()
-    forward, reason = capture(net, torch.zeros(8, 3, 32, 32, device="cuda"), numerics())
-    assert forward is net and "GiB" in reason and net.layer1.segment

@@ -82,9 +82,9 @@ def test_imagenet_networks_cost_what_arithmetic_on_paper_says(name, stride_on_3x
     assert rounded(found.macs, 1e9, macs) == macs
 
 
-NETS = [(f"{kind}-{depth}", "cifar") for kind in ("plain", "resnet") for depth in CIFAR_DEPTHS]
-NETS += [(f"resnet-{depth}-{option}", "cifar") for depth in CIFAR_DEPTHS[:-1] for option in "BC"]
 FORMS = ("plain-{}", "resnet-{}-A", "resnet-{}-B", "resnet-{}-C")
+#: 1,202 layers are in the numbers by hand above.
+NETS = [(form.format(depth), "cifar") for depth in CIFAR_DEPTHS[:-1] for form in FORMS]
 NETS += [(form.format(depth), "imagenet") for depth in IMAGENET_DEPTHS for form in FORMS]
 
 
@@ -96,7 +96,7 @@ def test_arithmetic_and_counting_agree_layer_by_layer(name, family):
         assert found == counted(name, family, {"cifar": 32, "imagenet": 224}[family], stride_on_3x3=stride_on_3x3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     network=st.sampled_from(
         [

@@ -64,28 +64,3 @@ def test_a_network_costs_what_its_iterations_take_after_the_first(monkeypatch):
     (cost,) = measure(plan("plain-20"), ONE)
     assert (cost.iteration, cost.image) == pytest.approx((0.05, 0.001))
     assert len(steps) < 100
-
-
-def test_what_does_the_same_in_an_iteration_is_measured_once_and_no_schedule_ends_it(monkeypatch):
-    measured = []
-
-    def record(run, numerics):
-        measured.append(run.network)
-        return Cost(len(measured), 0.0)
-
-    monkeypatch.setattr(module, "_measure", record)
-    runs = [*plan("plain-20"), *plan("resnet-20"), *plan("plain-20", **{"schedule.iterations": 7})]
-    assert [cost.iteration for cost in measure(runs, ONE)] == [1, 2, 1]
-    assert measured == ["plain-20", "resnet-20"]
-
-
-def test_what_is_measured_is_the_captured_step(monkeypatch):
-    done = []
-
-    def capture_step(training, data, run, numerics):
-        done.append("captured")
-        net, training.forward = training.forward, lambda x: done.append(tuple(x.shape)) or net(x)
-
-    monkeypatch.setattr(module, "capture_step", capture_step)
-    measure(plan("plain-20"), ONE)
-    assert done[:2] == ["captured", (128, 1, 8, 8)]

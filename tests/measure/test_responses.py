@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import math
-import weakref
 
 import pytest
 import torch
-import torch.nn.functional as F
 from nets import NETS, images, left_as_it_is, made
 from torch import Tensor, nn
 
@@ -33,49 +31,14 @@ def stds(found: list[tuple[str, float]]) -> list[float]:
     return [std for _, std in found]
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
 @pytest.mark.parametrize("name", NETS)
-def test_they_are_those_of_activations_kept(name):
-    net, x = made(name).double(), images().double()
-    found = responses(net, [x[:8], x[8:]])
+def test_they_are_those_of_activations_kept_however_images_are_batched(name, dtype, tolerance):
+    net, x = made(name).to(dtype), images().to(dtype)
+    found = responses(net, iter([x[:1], x[1:8], x[8:]]))
     assert [key for key, _ in found] == expected_names(2)
-    assert stds(found) == pytest.approx(directly(net, x), rel=1e-12)
+    assert stds(found) == pytest.approx(directly(net, x), rel=tolerance)
     assert min(stds(found)) > 0.1
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_single_precision_loses_nothing_to_speak_of(name):
-    net, x = made(name), images()
-    assert stds(responses(net, x.split(3))) == pytest.approx(directly(net, x), rel=1e-6)
-
-
-def test_by_formula_without_any_hook():
-    """A residual block of option B, stride 2: y1 = bn1(conv1(x)), y2 = bn2(conv2(relu(y1)))."""
-    net, x = made("resnet-8-B").double().eval(), images().double()
-    found = dict(responses(net, [x]))
-    with torch.no_grad():
-        y = bn(F.conv2d(x, net.conv1.weight, padding=1), net.bn1)
-        assert found["conv1"] == pytest.approx(y.std(correction=0).item(), rel=1e-12)
-        y = net.layer1(y.clamp(min=0))
-        block = net.layer2[0]
-        y1 = bn(F.conv2d(y, block.conv1.weight, stride=2, padding=1), block.bn1)
-        y2 = bn(F.conv2d(y1.clamp(min=0), block.conv2.weight, padding=1), block.bn2)
-    assert found["layer2.0.conv1"] == pytest.approx(y1.std(correction=0).item(), rel=1e-12)
-    assert found["layer2.0.conv2"] == pytest.approx(y2.std(correction=0).item(), rel=1e-12)
-
-
-def bn(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-    def per_channel(values: Tensor) -> Tensor:
-        return values[:, None, None]
-
-    scaled = (x - per_channel(norm.running_mean)) / torch.sqrt(per_channel(norm.running_var) + norm.eps)
-    return scaled * per_channel(norm.weight) + per_channel(norm.bias)
-
-
-@pytest.mark.parametrize("sizes", [[20], [1] * 20, [7, 7, 6], [19, 1]])
-def test_how_images_are_batched_changes_nothing(sizes):
-    net, x = made("resnet-14").double(), images().double()
-    whole = stds(responses(net, [x]))
-    assert stds(responses(net, iter(x.split(sizes)))) == pytest.approx(whole, rel=1e-12)
 
 
 @pytest.mark.parametrize("offset", [1e3, -1e5])
@@ -117,21 +80,6 @@ def test_the_net_is_as_it_was_also_after_an_error():
         responses(net, broken())
 
 
-def test_no_activations_are_kept():
-    net = made("resnet-14")
-    outputs: list[weakref.ref[Tensor]] = []
-    for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
-        norm.register_forward_hook(lambda _m, _x, y: outputs.append(weakref.ref(y)))
-
-    def batches():
-        for _ in range(3):
-            yield images()
-            assert outputs and all(output() is None for output in outputs)
-
-    responses(net, batches())
-    assert len(outputs) == 3 * 13
-
-
 def test_no_images_is_an_error():
     with pytest.raises(ValueError, match="at least one image"):
         responses(made("plain-8"), [])
@@ -165,22 +113,11 @@ def test_of_a_net_that_normalises_first_nothing_is_measured_under_another_layers
         responses(net, [images(2)])
 
 
-def test_a_net_without_3x3_layers_has_neither_responses_nor_signals():
+def test_a_net_without_3x3_layers_or_of_another_order_has_the_signals_that_need_no_response():
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(NoResponsesError, match="no 3x3 convolution"):
         responses(net, [images(2)])
     assert signal_health(net, images(2), torch.tensor([0, 1])) == []
-
-
-def test_signals_of_a_net_that_normalises_first_are_those_that_need_no_response():
-    net, x, y = PreActivation(), images(2), torch.tensor([0, 1])
-    found = signal_health(net, x, y)
-    assert [signal.name for signal in found] == ["conv1", "conv2"]
-    assert all(math.isnan(signal.activation_variance) for signal in found)
-    net.train()
-    first = net.conv1(net.bn1(x))
-    second = net.conv2(net.bn2(first))
-    F.cross_entropy(second.mean((2, 3)), y).backward()
-    for signal, output, layer in zip(found, (first, second), (net.conv1, net.conv2), strict=True):
-        assert signal.conv_variance == pytest.approx(output.var((0, 2, 3), correction=0).mean().item(), rel=1e-4)
-        assert signal.gradient_norm == pytest.approx(layer.weight.grad.norm().item(), rel=1e-4)
+    signals = signal_health(PreActivation(), images(2), torch.tensor([0, 1]))
+    assert [signal.name for signal in signals] == ["conv1", "conv2"]
+    assert all(math.isnan(signal.activation_variance) and signal.gradient_norm > 0 for signal in signals)

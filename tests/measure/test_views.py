@@ -16,11 +16,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
 from torchvision.transforms import CenterCrop, Resize, TenCrop
-from torchvision.transforms._presets import ImageClassification
 
 from repro.errors import RecordError
 from repro.measure import views
-from repro.measure.views import center, dense, error, over_windows, places, places_of, probabilities, ten
+from repro.measure.views import center, dense, error, places, places_of, probabilities, ten
 from repro.models.form import FORMS
 from repro.train.precision import Numerics
 
@@ -46,12 +45,6 @@ def test_center_is_that_of_torchvisions_preset_pixel_by_pixel(size):
     (view,) = center(image)
     expected = ResNet50_Weights.IMAGENET1K_V1.transforms()(Image.fromarray(image))
     assert torch.equal(THEIRS.prepare(view[None])[0], expected)
-
-
-def test_center_of_another_crop_scales_the_side_with_it():
-    image = photograph(90, 120)
-    expected = ImageClassification(crop_size=64, resize_size=73)(Image.fromarray(image))
-    assert torch.equal(THEIRS.prepare(center(image, 64)[0][None])[0], expected)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -92,12 +85,6 @@ def test_dense_averages_the_softmax_of_every_window_of_every_view(small):
     found = probabilities([small], [dense(image, 64)], THEIRS, FP32, crop=64)
     assert np.std(of_views, axis=0).max() > 1e-3, "the views differ"
     np.testing.assert_allclose(found[0].numpy(), np.mean(of_views, axis=0), atol=1e-5)
-
-
-def test_a_crop_has_one_window_and_the_networks_own_probabilities(small):
-    x = THEIRS.prepare(torch.stack(ten(photograph(90, 120), 64)))
-    with torch.no_grad():
-        torch.testing.assert_close(over_windows(small, x, 2), small(x).softmax(1), rtol=1e-4, atol=1e-6)
 
 
 def test_an_images_probabilities_do_not_depend_on_those_beside_it(small, monkeypatch):

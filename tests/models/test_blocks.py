@@ -3,45 +3,30 @@ from __future__ import annotations
 import pytest
 import torch
 from handmade import by_hand, randomised
-from torch import nn
 
 from repro.models.blocks import BasicBlock, Bottleneck
-from repro.models.shortcuts import Projection, ZeroPadded, shortcut
+from repro.models.shortcuts import ZeroPadded
 
-OPTIONS = [None, "A", "B", "C"]
+BLOCKS = [(BasicBlock, shape, {}) for shape in ((16, 16, 1), (16, 32, 2), (6, 9, 2), (4, 8, 1))]
+BLOCKS += [
+    (Bottleneck, shape, {"stride_on_3x3": on_3x3})
+    for shape in ((16, 4, 1), (16, 8, 2), (8, 4, 1))
+    for on_3x3 in (False, True)
+]
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize(("channels_in", "width", "stride"), [(16, 16, 1), (16, 32, 2), (6, 9, 2), (4, 8, 1)])
-def test_a_basic_block_is_its_formula(channels_in, width, stride, option, training):
-    block = randomised(BasicBlock(channels_in, width, stride, option)).train(training)
+@pytest.mark.parametrize("option", [None, "A", "B", "C"])
+@pytest.mark.parametrize(("kind", "shape", "choice"), BLOCKS)
+def test_a_block_is_its_formula(kind, shape, choice, option, training):
+    """Of channels, width and stride."""
+    block = randomised(kind(*shape, option, **choice)).train(training)
     state = {key: value.clone() for key, value in block.state_dict().items()}
-    x = torch.randn(3, channels_in, 7, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(3, shape[0], 7, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     kept = x.clone()
-    torch.testing.assert_close(block(x), by_hand(x, state, option, stride, training), rtol=1e-10, atol=1e-10)
-    assert torch.equal(x, kept)
-
-
-@pytest.mark.parametrize("stride_on_3x3", [False, True])
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize(("channels_in", "width", "stride"), [(16, 4, 1), (16, 8, 2), (8, 4, 1)])
-def test_a_bottleneck_is_its_formula(channels_in, width, stride, option, stride_on_3x3):
-    block = randomised(Bottleneck(channels_in, width, stride, option, stride_on_3x3=stride_on_3x3)).train()
-    state = {key: value.clone() for key, value in block.state_dict().items()}
-    x = torch.randn(3, channels_in, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    kept = x.clone()
-    expected = by_hand(x, state, option, stride, True, stride_on_3x3)
+    expected = by_hand(x, state, option, shape[2], training, **choice)
     torch.testing.assert_close(block(x), expected, rtol=1e-10, atol=1e-10)
     assert torch.equal(x, kept)
-
-
-def test_option_a_takes_every_second_pixel_and_splits_the_zeros_evenly():
-    x = torch.arange(1.0, 1 + 2 * 3 * 5 * 4).reshape(2, 3, 5, 4)
-    y = ZeroPadded(3, 8, 2)(x)
-    assert y.shape == (2, 8, 3, 2)
-    assert torch.equal(y[:, 2:5], x[:, :, [0, 2, 4]][..., [0, 2]])
-    assert y[:, :2].count_nonzero() == 0 and y[:, 5:].count_nonzero() == 0
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 7), (1, 1)])
@@ -54,15 +39,3 @@ def test_option_a_can_average_instead(height, width):
             pixels = x[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
             torch.testing.assert_close(y[:, 1:4, i, j], pixels.mean((2, 3)))
     assert y[:, 0].count_nonzero() == 0 and y[:, 4:].count_nonzero() == 0
-
-
-@pytest.mark.parametrize("changes", [(16, 32, 2), (16, 32, 1), (16, 16, 2)])
-def test_which_shortcut_an_option_takes(changes):
-    assert shortcut(None, 16, 16, 1) is None
-    assert isinstance(shortcut("A", 16, 16, 1), nn.Identity)
-    assert isinstance(shortcut("B", 16, 16, 1), nn.Identity)
-    assert isinstance(shortcut("C", 16, 16, 1), Projection)
-    assert shortcut(None, *changes) is None
-    assert isinstance(shortcut("A", *changes), ZeroPadded)
-    assert isinstance(shortcut("B", *changes), Projection)
-    assert isinstance(shortcut("C", *changes), Projection)

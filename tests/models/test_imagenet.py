@@ -24,10 +24,6 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
-    return {key: module for key, module in net.named_modules() if isinstance(module, nn.Conv2d)}
-
-
 @pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
 def test_state_and_outputs_are_torchvisions(depth):
     theirs = randomised(of_torchvision(depth).to_empty(device="cpu"))
@@ -45,50 +41,6 @@ def test_state_and_outputs_are_torchvisions(depth):
         torch.testing.assert_close(ours.eval()(images), expected, rtol=1e-9, atol=1e-9)
 
 
-def of_torchvision_for_small_images(depth: int, width: int) -> nn.Module:
-    """As tutorials change it for CIFAR-10: another first layer, no pooling, and every layer of fewer filters.
-
-    torchvision has no width of basic blocks, so that each layer is replaced by its like.
-    """
-    theirs = of_torchvision(depth)
-    with torch.device("meta"):
-        theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
-    for key, module in list(theirs.named_modules()):
-        parent, _, own = key.rpartition(".")
-        if isinstance(module, nn.Conv2d):
-            inputs = 3 if key == "conv1" else module.in_channels * width // 64
-            outputs, kernel = module.out_channels * width // 64, module.kernel_size
-            layer = nn.Conv2d(inputs, outputs, kernel, module.stride, module.padding, bias=False)
-        elif isinstance(module, nn.BatchNorm2d):
-            layer = nn.BatchNorm2d(module.num_features * width // 64)
-        elif isinstance(module, nn.Linear):
-            layer = nn.Linear(module.in_features * width // 64, 10)
-        else:
-            continue
-        setattr(theirs.get_submodule(parent), own, layer)
-    return theirs.to_empty(device="cpu")
-
-
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize(("depth", "width"), [(18, 16), (34, 16), (50, 8), (18, 64)])
-def test_nets_for_small_images_are_torchvisions_with_another_stem(depth, width, training):
-    theirs = randomised(of_torchvision_for_small_images(depth, width)).train(training)
-    choices = {"stem": "3x3", "width": width, "stride_on_3x3": True}
-    ours = models.build(f"resnet-{depth}-B", 3, 10, family="imagenet", **choices).double().train(training)
-    ours.load_state_dict(theirs.state_dict())
-    images = torch.randn(4, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    expected = theirs(images)
-    assert expected.detach().abs().max() > 0.1
-    torch.testing.assert_close(ours(images), expected, rtol=1e-9, atol=1e-9)
-
-
-def test_the_authors_stride_is_on_the_first_1x1_and_is_another_function():
-    switched = {key for key, m in convolutions(on_meta("resnet-50", stride_on_3x3=True)).items() if m.stride == (2, 2)}
-    authors = {key for key, m in convolutions(on_meta("resnet-50")).items() if m.stride == (2, 2)}
-    assert authors == {"conv1"} | {f"layer{s}.0.{k}" for s in (2, 3, 4) for k in ("conv1", "downsample.0")}
-    assert switched == {"conv1"} | {f"layer{s}.0.{k}" for s in (2, 3, 4) for k in ("conv2", "downsample.0")}
-
-
 @pytest.mark.parametrize("name", ["plain-34", "plain-50", "resnet-18", "resnet-50-A", "resnet-152"])
 def test_feature_maps_are_those_of_table_1(name):
     net = on_meta(name)
@@ -99,15 +51,6 @@ def test_feature_maps_are_those_of_table_1(name):
     assert net(torch.empty(1, 3, 224, 224, device="meta")).shape == (1, 1000)
     stages = [(64 * 2**k * wider, 56 // 2**k, 56 // 2**k) for k in range(4)]
     assert shapes == [(64, 112, 112), (64, 56, 56), *stages]
-
-
-@pytest.mark.parametrize("depth", IMAGENET_DEPTHS)
-def test_a_plain_net_is_its_twin_without_shortcuts(depth):
-    """Footnote 4 has plain nets of bottleneck blocks as well; option A's shortcuts have no parameters."""
-    plain, residual = on_meta(f"plain-{depth}"), on_meta(f"resnet-{depth}-A")
-    assert list(plain.state_dict()) == list(residual.state_dict())
-    assert parameters(plain) == parameters(residual)
-    assert all(module.downsample is None for module in plain.modules() if hasattr(module, "downsample"))
 
 
 def test_the_family_chooses_among_nets_of_one_name():

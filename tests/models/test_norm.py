@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro import models
-from repro.models.norm import ShareNorm, Spread, given_whole_batches, in_shares, set_spread
+from repro.models.norm import ShareNorm, Spread, given_whole_batches, set_spread
 
 FEATURES = 3
 
@@ -57,60 +54,6 @@ def test_each_share_is_normalised_by_its_own_statistics(shares):
     assert norm.num_batches_tracked == 3
 
 
-@pytest.mark.parametrize(
-    ("offset", "dtype", "tolerance"),
-    [(2.0, torch.float64, 1e-10), (2.0, torch.float32, 2e-5), (3e3, torch.float32, 3e-3)],
-)
-def test_two_processes_normalise_a_batch_as_one(offset, dtype, tolerance):
-    """Also where the mean is thousands of standard deviations, which E[x^2] - E[x]^2 would not survive in float32."""
-    g = torch.Generator().manual_seed(0)
-    # Parts that differ in mean and in variance, as the halves of a real batch do.
-    spread = torch.tensor([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])[:, None, None, None]
-    batches = [torch.randn(6, FEATURES, 5, 4, generator=g) * spread + spread + offset for _ in range(2)]
-    batches = [batch.to(dtype) for batch in batches]
-    pull = torch.randn(6, FEATURES, 5, 4, generator=g, dtype=torch.float64).to(dtype)
-    norms = [made(1, dtype), made(1, dtype)]
-    found: dict[int, tuple[Tensor, ...]] = {}
-
-    def work(rank: int, gather: Callable[[Tensor], Tensor]) -> None:
-        norm = norms[rank]
-        set_spread(norm, Spread(1, gather))
-        for batch in batches:
-            x = batch.chunk(2)[rank].clone().requires_grad_()
-            y = norm(x)
-        gradients = torch.autograd.grad((y * pull.chunk(2)[rank]).sum(), [x, norm.weight, norm.bias])
-        found[rank] = (y, *gradients, norm.running_mean, norm.running_var)
-
-    side_by_side(work)
-    one, other = found[0], found[1]
-    whole = [torch.cat([one[0], other[0]]), torch.cat([one[1], other[1]]), one[2] + other[2], one[3] + other[3]]
-    expected = by_hand(norms[0], 1, batches, pull)
-    for ours, theirs in zip([*whole, *one[4:]], expected, strict=True):
-        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance)
-    assert torch.equal(one[4], other[4]) and torch.equal(one[5], other[5])
-
-
-def side_by_side(work: Callable[[int, Callable[[Tensor], Tensor]], None]) -> None:
-    """Two threads that stand for two processes, and exchange through a list."""
-    barrier, box = threading.Barrier(2, timeout=60), [torch.empty(0)] * 2
-
-    def one(rank: int) -> None:
-        def gather(own: Tensor) -> Tensor:
-            box[rank] = own
-            barrier.wait()
-            rows = torch.stack(box)
-            barrier.wait()
-            return rows
-
-        work(rank, gather)
-
-    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 def test_evaluation_is_that_of_the_usual_layer():
     norm = made(2)
     norm(torch.randn(4, FEATURES, 3, 3, dtype=torch.float64))
@@ -140,14 +83,6 @@ def test_a_network_in_shares_has_the_weights_and_names_of_one_that_is_not(name):
     assert not torch.allclose(usual(images), shared(images), atol=1e-3)
     # Not to the bit: on some processors a product of two rows is summed in another order than one of four.
     torch.testing.assert_close(usual(images[:2]), net(2)(images)[:2])
-
-
-def test_putting_a_network_into_shares_keeps_what_its_layers_hold():
-    net = models.build("plain-8").train()
-    net(torch.randn(4, 3, 8, 8))
-    held = {name: id(value) for name, value in [*net.named_parameters(), *net.named_buffers()]}
-    in_shares(net, 2)
-    assert {name: id(value) for name, value in [*net.named_parameters(), *net.named_buffers()]} == held
 
 
 def test_given_whole_batches_a_process_computes_all_shares_by_itself():

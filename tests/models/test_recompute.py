@@ -12,8 +12,9 @@ from repro.models import cifar
 from repro.models.recompute import activation_bytes
 
 
-@pytest.mark.parametrize("segment", [1, 2, 5])
-@pytest.mark.parametrize(("name", "shares"), [("plain-26", 1), ("resnet-26", 1), ("resnet-26-C", 2)])
+@pytest.mark.parametrize(
+    ("name", "shares", "segment"), [("plain-26", 1, 1), ("resnet-26", 1, 5), ("resnet-26-C", 2, 2)]
+)
 def test_computing_again_changes_neither_results_nor_gradients_nor_statistics(name, shares, segment, monkeypatch):
     images, labels = torch.randn(6, 3, 12, 12, dtype=torch.float64), torch.arange(6)
     usual = made(name, shares)

@@ -83,7 +83,13 @@ def words(ranks: Ranks) -> dict[str, object]:
     said["largest"] = ranks.largest(7 * ranks.rank)
     said["total"] = ranks.total(1.5, ranks.rank)
     said["turns"] = list(range(5)[ranks.turns])
+    # Of a mean of thousands of standard deviations, which E[x^2] - E[x]^2 would not survive in float32.
+    norm = ranks.arrange(nn.Sequential(nn.BatchNorm2d(1)), 1)
+    said["normalised"] = norm(images()[0].float()[ranks.part(BATCH)] + OFFSET).detach()
     return said
+
+
+OFFSET = 3e3
 
 
 def together(count: int, folder: str) -> list[tuple[dict[tuple[int, bool], dict[str, Tensor]], dict[str, object]]]:
@@ -145,6 +151,9 @@ def test_the_other_collectives(two):
     assert one["largest"] == other["largest"] == 7
     assert one["total"] == other["total"] == (3.0, 1.0)
     assert (one["turns"], other["turns"]) == ([0, 2, 4], [1, 3])
+    found = torch.cat([one["normalised"], other["normalised"]]).double()
+    expected = nn.BatchNorm2d(1).double()((images()[0].float() + OFFSET).double())
+    torch.testing.assert_close(found, expected, rtol=3e-3, atol=3e-3)
 
 
 def test_one_process_has_all_and_changes_nothing():
