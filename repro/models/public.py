@@ -64,9 +64,10 @@ def load_weights(
     net.load_state_dict(tensors, strict=False)
     where = f"at {weights.holder!r}" if weights.holder else "the whole file"
     prefix = f"prefix {weights.prefix!r} taken off" if weights.prefix else ""
-    used = {key.split(".")[0] for key in weights.beside if _is_aside(key)} if normalisation(weights) else set()
-    others = [name for name in weights.aside if name not in used]
-    aside = f"left aside: {', '.join(others)}" if others else ""
+    is_used = family == "cifar" and normalisation(weights)
+    used = {key.split(".")[0] for key in weights.beside if is_used and _is_aside(key)}
+    left = [name for name in weights.aside if name not in used]
+    aside = f"left aside: {', '.join(left)}" if left else ""
     return weights, "; ".join(filter(None, (where, prefix, how, aside)))
 
 
@@ -75,10 +76,7 @@ def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple
     given = {key: value for key, value in given.items() if not _is_aside(key)}
     theirs, ours = ({len(value) for value in weights.values() if value.dim() == 2} for weights in (given, wanted))
     if len(theirs) == 1 and theirs != ours:
-        classes, here = *theirs, *ours
-        raise RecordError(
-            f"its classifier has {classes} outputs, not {here}: it was trained on other images than these"
-        )
+        raise RecordError(f"its classifier has {max(theirs)} outputs, not {max(ours)}: it was trained on other images")
     named = {_name(key): value for key, value in given.items()}
     # What else a program keeps has names of other beginnings.
     used = {key.split(".")[0] for key in wanted}
@@ -133,28 +131,26 @@ def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem
         if ours == theirs and _counts_up(layers):
             break
     else:
-        raise RecordError(problem + _of_unknown_names(wanted, given, ours == theirs))
+        raise RecordError(problem + _of_unknown_names(wanted, given))
     first = next(pair for pair in zip(weights, wanted, strict=True) if pair[0] != pair[1])
     by = "the order of its layers" if weights is given else "the numbers in the names of its layers"
     how = f"read by {by}, which have other names ({first[0]} for {first[1]}, ...)"
     return dict(zip(wanted, weights.values(), strict=True)), how
 
 
-def _of_unknown_names(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], is_shuffled: bool) -> str:
+def _of_unknown_names(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     """What to do where neither names nor order tell the layers; empty where most have names that are known."""
     unknown = [key for key in given if _name(key) not in wanted]
     if len(unknown) < len(wanted) / 2:
         return ""
-    why = "these are of other shapes, or in another order"
+    why = "of other shapes, or not in the order of the numbers in their names"
     if list(given) == sorted(given):
-        why = "these are in the order of the alphabet, as safetensors has them"
-    elif is_shuffled:  # block 10 before block 2, say
-        why = "these are not in the order of the numbers in their names"
+        why = "in the order of the alphabet, as safetensors has them"
     begin, end = list(wanted)[:2], list(wanted)[-2:]
     return (
-        f"; layers of other names ({', '.join(unknown[:3])}, ...) are known by their order alone, and {why}: save them "
-        "by torch.save(net.state_dict(), FILE) from the network that they are of, which keeps the order, or name them "
-        f"{', '.join(begin)}, ..., {', '.join(end)}"
+        f"; layers of other names ({', '.join(unknown[:3])}, ...) are known by their order alone; these are {why}: save "
+        "them by torch.save(net.state_dict(), FILE) from the network that they are of, which keeps the order, or name "
+        f"them {', '.join(begin)}, ..., {', '.join(end)}"
     )
 
 

@@ -75,14 +75,14 @@ def with_errors(header: list[str], rows: dict[int, list[str]], told: Mapping[str
     As mmengine's do: a step is an iteration where losses stand beside it, and an epoch in the rows of a test.
     """
     wanted = [at for at, name in enumerate(header) if told.get(name) in QUANTITIES or is_quantity(name)]
-    with_errors = {line: cells for line, cells in rows.items() if any(cells[at] for at in wanted)}
+    having = {line: cells for line, cells in rows.items() if any(cells[at] for at in wanted)}
     counts = [at for at, name in enumerate(header) if meaning_of(name) in ("epoch", "iteration")]
-    of_others = {header[at] for at in counts for line, cells in rows.items() if cells[at] and line not in with_errors}
-    empty = of_others - {header[at] for at in counts for cells in with_errors.values() if cells[at]}
-    if not with_errors or not empty:
+    of_others = {header[at] for at in counts for line, cells in rows.items() if cells[at] and line not in having}
+    empty = of_others - {header[at] for at in counts for cells in having.values() if cells[at]}
+    if not having or not empty:
         return header, rows
     kept = [at for at, name in enumerate(header) if name not in empty]
-    return [header[at] for at in kept], {line: [cells[at] for at in kept] for line, cells in with_errors.items()}
+    return [header[at] for at in kept], {line: [cells[at] for at in kept] for line, cells in having.items()}
 
 
 def option(name: str, what: str) -> str:
