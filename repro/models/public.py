@@ -148,7 +148,8 @@ def _of_unknown_names(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor])
         why = "in the order of the alphabet, as safetensors has them"
     begin, end = list(wanted)[:2], list(wanted)[-2:]
     return (
-        f"; layers of other names ({', '.join(unknown[:3])}, ...) are known by their order alone; these are {why}: save "
+        f"; layers of other names ({', '.join(unknown[:3])}, ...) "
+        f"are known by their order alone; these are {why}: save "
         "them by torch.save(net.state_dict(), FILE) from the network that they are of, which keeps the order, or name "
         f"them {', '.join(begin)}, ..., {', '.join(end)}"
     )
