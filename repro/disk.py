@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
@@ -101,7 +102,13 @@ def read_text(path: Path, what: str, largest: int = LARGEST_FILE) -> str:
             raise RecordError(f"{path}: is no file, and so no {what}")
         if found.st_size > largest:
             raise RecordError(f"{path}: larger than {largest:,} bytes, no {what}")
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            begins = file.read(2)
+        # With its mark, as Excel writes "Unicode text".
+        is_utf_16 = begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return path.read_text(encoding="utf-16" if is_utf_16 else "utf-8")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
+        if isinstance(error, UnicodeDecodeError):
+            reason = f"its byte {error.start + 1:,} is no text in {error.encoding}: save it as UTF-8"
         raise RecordError(f"{path}: cannot be read as a {what}: {reason}") from error

@@ -248,7 +248,8 @@ def _normalise(
         return data, f"minus the mean per pixel of the training images, {divided}"
     how, given = "by the file's own mean and std", kept
     if arguments.mean is not None:
-        how, given = "by --mean and --std", (arguments.mean, arguments.std)
+        how = "by --mean and --std" + ", in place of the file's own" * (kept is not None)
+        given = arguments.mean, arguments.std
     assert given is not None
     mean, std, large = in_unit_scale(*given, data.images.shape[1])
     scale = ", which are for pixels of 0 to 255 and were divided by 255" if large else ""

@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _report(options: argparse.Namespace) -> int:
-    sources = _sources(options.results)
+    sources = _sources(options.results, places.RESULTS / options.name if options.name else None)
     if options.import_curves or options.name:
         sources = _with_foreign(options, sources)
     # These bring pandas, scipy and matplotlib, which take seconds: a mistake in the command is told at once.
@@ -117,8 +117,11 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
     return [*known, Source(options.name, folder)]
 
 
-def _sources(given: Sequence[str]) -> list[Source]:
+def _sources(given: Sequence[str], coming: Path | None) -> list[Source]:
     """The results folders as asked for, or those of the working folder and the project's own.
+
+    Args:
+        coming: one that need not be there yet.
 
     Raises:
         UserError: two of one name, or a name that is not a plain word.
@@ -138,7 +141,8 @@ def _sources(given: Sequence[str]) -> list[Source]:
         try:
             if not sign or Path(text).is_dir():
                 name, path = Path(os.path.realpath(text)).name, text
-            there = Path(path).is_dir()
+            is_coming = coming is not None and os.path.realpath(path) == os.path.realpath(coming)
+            there = is_coming or Path(path).is_dir()
         except OSError:  # a name longer than any; a working folder that is gone
             there = False
         places.check_name(name, f"--results {text}", f"--results NAME={path}")

@@ -109,6 +109,10 @@ FORMS = {
         ["at 'model'"],
     ),
     "no counts": (lambda w, o: {k: v for k, v in w.items() if "num_batches" not in k}, []),
+    "an average, which counts": (
+        lambda w, o: {"n_averaged": torch.tensor(3)} | below("module.", w),
+        ["prefix 'module.' taken off; left aside: n_averaged"],
+    ),
     "profiled": (lambda w, o: w | {"conv1.total_ops": torch.zeros(1).double(), "total_params": torch.zeros(1)}, []),
     "parameters": (
         lambda w, o: OrderedDict((k, nn.Parameter(v) if v.is_floating_point() else v) for k, v in w.items()),
@@ -181,7 +185,15 @@ def test_safetensors(trained, tmp_path, capsys):
     assert f"test error {error:.2f} %" in capsys.readouterr().out
     # It keeps no order, so that layers of other names are not known.
     save(renamed(weights, *LETTERS), tmp_path / "n.safetensors")
-    assert "names missing" in problem(capsys, tmp_path / "n.safetensors", "resnet-14-B")
+    text = problem(capsys, tmp_path / "n.safetensors", "resnet-14-B")
+    for words in (
+        "names missing",
+        "(bn_1.bias, ",
+        "order of the alphabet, as safetensors",
+        "torch.save(net.state_dict(), FILE)",
+        "or name them conv1.weight, bn1.weight, ..., fc.weight, fc.bias",
+    ):
+        assert words in text
     (tmp_path / "n.safetensors").write_bytes((tmp_path / "n.safetensors").read_bytes()[:-5])
     assert "cannot be read as a checkpoint" in problem(capsys, tmp_path / "n.safetensors", "resnet-14-B")
 
@@ -221,7 +233,7 @@ def problem(capsys, path, network):
         (lambda: build("resnet-14-C", channels=1), "resnet-14", "a resnet-14-C"),
         (lambda: build("resnet-20", channels=1), "resnet-14", "a resnet-20 or plain-20"),
         (lambda: build("resnet-8", channels=3), "resnet-8", "conv1.weight [16, 3, 3, 3] instead of [16, 1, 3, 3]"),
-        (lambda: build("resnet-8", 1, 100), "resnet-8", "fc.weight [100, 64] instead of [10, 64]"),
+        (lambda: build("resnet-8", 1, 100), "resnet-8", "its classifier has 100 outputs, not 10"),
         (lambda: build("resnet-18-B", family="imagenet"), "resnet-8", "resnet-18-B of ImageNet's family"),
     ],
 )
@@ -285,8 +297,10 @@ def test_by_order_nothing_ambiguous_is_taken():
         return load_weights(build(network, channels=1), networks(weights), network)
 
     assert "order" in taken(other)[1]
-    with pytest.raises(RecordError, match="not the weights of a resnet-8"):
-        taken(PreActivation().state_dict(), "resnet-8")
+    before = PreActivation().state_dict()
+    for weights in (before, renamed(before, ("conv", "c"), ("norm", "n"))):
+        with pytest.raises(RecordError, match=r"not the weights of a resnet-8: .*pre-activation.*: another network"):
+            taken(weights, "resnet-8")
     with pytest.raises(RecordError, match="names missing"):
         taken(dict(sorted(renamed(good, *UNITS).items())))
     # The second block of a stage before the first; shapes do not tell.
@@ -307,6 +321,52 @@ def test_every_net_of_cifar_is_read_by_order(name):
     net = build(name, channels=1)
     load_weights(net, networks(renamed(made.state_dict(), *UNITS)), str(parse(name)))
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in made.state_dict().items() if value.dim())
+
+
+def numbered(weights, words=()):
+    """As a Sequential of blocks, each with a Sequential in it, has them; in the order of the alphabet."""
+
+    def block(found):
+        stage, place, kind, number, rest = found.groups()
+        at = 5 * (int(stage) - 1) + int(place)
+        inner = 3 * (int(number) - 1) + (kind == "bn")
+        return f"features.{words[at] if words else at + 3}.body.{inner}{rest}"
+
+    changes = (r"^layer(\d)\.(\d)\.(conv|bn)(\d)(.*)", block), ("^conv1", "features.0"), ("^bn1", "features.1")
+    return dict(sorted(renamed(weights, *changes, ("^fc", "classifier")).items()))
+
+
+def test_numbers_in_names_tell_the_order_where_a_file_has_none():
+    made, net = (build("resnet-32", channels=1) for _ in range(2))
+    for name, value in made.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.randn_like(value))
+        assert value.dim() == 0 or not torch.equal(value, net.state_dict()[name])
+    _, how = load_weights(net, networks(numbered(made.state_dict())), "resnet-32")
+    assert "read by the numbers in the names" in how and "features.0.weight for conv1.weight" in how
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in made.state_dict().items() if value.dim())
+
+
+def test_words_do_not_tell_the_order_though_shapes_may_fit():
+    """Nor do numbers after words that differ, which may count different things."""
+    words = [2 * chr(ord("a") + at) for at in range(15)]
+    for named in (words, [f"{word}{at}" for at, word in enumerate(words)]):
+        with pytest.raises(RecordError, match="known by their order alone"):
+            weights = networks(numbered(build("resnet-32").state_dict(), named))
+            load_weights(build("resnet-32"), weights, "resnet-32")
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1, 1), (1, 1, 1, 1)])
+def test_a_normalisation_beside_a_prefix_is_used_and_no_layer(trained, tmp_path, capsys, shape):
+    weights = {"normalize.mean": torch.full(shape, 0.2), "normalize.std": torch.full(shape, 0.7)}
+    torch.save({"epoch": 3, "state_dict": weights | below("model.", trained[0])}, tmp_path / "n.pt")
+    arguments = [str(tmp_path / "n.pt"), "--network", "resnet-14-B", *SETTINGS]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "images: by the file's own mean and std\n" in said
+    assert said.endswith("weights: at 'state_dict'; prefix 'model.' taken off; left aside: epoch\n")
+    assert main([*arguments, "--mean", "0.3", "--std", "0.4"]) == 0
+    assert "images: by --mean and --std, in place of the file's own\n" in capsys.readouterr().out
 
 
 class Bait:

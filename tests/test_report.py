@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -207,6 +208,9 @@ def test_foreign_curves_are_brought_in_and_shown(
     assert "marked foreign" in capsys.readouterr().out
     assert (tmp_path / "results/jsg/cifar10/paper/resnet-20/seed-0/run.json").is_file()
     assert "7.84 (n = 1 foreign)" in (tmp_path / "o" / "REPORT.md").read_text()
+    shutil.rmtree(tmp_path / "results" / "jsg")
+    assert report.main([*arguments, "--committed", "--results", "results/jsg"]) == 0, "it is there when it is needed"
+    assert "1 runs (1 jsg)" in capsys.readouterr().out
     assert report.main([*arguments[:2], "--network", "resnet-20"]) == 2
     assert report.main([*arguments[:2], "--as", "local"]) == 2
 

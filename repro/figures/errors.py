@@ -78,6 +78,8 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
     panels = {said: networks for said, networks in panels.items() if known & set(networks)}
     runs = usual(records.runs, nets)
     last, apart = curves.last_iteration(runs), name == "figure-1"
+    # The paper's marks are where its own curves end, beyond the last iteration of a shorter run.
+    edge = max(last, paper.constants()["cifar"]["iterations"]) if group_of(records.runs).comparable else last
     drawing = begin(file, title, 1, len(panels), _SIZES[len(panels)])
     for panel, (said, networks) in enumerate(panels.items()):
         mine = found[found["network"].isin(networks)]
@@ -96,7 +98,7 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
         zoomed = bool(said == DEEPEST and len(mine) and not mine["note"].any())
         axes_of(drawing.axes[panel], [said, *remarks], "", f"{said if apart else 'error'} (%)")
         errors_on(drawing.axes[panel], own, ZOOM_TICKS if zoomed and own == PAPER_TOP else ())
-        iterations_on(drawing.axes[panel], ZOOM * last if zoomed else 0, last)
+        iterations_on(drawing.axes[panel], ZOOM * edge if zoomed else 0, edge)
     drawing.finding = _finding(found, {"plain nets": nets} if apart else panels)
     drawing.notes = (
         *curves.notes(records, found, nets, top),

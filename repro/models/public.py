@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -63,13 +64,19 @@ def load_weights(
     net.load_state_dict(tensors, strict=False)
     where = f"at {weights.holder!r}" if weights.holder else "the whole file"
     prefix = f"prefix {weights.prefix!r} taken off" if weights.prefix else ""
-    aside = f"left aside: {', '.join(weights.aside)}" if weights.aside else ""
+    is_used = family == "cifar" and normalisation(weights)
+    used = {key.split(".")[0] for key in weights.beside if is_used and _is_aside(key)}
+    left = [name for name in weights.aside if name not in used]
+    aside = f"left aside: {', '.join(left)}" if left else ""
     return weights, "; ".join(filter(None, (where, prefix, how, aside)))
 
 
 def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """The weights under the names used here, and how they came to these where not by their own."""
     given = {key: value for key, value in given.items() if not _is_aside(key)}
+    theirs, ours = ({len(value) for value in weights.values() if value.dim() == 2} for weights in (given, wanted))
+    if len(theirs) == 1 and theirs != ours:
+        raise RecordError(f"its classifier has {max(theirs)} outputs, not {max(ours)}: it was trained on other images")
     named = {_name(key): value for key, value in given.items()}
     # What else a program keeps has names of other beginnings.
     used = {key.split(".")[0] for key in wanted}
@@ -102,40 +109,81 @@ def _name(key: str) -> str:
 
 
 def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem: str) -> tuple[dict[str, Tensor], str]:
-    """Weights of other names, matched as they come, where all that can be seen is alike.
+    """Weights of other names, matched as they come, or by the numbers in them, where all that can be seen is alike.
 
     A net that normalises before it convolves has the same shapes in the same order, and is another: there what comes
     after a convolution belongs to the next block.
     """
-    ours, theirs = (
-        [(key.rpartition(".")[2], value.shape) for key, value in weights.items()] for weights in (wanted, given)
-    )
-    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in given))
-    beside = all(
-        layer.rpartition(".")[0] == after.rpartition(".")[0]
-        for layer, after in pairwise(layers)
-        if f"{layer}.weight" in given and given[f"{layer}.weight"].dim() == 4
-    )
-    if leaves := dict.fromkeys(leaf for leaf, _ in theirs if leaf not in dict(ours)):
+    here = list(dict.fromkeys(key.rpartition(".")[2] for key in wanted))
+    if leaves := dict.fromkeys(leaf for key in given if (leaf := key.rpartition(".")[2]) not in here):
         called = ", ".join(list(leaves)[:6])
-        here = ", ".join(dict.fromkeys(leaf for leaf, _ in ours))
-        raise RecordError(f"{problem}; its tensors are called {called}, where PyTorch has {here}")
-    if ours != theirs or not beside:
-        raise RecordError(problem)
-    if not _counts_up(layers):
-        # As that of the alphabet is, in which safetensors has them: block 10 comes before block 2.
-        raise RecordError(f"{problem}; nor does their order tell, which is not that of the numbers in their names")
-    first = next(pair for pair in zip(given, wanted, strict=True) if pair[0] != pair[1])
-    how = f"read by the order of its layers, which have other names ({first[0]} for {first[1]}, ...)"
-    return dict(zip(wanted, given.values(), strict=True)), how
+        raise RecordError(f"{problem}; its tensors are called {called}, where PyTorch has {', '.join(here)}")
+    for weights in (given, _by_numbers(given, here)):
+        ours, theirs = ([(key.rpartition(".")[2], x.shape) for key, x in one.items()] for one in (wanted, weights))
+        layers = list(dict.fromkeys(key.rpartition(".")[0] for key in weights))
+        beside = all(
+            layer.rpartition(".")[0] == after.rpartition(".")[0]
+            for layer, after in pairwise(layers)
+            if f"{layer}.weight" in weights and weights[f"{layer}.weight"].dim() == 4
+        )
+        if ours == theirs and not beside:
+            raise RecordError("normalisation seems to come before each convolution (pre-activation): another network")
+        if ours == theirs and _counts_up(layers):
+            break
+    else:
+        raise RecordError(problem + _of_unknown_names(wanted, given))
+    first = next(pair for pair in zip(weights, wanted, strict=True) if pair[0] != pair[1])
+    by = "the order of its layers" if weights is given else "the numbers in the names of its layers"
+    how = f"read by {by}, which have other names ({first[0]} for {first[1]}, ...)"
+    return dict(zip(wanted, weights.values(), strict=True)), how
+
+
+def _of_unknown_names(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """What to do where neither names nor order tell the layers; empty where most have names that are known."""
+    unknown = [key for key in given if _name(key) not in wanted]
+    if len(unknown) < len(wanted) / 2:
+        return ""
+    why = "of other shapes, or not in the order of the numbers in their names"
+    if list(given) == sorted(given):
+        why = "in the order of the alphabet, as safetensors has them"
+    begin, end = list(wanted)[:2], list(wanted)[-2:]
+    return (
+        f"; layers of other names ({', '.join(unknown[:3])}, ...) "
+        f"are known by their order alone; these are {why}: save "
+        "them by torch.save(net.state_dict(), FILE) from the network that they are of, which keeps the order, or name "
+        f"them {', '.join(begin)}, ..., {', '.join(end)}"
+    )
+
+
+def _by_numbers(given: Mapping[str, Tensor], leaves: Sequence[str]) -> Mapping[str, Tensor]:
+    """The same in the order of the numbers in their names, the classifier last; as given where words differ too.
+
+    For words, as of a block's convolution and its normalisation, have no order.
+    """
+    heads = {key.rpartition(".")[0] for key, value in given.items() if value.dim() == 2}
+    alike: dict[str, set[str]] = defaultdict(set)
+    for layer in {key.rpartition(".")[0] for key in given} - heads:
+        for step in re.finditer(r"[^.]+", layer):
+            alike[layer[: step.start()]].add(_COUNTING.sub("#", step[0]))
+    if any(len(words) > 1 for words in alike.values()):
+        return given
+
+    def place(key: str) -> tuple[bool, list[int], int]:
+        layer, _, leaf = key.rpartition(".")
+        return layer in heads, _counts(layer), leaves.index(leaf)
+
+    return {key: given[key] for key in sorted(given, key=place)}
+
+
+def _counts(layer: str) -> list[int]:
+    return [int(word) if word.isdigit() else ord(word) for word in _COUNTING.findall(layer)]
 
 
 def _counts_up(layers: Iterable[str]) -> bool:
     """Whether names that differ in numbers, or in single letters, alone are in the order of these."""
     last: dict[str, list[int]] = {}
     for layer in layers:
-        found = [int(word) if word.isdigit() else ord(word) for word in _COUNTING.findall(layer)]
-        alike = _COUNTING.sub("#", layer)
+        found, alike = _counts(layer), _COUNTING.sub("#", layer)
         if found < last.get(alike, []):
             return False
         last[alike] = found

@@ -190,12 +190,13 @@ def _below(content: Any, holder: tuple[str, ...], mapping: Mapping[Any, Any]) ->
             below[key[: step.end()]].append(key)
     longest: dict[tuple[str, ...], str] = {}
     for prefix, keys in below.items():
-        if {2, 4} <= {tensors[key].dim() for key in keys}:
-            convolutions = tuple(key for key in keys if tensors[key].dim() == 4)
+        # A mean of images, which has one row, is no convolution.
+        convolutions = tuple(key for key in keys if tensors[key].dim() == 4 and len(tensors[key]) > 1)
+        if convolutions and any(tensors[key].dim() == 2 for key in keys):
             longest[convolutions] = max(longest.get(convolutions, ""), prefix, key=len)
     for prefix in longest.values():
         others = [str(key) for key in content if str(key) != holder[0]] if holder and isinstance(content, dict) else []
-        others += sorted({key.split(".")[0] for key in tensors if not key.startswith(prefix)})
+        others += sorted({key.split(".")[0] for key in map(str, mapping) if not key.startswith(prefix)})
         aside = (*others[:8], *(["..."] if len(others) > 8 else []))
         inside = {key.removeprefix(prefix): tensors[key] for key in below[prefix]}
         beside = {key: value for key, value in tensors.items() if key not in below[prefix]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -25,6 +26,7 @@ QUANTITIES = tuple(f"{split}_{kind}" for split in _SPLITS for kind in _KINDS)
 _OTHER = {"loss", "3", "5", "10", "best", "min", "max", "std"}
 #: In points of percent: a larger change tells errors from accuracies.
 _CLEAR = 5
+_Table = tuple[list[str], dict[int, list[str]]]
 
 
 def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> dict[str, str]:
@@ -46,7 +48,7 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
         # Keras writes accuracy beside val_accuracy.
         if len(bare) > 1 or f"test_{kind}" not in known or f"train_{kind}" in known:
             choices = " or ".join(what for what in get_args(What)[4:8] if kind == "top" or what.endswith(kind))
-            raise UserError(f"{where}: column {name!r}: which of them is it? Give --column {name}={choices}")
+            raise UserError(f"{where}: column {name!r}: which of them is it? Give {option(name, choices)}")
         found[name] = f"train_{kind}"
     alike: dict[str, list[str]] = {}
     for name, what in found.items():
@@ -59,11 +61,38 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
             for other in sorted(names, key=lambda name: (name not in told, "step" in name.lower()))[1:]:
                 del found[other]
         elif len(names) > 1:
+            both = " and ".join(dict.fromkeys(found[name].replace("_", " ") for name in names[:2]))
             raise UserError(
-                f"{where}: columns {names[0]!r} and {names[1]!r} are both {what.replace('_', ' ')}: "
-                f"give --column {names[1]}=ignore, or the other one"
+                f"{where}: columns {names[0]!r} and {names[1]!r} are both {both}: "
+                f"give {option(names[1], 'ignore')}, or the other one"
             )
     return found
+
+
+def with_errors(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str]) -> _Table:
+    """Without the rows that hold no error, where these count by a column that no row with errors has.
+
+    As mmengine's do: a step is an iteration where losses stand beside it, and an epoch in the rows of a test.
+    """
+    wanted = [at for at, name in enumerate(header) if told.get(name) in QUANTITIES or is_quantity(name)]
+    having = {line: cells for line, cells in rows.items() if any(cells[at] for at in wanted)}
+    counts = [at for at, name in enumerate(header) if meaning_of(name) in ("epoch", "iteration")]
+    of_others = {header[at] for at in counts for line, cells in rows.items() if cells[at] and line not in having}
+    empty = of_others - {header[at] for at in counts for cells in having.values() if cells[at]}
+    if not having or not empty:
+        return header, rows
+    kept = [at for at, name in enumerate(header) if name not in empty]
+    return [header[at] for at in kept], {line: [cells[at] for at in kept] for line, cells in having.items()}
+
+
+def option(name: str, what: str) -> str:
+    """The option that says what a column holds, as it is given in a shell."""
+    return f"--column {shlex.quote(name)}={what}"
+
+
+def is_quantity(name: str) -> bool:
+    """Whether its words are those of an error or accuracy."""
+    return meaning_of(name) in (*_KINDS, *QUANTITIES)
 
 
 def meaning_of(name: str) -> str:
@@ -135,7 +164,7 @@ def kind_of(quantity: str, name: str, runs: Sequence[pd.Series], where: str) -> 
     start, end = runs[0].iloc[[0, -1]]
     raise UserError(
         f"{where}: column {name!r} goes from {start:.4g} to {end:.4g} %, by which it may be errors or accuracies: give "
-        f"--column {name}={split}_error or --column {name}={split}_accuracy"
+        f"{option(name, f'{split}_error')} or {option(name, f'{split}_accuracy')}"
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, get_args
 from repro import names, study
 from repro.data.table import DATA_SETS
 from repro.errors import RecordError, UserError, counted, shown, unknown
-from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, kind_of, unit_of
+from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, kind_of, option, unit_of, with_errors
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
 from repro.records.rows import read_rows
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # it takes a second, and --help needs none of it
 
 BATCH = 128
 _ERRORS = ["train_error", "test_error"]
+_RUNS = "for several runs, give network or seed a column, or --column COLUMN=seed for the one that has their names"
 #: In --column, the number of a row where no column has this name.
 _ROW = "row"
 
@@ -168,6 +169,8 @@ def _runs(
     """
     if _ROW in target.columns and _ROW not in header:
         header, rows = [*header, _ROW], {line: [*cells, ""] for line, cells in rows.items()}
+    else:
+        header, rows = with_errors(header, rows, target.columns)
     columns = columns_of(header, target.columns, str(path))
     what = set(columns.values())
     if not {"iteration", "epoch"} & what or not set(QUANTITIES) & what:
@@ -204,7 +207,10 @@ def _values(
     family = study.family_of(target.preset)
     table["network"] = table["network"].map({name: str(names.parse(name, family)) for name in set(table["network"])})
     for key in table.columns.drop("network"):
-        texts, values = table[key], table[key].map(_number).astype(float)
+        texts = table[key].str.replace(r"(?<=\d)/\d+$" if key in ("epoch", "iteration") else r"\s*%$", "", regex=True)
+        values = texts.map(_number).astype(float)
+        if key == "seed" and "seed" in target.columns.values() and (values < 0).any():  # names of runs
+            values = pd.Series(pd.factorize(texts)[0], table.index, float)
         if line := _line((values < 0) | (values > 1e9) | ((values % 1 > 0) & (key == "seed"))):
             needed = "a whole number" if key == "seed" else "a number from 0 to 1e9"
             raise RecordError(f"{path}: line {line}: {key} is {shown(texts[line])}: {needed} is needed")
@@ -246,7 +252,7 @@ def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Targ
     if unsafe and "epoch" not in table:
         raise UserError(
             f"{path}: column {name!r} ends at {last:g}, less than an epoch of {target.per_epoch:.0f} iterations: "
-            f"give --column {name}=epoch or --column {name}=iteration"
+            f"give {option(name, 'epoch')} or {option(name, 'iteration')}"
         )
     if name and not unsafe:
         said = f"{name} read as iterations"
@@ -296,20 +302,27 @@ def _in_order(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, int]:
     table = table[table["iteration"] > 0]
     if table.empty:
         raise RecordError(f"{path}: has no row beyond iteration 0")
+    if not any(table.dropna(subset=[key])["iteration"].duplicated().any() for key in _ERRORS):
+        return table.groupby("iteration").last(), 0  # no restart, though one error may stand below the other
     groups = table.assign(line=table.index).groupby(table["iteration"].diff().ne(0).cumsum().rename("group"))
     several = (groups[_ERRORS].nunique() > 1).any(axis=1)
     if several.mean() > 0.5:
         raise RecordError(
             f"{path}: line {groups['line'].first()[several].iloc[0]} and those below it differ at one iteration, as at "
-            "most others: keep rows of one kind, give network or seed a column, or --column COLUMN=ignore"
+            f"most others: keep rows of one kind, or --column COLUMN=ignore; {_RUNS}"
         )
     rows, replaced = groups.last().set_index("line"), int((groups[_ERRORS].count().max(axis=1) - 1).clip(lower=0).sum())
     at = rows["iteration"]
     if at.is_unique:
         return rows.set_index("iteration").sort_index(), replaced
+    held = [rows.index[rows[key].notna()] for key in _ERRORS]
+    if all(map(len, held)) and at[line := max(map(min, held))] < at.loc[:line].max() and line > min(map(max, held)):
+        # The rows of one would seem to replace those of the other.
+        raise RecordError(f"{path}: line {line}: one error stands below the other, and a restart in it: a file each")
     if line := _line(at <= at.cummin().shift()):
         raise RecordError(
-            f"{path}: line {line} begins again at iteration {at[line]:,}: two runs? Give network or seed a column"
+            f"{path}: line {line} begins again at iteration {at[line]:,}: {_RUNS}; for one run whose epochs only "
+            f"begin anew, --column {_ROW}=epoch, and --column COLUMN=ignore for what counts them now"
         )
     kept = rows[~(at >= at[::-1].cummin()[::-1].shift(-1))]
     return kept.set_index("iteration"), replaced + len(rows) - len(kept)

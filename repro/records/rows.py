@@ -1,15 +1,16 @@
-"""The rows of a file of curves, CSV or JSON, as cells of text below a header."""
+"""The rows of a file of curves, CSV, JSON or a table of Markdown, as cells of text below a header."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import get_args
 
 from repro.disk import read_text
 from repro.errors import RecordError
-from repro.records.columns import What, meaning_of
+from repro.records.columns import What, is_quantity, meaning_of
 
 #: A file beyond this is no file of curves.
 LARGEST_FILE = 50_000_000
@@ -30,7 +31,9 @@ def read_rows(path: Path) -> Table:
 
 def _of_csv(text: str, path: Path) -> Table:
     lines = text.splitlines()
-    mark = max(",;\t", key=(lines or [""])[0].count)
+    mark = max(",;\t|", key=(lines or [""])[0].count)
+    if mark == "|":  # Markdown's, with a row of dashes below the header
+        lines = ["" if re.fullmatch(r"[\s|:-]*", line) else line.strip().strip("|") for line in lines]
     reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
     header: list[str] = []
     rows = {}
@@ -51,7 +54,7 @@ def _of_csv(text: str, path: Path) -> Table:
 
 
 def _of_json(text: str, path: Path) -> Table:
-    """A list of objects, an object a line, or an object of lists, as Keras' history is."""
+    """A list of objects, alone or among other things, an object a line, or an object of lists, as Keras' history is."""
     import pandas as pd  # it takes a second
 
     try:
@@ -59,6 +62,10 @@ def _of_json(text: str, path: Path) -> Table:
             found = json.loads(text)
         except ValueError:
             found = [json.loads(line) for line in text.splitlines() if line.strip()]
+        lists = [one for one in found.values() if isinstance(one, list)] if isinstance(found, dict) else []
+        of_objects = [one for one in lists if one and all(isinstance(row, dict) for row in one)]
+        if len(of_objects) == 1:  # as the log_history of Hugging Face's trainer_state.json
+            found = of_objects[0]
         table = pd.DataFrame(found) if isinstance(found, dict) else pd.json_normalize(found, sep="/")
     # pandas documents none of its exceptions for what is no table.
     except (ValueError, TypeError, AttributeError, NotImplementedError, RecursionError) as error:
@@ -70,15 +77,24 @@ def _of_json(text: str, path: Path) -> Table:
 
 
 def _apart(header: list[str], rows: dict[int, list[str]]) -> Table:
-    """Where a column says what a row is of, put its words before the others' names: accuracy becomes train accuracy."""
-    kinds = [at for at, name in enumerate(header) if name.lower() in _OF_ROWS]
+    """Where a column says what a row is of, put its words before the others' names: accuracy becomes train accuracy.
+
+    In a long table, where one column has the names of numbers and one the numbers, the value becomes train accuracy.
+    """
+    values = [name for name in header if re.search(r"(?i)(^|[\W_])value$", name)]
+    is_long = len(values) == 1 and not any(map(is_quantity, header))
+    kinds = [
+        at
+        for at, name in enumerate(header)
+        if name.lower() in _OF_ROWS or (is_long and any(map(is_quantity, {cells[at] for cells in rows.values()})))
+    ]
     if not kinds or len(set(header)) < len(header):
         return header, rows
-    shared = {name for name in header if meaning_of(name) in get_args(What)[:4]}
+    shared = {name for name in header if meaning_of(name) in get_args(What)[:4] or (is_long and name not in values)}
     found = {}
     for line, cells in rows.items():
         words = " ".join(cells[at] for at in kinds)
-        names = [name if name in shared else f"{words} {name}" for name in header]
+        names = [name if name in shared else words if is_long else f"{words} {name}" for name in header]
         found[line] = {names[at]: cell for at, cell in enumerate(cells) if cell and at not in kinds}
     names = list(dict.fromkeys(name for row in found.values() for name in row))
     return names, {line: [row.get(name, "") for name in names] for line, row in found.items()}

@@ -22,6 +22,7 @@ from repro.figures import drawing, errors, layers, one_run
 from repro.figures.drawing import COLOURS, Drawing
 from repro.groups import Group, groups, narrow
 from repro.records import HealthRow, Records, Source, collect, write_health
+from repro.records.foreign import Target, bring_in
 
 figure_1, figure_6 = (partial(errors.draw, name=name) for name in ("figure-1", "figure-6"))
 
@@ -152,6 +153,18 @@ def test_training_error_is_averaged_over_a_thousand_iterations(tmp_path: Path) -
     first = records.curves[records.curves["iteration"] <= 1000]["train_error"]
     assert [x for x, _ in points[:2]] == [1000, 2000] and len(points) == 64 and len(first) == 10
     assert points[0][1] == pytest.approx(sum(first) / 10)
+
+
+@pytest.mark.filterwarnings("error")  # matplotlib's, of panels that marks beyond their edge leave no room
+@pytest.mark.parametrize("name", sorted(errors.VIEWS))
+def test_the_papers_marks_are_within_the_panels_beside_a_shorter_run(name: str, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("iteration,test_error\n391,75\n23460,10\n")
+    bring_in([tmp_path / "c.csv"], tmp_path / "r", Target("resnet-20"))
+    figure = errors.draw(found(tmp_path / "r"), name=name)
+    for panel, axis in enumerate(figure.axes if figure else ()):
+        assert axis.get_xlim()[1] == 64_000
+        assert all(x <= 64_000 for _, x, _ in marks(figure, panel))
+    assert figure is None or "23,460 iterations" in figure.figure.get_suptitle()
 
 
 def test_incomplete_runs_are_drawn_and_marked(tmp_path: Path) -> None:

@@ -40,6 +40,17 @@ def same(found: list[tuple[float, float, float]], expected: list[tuple[float, fl
 
 KERAS = "epoch,accuracy,loss,val_accuracy,val_loss\n0,0.45,1.50,0.50,1.40\n1,0.55,1.20,0.60,1.10\n"
 TENSORBOARD = "Wall time,Step,Value\n1700000000.1,390,45.8\n1700000100.2,780,56.9\n"
+MLFLOW = "Run ID,Name,Metric Name,epoch,timestamp,Metric Value\n" + "".join(
+    f"{run},x-1,{name},{epoch},{at},{value}\n"
+    for run, more in (("a1f", 0), ("b2e", 1))
+    for name, first in (("val_acc", 40), ("train_acc", 30))
+    for epoch, at, value in ((1, 17, first + more), (2, 18, first + more + 20))
+)
+MMENGINE = "".join(
+    f'{{"loss": 1.5, "epoch": {epoch}, "iter": {391 * epoch}, "step": {391 * epoch}}}\n'
+    f'{{"val/acc": {40 + 10 * epoch}, "time": 0.1, "step": {epoch}}}\n'
+    for epoch in (1, 2)
+)
 LATE = "epoch,train_error\n150,0.62\n155,0.48\n164,0.31\n"
 #: An epoch of 50,000 images in batches of 128 has 390.625 iterations.
 READ = {
@@ -158,6 +169,33 @@ READ = {
         {},
         [(49, NAN, NAN), (390, 55, 50), (439, NAN, NAN), (781, 45, 40)],
     ),
+    "errors below one another, in a table of names and values": (
+        "key,step,value\n"
+        "train_acc,99,40\ntrain_acc,390,45\ntrain_acc,780,55\nval_acc,390,50\nval_acc,780,60\nval_loss,780,2\n",
+        {},
+        [(99, 60, NAN), (390, 55, 50), (780, 45, 40)],
+    ),
+    "errors below one another, each a column": (
+        "iteration,train_error,test_error\n99,60,\n390,55,\n780,45,\n390,,50\n780,,40\n",
+        {},
+        [(99, 60, NAN), (390, 55, 50), (780, 45, 40)],
+    ),
+    "a list of objects among other things": (
+        '{"best_metric": 0.6, "args": {"epoch": 9}, "log_history": [{"epoch": 1.0, "loss": 1.5, "step": 391},'
+        '{"epoch": 1.0, "eval_accuracy": 0.5, "step": 391}, {"epoch": 2.0, "eval_accuracy": 0.6, "step": 782}]}',
+        {},
+        [(391, NAN, 50), (782, NAN, 40)],
+    ),
+    "rows of a test whose steps are epochs": (
+        MMENGINE,
+        {"columns": {"step": "epoch"}},
+        [(391, NAN, 50), (781, NAN, 40)],
+    ),
+    "Markdown": (
+        "| Epoch | Train Acc | Test Acc |\n|:---|---:|-----|\n| 1/60 | 45.00% | 50 % |\n| 2/60 | 55.00% | 60 % |\n",
+        {},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
     "epochs and steps that go together": (
         "epoch,step,test_error\n0,195,50\n59,11759,10\n", {"batch": 256}, [(195, NAN, 50), (11_759, NAN, 10)]
     ),
@@ -196,7 +234,7 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,step,test_error\n0,195,50\n59,11759,10\n", "batches of 128 is epoch 30.1: give --batch or --images"),
         ("epoch,val_acc,test_acc\n1,50,50\n", "--column test_acc=ignore"),
         ("epoch,test_error\n0,90\n1,50\n", "--first-epoch 0"),
-        ("epoch,test_error\n1,50\n2,40\n1,45\n2,35\n", "Give network or seed"),
+        ("epoch,test_error\n1,50\n2,40\n1,45\n2,35\n", "--column COLUMN=seed"),
         ("", "line 1 has the columns (none)"),
         ("step,err\n1,2\n", "--column err=train_error"),
         ("epoch,test_error\n", "has no rows"),
@@ -220,7 +258,15 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,best_val_acc,val_top3\n1,50,80\n2,60,90\n", "an error or accuracy"),
         ("model,epoch,val_acc\na,1,45\nb,1,50\na,2,55\nb,2,60\n", "line 2 and those below it differ"),
         ("epoch,iter,train_err\n1,100,60\n1,391,50\n2,100,45\n2,391,40\n", "line 2 and those below it differ"),
-        ("run,tag,step,value\na,val/acc,390,45\nb,val/acc,390,55\n", "are both test error"),
+        ("run,tag,step,value\na,val/acc,390,45\nb,val/acc,390,55\n", "are both test accuracy: give"),
+        ("epoch,a - val acc,b - val acc\n1,50,50\n", "--column 'b - val acc'=ignore"),
+        ("epoch,val acc,test_err\n1,50,50\n", "are both test accuracy and test error: give"),
+        ("epoch,top 1\n1,50\n", "--column 'top 1'=train_error or"),
+        ("my step,test_error\n1,50\n100,40\n", "--column 'my step'=epoch or --column 'my step'=iteration"),
+        ("epoch,val acc\n1,55\n164,9\n", "--column 'val acc'=test_error or --column 'val acc'=test_accuracy"),
+        (MLFLOW, "line 4 begins again at iteration 391: for several runs, give network or seed a column"),
+        (MMENGINE, "--column step=epoch or --column step=iteration"),
+        ("step,train_err,val_err\n90,50,\n780,40,\n390,42,\n780,41,\n391,,55\n782,,45\n", "line 6: one error stands"),
         ("[[1700000000.1, 390, 45.8]]", "no list of objects"),
         ('{"acc": [1, 2], "val_acc": [1]}', "no list of objects"),
         ('{"epoch": 1, "val_acc": 50}\n{"epoch": 2, "val_', "no list of objects"),
@@ -290,10 +336,25 @@ def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=said):
             bring_in([path], tmp_path / "r", target)
-    path.write_bytes(b"\xff\xfe\x00\x01")
-    for gone in (path, tmp_path / "nowhere.csv"):
-        with pytest.raises(UserError, match="cannot be read"):
+    path.write_bytes("epoch,Prüffehler\n".encode("cp1252"))
+    for gone, said in (path, "its byte 9 is no text in utf-8: save it as UTF-8"), (tmp_path / "nowhere.csv", "No such"):
+        with pytest.raises(UserError, match=f"cannot be read as a file of curves: {said}"):
             bring_in([gone], tmp_path / "r", Target("resnet-20"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_a_spreadsheet_saves_has_a_mark_of_its_encoding(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "curves.txt"
+    path.write_bytes("Epoch\tTest error (%)\r\n1\t50,5\r\n2\t40\r\n".replace(",", ".").encode(encoding))
+    bring_in([path], tmp_path / "r", Target("resnet-20"))
+    assert same(curve(tmp_path / "r"), [(391, NAN, 50.5), (781, NAN, 40)])
+
+
+def test_names_of_runs_are_numbered_as_seeds(tmp_path: Path) -> None:
+    said = bring_in([file(tmp_path, MLFLOW)], tmp_path / "r", Target("resnet-20", columns={"Run ID": "seed"}))
+    assert len(said) == 2
+    runs = collect([Source("x", tmp_path / "r")]).runs.set_index("seed")[["train_error", "test_error", "iterations"]]
+    assert runs.to_dict("list") == {"train_error": [50, 49], "test_error": [40, 39], "iterations": [781, 781]}
 
 
 def test_the_command_takes_several_files_and_what_their_columns_are(tmp_path: Path, elsewhere, capsys) -> None:
