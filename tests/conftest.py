@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from planted import HOSTILE, plant, plant_paper_like
 
@@ -38,8 +39,18 @@ def paper_like(tmp_path_factory: pytest.TempPathFactory) -> Records:
 
 @pytest.fixture(scope="session")
 def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with pages, which many tests read: three groups, two sources, runs that ended in every way, markup."""
-    root = tmp_path_factory.mktemp("report")
+    """A report with pages, which many tests read, made once for all processes that run tests."""
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "report"
+    with FileLock(root.with_suffix(".lock")):
+        if not (root / "whole").exists():
+            _make_report(root)
+            (root / "whole").touch()
+    return root / "out"
+
+
+def _make_report(root: Path) -> None:
+    """Three groups, two sources, runs that ended in every way, markup."""
     yours, theirs = root / "yours", root / "theirs"
     plant_paper_like(yours)
     short = {"data": "cifar10-jpeg"}
@@ -62,7 +73,6 @@ def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (theirs / "odd").mkdir()
     (theirs / "odd" / "run.json").write_text(json.dumps(odd))
     assert report.main(["--results", str(yours), "--results", f"second={theirs}", "--out", str(root / "out")]) == 0
-    return root / "out"
 
 
 @pytest.fixture

@@ -310,6 +310,7 @@ def test_figure_4_of_runs_has_a_panel_for_plain_nets_and_one_for_resnets(tmp_pat
 
 
 def test_a_net_above_the_axis_is_named_and_one_that_has_only_begun_is_shown(tmp_path: Path) -> None:
+    plant(tmp_path, "plain-56", train_end=40, test_end=42)
     plant(tmp_path, "resnet-110", train_end=1, test_end=3)
     plant(tmp_path, "resnet-1202", train_end=88, test_end=89)
     assert "ResNet-1202 is higher than 5 % and not displayed" in drawn(figure_6, tmp_path).axes[2].get_title()
