@@ -33,7 +33,7 @@ VIEWS: dict[str, Panels] = {
 TITLES = {
     "figure-1": "Figure 1. Training error and test error of plain nets of 20 and 56 layers",
     "figure-6": "Figure 6. Errors during training of plain nets and ResNets",
-    "figure-4": "Figure 4. Errors during training of plain nets and ResNets of 18 and 34 layers, on other images",
+    "figure-4": "Figure 4. Errors during training of plain nets and ResNets of 18 and 34 layers",
     "in-short": "Errors during training, without and with shortcuts",
 }
 #: Inches of a panel, by how many there are.

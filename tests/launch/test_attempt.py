@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import sys
 from collections import Counter
 
@@ -141,6 +142,15 @@ def test_another_torch_or_device_than_it_began_with_is_told_and_kept_in_the_reco
     assert now == ["2.15.0", "A100"]
     said, *_ = go_on(4, "2.15.0", "A100", driver="590.44.01")
     assert "its machine has changed (driver 580.65.06 to 590.44.01), and the bits may" in said
+
+
+def test_a_network_whose_code_has_changed_is_told(digits, tmp_path):
+    carry_out(tmp_path, digits, stop_at=1)
+    file = tmp_path / RUN.path / "run.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps(record | {"network_sha256": "0" * 64}))
+    notes = carry_out(tmp_path, digits, stop_at=2)[1]["sessions"][-1]["notes"]
+    assert any("the code of its network has changed" in note for note in notes)
 
 
 def test_a_signal_that_comes_before_the_first_iteration_stops_all_the_same(digits, tmp_path):
