@@ -173,7 +173,7 @@ def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> R
             known = [name for name in dict.fromkeys(records.runs["network"]) if _run(evidence, name, seed)]
             there = f": there is {', '.join(known)}" if known else ""
             damaged = "".join(f"; passed over: {item.reason}" for item in records.damaged[:1])
-            none = f"{network}: the reference has no complete run of seed {seed}, preset {preset}"
+            none = f"{network}: the reference has no complete run of seed {seed}, preset {preset}, on {data}"
             raise RecordError(f"{none}{there}{damaged}")
         found[network] = records.record(REFERENCE, run.folder)
     return References(evidence, seed, found)

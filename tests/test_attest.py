@@ -82,7 +82,11 @@ def test_a_changed_checkout_is_told_on_the_terminal_as_in_the_file(changed, refe
     ("words", "status", "said"),
     [
         (["plain-21"], 2, "plain-20"),
-        (["plain-56"], 1, "plain-56: the reference has no complete run of seed 0, preset demo: there is plain-20"),
+        (
+            ["plain-56"],
+            1,
+            "the reference has no complete run of seed 0, preset demo, on digits: there is plain-20",
+        ),
         (["plain-20", "--preset", "dem"], 2, "did you mean 'demo'"),
     ],
 )

@@ -20,6 +20,9 @@ from repro.claims.verdict import Judgement, Verdict, deciding, findings, in_word
 from repro.data.table import DATA_SETS
 from repro.records import Records
 
+#: Runs of each network that are planned for every setting but the paper's.
+SEEDS_ELSEWHERE = 3
+
 __all__ = ["Claim", "Verdict", "findings", "judge", "load", "write"]
 
 
@@ -101,12 +104,21 @@ def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
         runs=runs,
         links=found.links,
         assumed=_rests_on_a_prior(found),
+        provisional=found.verdict != "not run" and _lacks_seeds(claim, evidence),
         foreign=any(link.foreign for link in found.links),
         command=claim.command(evidence.preset, evidence.data) if missing else None,
         source=evidence.source,
         data=evidence.data,
         preset=evidence.preset,
     )
+
+
+def _lacks_seeds(claim: Claim, evidence: Evidence) -> bool:
+    """Whether a network that a claim needs has fewer runs than are planned (reports/PROTOCOL.md)."""
+    if claim.plan is None:
+        return False
+    planned = claim.seeds if (evidence.data, evidence.preset) == PAPER_SETTING else SEEDS_ELSEWHERE
+    return any(len(evidence.runs(network)) < planned for network in claim.plan.only)
 
 
 def _rests_on_a_prior(found: Judgement) -> bool:

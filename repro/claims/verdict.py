@@ -84,6 +84,7 @@ class Verdict:
         links: the comparisons of which it is made.
         assumed: whether the verdict rests on a spread over seeds that is known beforehand (`Link.assumed`).
         foreign: whether curves of other programs are among the runs.
+        provisional: whether a network that it is about has fewer runs than reports/PROTOCOL.md plans.
         command: what to type to get the missing runs (or the test that checks it); None where nothing is missing, or
             nothing here can supply it.
         source: name of the results folder judged.
@@ -113,11 +114,13 @@ class Verdict:
     welch: tuple[float, float] | None = None
     assumed: bool = False
     foreign: bool = False
+    provisional: bool = False
 
     @property
     def said(self) -> str:
-        """The verdict, with what it rests on: "holds (spread assumed)"."""
-        return f"{self.verdict} (spread assumed)" if self.assumed else self.verdict
+        """The verdict, with what it rests on: "holds (provisional, spread assumed)"."""
+        rests = [word for word, so in (("provisional", self.provisional), ("spread assumed", self.assumed)) if so]
+        return f"{self.verdict} ({', '.join(rests)})" if rests else self.verdict
 
 
 def lacking(links: Iterable[Link]) -> str:

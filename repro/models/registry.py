@@ -46,11 +46,11 @@ def build(
     if model.block == "one-layer" and parsed.family != "cifar":
         raise UserError(f"{name}: residual functions of one layer are built in nets of the CIFAR-10 family alone")
     device = torch.get_default_device()
-    # Layers draw default weights as they are made, of which projections would take their share: made without storage,
-    # they draw nothing.
-    with torch.device("meta"):
+    # Layers draw default weights as they are made, of which projections would take their share: the generator is put
+    # back. What `initialise` does not know, such as a block's own scale, keeps the value that its constructor gave it.
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(generator.initial_seed() if generator else torch.initial_seed())
         net = _net(parsed, channels, CLASSES[parsed.family] if classes is None else classes, model)
-    net.to_empty(device=device)
     initialise(net, model.initialisation, generator)
     return in_shares(net, model.norm_shares) if model.norm_shares > 1 else net
 

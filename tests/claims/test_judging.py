@@ -205,7 +205,12 @@ def alter(folder: Path, run: str = "") -> None:
 def test_a_verdict_that_welch_does_not_share_says_that_a_spread_is_assumed(tmp_path):
     runs(test=BOTH)(tmp_path / "one")
     found = of(tmp_path / "one")
-    assert (found.verdict, found.assumed, found.said, found.welch) == ("holds", True, "holds (spread assumed)", None)
+    assert (found.verdict, found.assumed, found.said, found.welch) == (
+        "holds",
+        True,
+        "holds (provisional, spread assumed)",
+        None,
+    )
     runs(test=BOTH, seeds=SEEDS)(tmp_path / "three")
     found = of(tmp_path / "three")
     assert (found.verdict, found.assumed, found.said) == ("holds", False, "holds")

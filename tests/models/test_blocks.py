@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 from handmade import by_hand, randomised
+from torch import nn
 
+from repro.models import registry
 from repro.models.blocks import BasicBlock, Bottleneck
 from repro.models.shortcuts import ZeroPadded
 
@@ -39,3 +41,23 @@ def test_option_a_can_average_instead(height, width):
             pixels = x[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
             torch.testing.assert_close(y[:, 1:4, i, j], pixels.mean((2, 3)))
     assert y[:, 0].count_nonzero() == 0 and y[:, 4:].count_nonzero() == 0
+
+
+def test_a_blocks_own_parameters_keep_what_its_constructor_gave_and_the_global_generator_is_left_alone(monkeypatch):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.prelu = nn.Conv2d(3, 2, 1), nn.GroupNorm(1, 2), nn.PReLU()
+            self.scale, self.noise = nn.Parameter(torch.full((1,), 0.25)), nn.Parameter(torch.randn(4))
+            self.register_buffer("count", torch.full((2,), 7.0))
+
+    monkeypatch.setattr(registry, "_net", lambda *arguments: Own())
+    before = torch.get_rng_state()
+    one, again, other = (
+        registry.build("resnet-8", generator=torch.Generator().manual_seed(seed)).state_dict() for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert not torch.equal(one["noise"], other["noise"])
+    told = {"scale": [0.25], "count": [7, 7], "norm.weight": [1, 1], "norm.bias": [0, 0], "prelu.weight": [0.25]}
+    assert {key: one[key].tolist() for key in told} == told
