@@ -121,11 +121,11 @@ def test_the_committed_report_stays_small():
 
 
 def test_the_spread_assumed_of_responses_is_not_less_than_the_demo_shows(records):
-    """Three seeds each; of the plain net of 110 layers, which does not train, and of 20 layers it says nothing."""
+    """Three seeds or ten; of the plain net of 110 layers, which does not train, and of 20 layers it says nothing."""
     demo = Evidence(records, source="reference", data="digits", preset="demo")
     networks = ["plain-32", "plain-44", "plain-56", *(f"resnet-{name}" for name in (32, 44, 56, "56-B", "56-C", 110))]
     for measure in RESPONSES:
         found = [np.array([run.value(measure) for run in demo.runs(name, measure)]) for name in networks]
-        assert all(len(values) == 10 for values in found)
+        assert all(len(values) in (3, 10) for values in found)
         shown = np.sqrt(np.mean([(values.std(ddof=1) / values.mean()) ** 2 for values in found]))
         assert shown < RELATIVE_ELSEWHERE
