@@ -23,8 +23,9 @@ def ends(records: Records, networks: Iterable[str]) -> pd.DataFrame:
 
     Returns:
         source, network, depth; train_error (percent, mean over the last evaluation interval, as in run.json's `final`)
-        and test_error (the last measured one), NaN where there is none; iteration, where they end; seeds, how many are
-        in the mean; note, why they end early, or ""; folders of those runs.
+        and test_error (the last measured one), NaN where there is none; train_error_at and test_error_at, the
+        iterations that these are of; iteration, where they end; seeds, how many are in the mean; note, why they end
+        early, or ""; folders of those runs.
 
     Raises:
         ValueError: the records are of several data sets or presets.
@@ -39,7 +40,8 @@ def ends(records: Records, networks: Iterable[str]) -> pd.DataFrame:
             mine = runs[(runs["source"] == source) & (runs["network"] == network)].sort_values(["seed", "folder"])
             if len(mine):
                 rows.append(_end(mine, curves))
-    columns = ["source", "network", "depth", *ERRORS, "iteration", "seeds", "note", "folders"]
+    ends = [*ERRORS, *(f"{column}_at" for column in ERRORS)]
+    columns = ["source", "network", "depth", *ends, "iteration", "seeds", "note", "folders"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -63,14 +65,17 @@ def _end(runs: pd.DataFrame, curves: Mapping[Any, pd.DataFrame]) -> dict[Any, An
 
 
 def _errors(run: pd.Series, curve: pd.DataFrame) -> dict[str, float]:
-    """A run's final errors; of one that has not ended those of its last evaluation interval so far."""
+    """A run's final errors and at which iteration they are; where it has not ended, of its last evaluation interval."""
     if run["status"] in ENDED:
-        return {column: float(run[column]) for column in ERRORS}
-    last = curve["iteration"] > curve["iteration"].max() - run["run"].evaluate_every
-    test = curve["test_error"][np.isfinite(curve["test_error"])]
+        errors = {column: float(run[column]) for column in ERRORS}
+        return errors | {f"{column}_at": float(run["iteration"]) for column in ERRORS}
+    train, test = (curve[np.isfinite(curve[column])] for column in ("train_error", "test_error"))
+    last = train["iteration"] > curve["iteration"].max() - run["run"].evaluate_every
     return {
-        "train_error": float(curve["train_error"][last & np.isfinite(curve["train_error"])].mean()),
-        "test_error": float(test.iloc[-1]) if len(test) else math.nan,
+        "train_error": float(train["train_error"][last].mean()),
+        "train_error_at": float(train["iteration"].max()),
+        "test_error": float(test["test_error"].iloc[-1]) if len(test) else math.nan,
+        "test_error_at": float(test["iteration"].max()),
     }
 
 

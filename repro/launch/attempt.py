@@ -129,7 +129,8 @@ class _Attempt:
         if record and record.status == "complete":
             return Outcome(run, "complete", "already complete")
         if record and record.status == "diverged":
-            return Outcome(run, "diverged", f"diverged before: {record.error}")
+            why = f"diverged before: {record.error} (remove {folder.path} to train it anew)"
+            return Outcome(run, "diverged", why)
         if record is None and (kept := checkpoint.kept(folder.checkpoint_path, run.hash)):
             record = Record.of(kept["record"])
             self.notes.append("run.json was gone and is written anew")

@@ -47,7 +47,7 @@ def curve_ends(records: Records, group: Group) -> Table:
 def _cell(end: dict[Any, Any] | None, column: str) -> str:
     if end is None or not math.isfinite(end[column]):
         return ""
-    return f"{end[column]:.2f}" + (f" (at {end['iteration']:,})" if end["note"] else "")
+    return f"{end[column]:.2f}" + (f" (at {end[f'{column}_at']:,.0f})" if end["note"] else "")
 
 
 def mean_responses(records: Records, group: Group) -> Table:
