@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from repro.claims.evidence import Evidence, Measure, departures
+from repro.claims.verdict import by_interval
 from repro.ends import ERRORS
 from repro.groups import Trained, group_of, runs_of
 from repro.records import Records
@@ -43,6 +44,7 @@ def table(records: Records, chosen: Sequence[Trained]) -> Table:
         notes=[
             "Training error over the last evaluation interval and the last test error, of runs that came to their end.",
             f"In brackets after a difference: its 95 % interval, by the rules that claims are judged by.{chance}",
+            "Spread assumed: the runs alone, by Welch's interval, do not show the difference.",
         ],
     )
 
@@ -72,4 +74,7 @@ class _Sides:
             return error, f"not comparable: they differ in {', '.join(unlike)}"
         self.count += 1
         a, b = (self.of[one.source].side(runs, measure) for one, runs in ((trained, mine), (last, theirs)))
-        return error, in_words(difference(a, b))
+        found = difference(a, b)
+        word = by_interval(*found.interval())
+        assumed = word != "too close to call" and not (found.welch and by_interval(*found.welch) == word)
+        return error, in_words(found) + (" (spread assumed)" if assumed else "")

@@ -14,7 +14,7 @@ from repro import report
 from repro.errors import UserError
 from repro.figures import side_by_side as figures
 from repro.figures.drawing import Drawing, colour_of
-from repro.groups import Group, Trained, narrow
+from repro.groups import Group, Trained, kept, narrow
 from repro.records import Records, Source, collect
 from repro.site.side_by_side import named
 from repro.tables import side_by_side as tables
@@ -94,6 +94,19 @@ def test_differences_are_to_the_last_with_their_intervals(records: Records) -> N
         f"runs/reference--digits--demo--resnet-20--seed-{seed}.html" for seed in (0, 1)
     ]
     assert "there are 4 here" in " ".join(table.notes)
+
+
+def test_a_difference_that_rests_on_the_spread_assumed_says_so(tmp_path: Path) -> None:
+    for seed, error in enumerate((40.0, 41.0, 40.5)):
+        plant(tmp_path, "plain-20", **DEMO, seed=seed, test_end=error)
+        plant(tmp_path, "resnet-20", **DEMO, seed=seed, test_end=error - 38)
+    records = collect([Source("local", tmp_path)])
+    chosen = [Trained("local", "plain-20"), Trained("local", "resnet-20")]
+    told = {True: tables.table(records, chosen)}
+    told[False] = tables.table(kept(records, lambda table: table["seed"] == 0), chosen)
+    for three, table in told.items():
+        difference = dict(zip(table.columns, table.rows[0], strict=True))["test error: difference"]
+        assert str(difference).startswith("+38.0") and ("(spread assumed)" in str(difference)) == (not three)
 
 
 def test_what_was_trained_on_other_images_or_has_not_ended_has_no_difference(places: list[Source]) -> None:
