@@ -119,18 +119,30 @@ def test_the_key_goes_by_depth_also_where_a_net_has_the_papers_marks_alone(tmp_p
     assert list(figure.palette) == [label for label in key(figure) if label in figure.palette]
 
 
-def test_a_panel_with_neither_curve_nor_mark_is_left_away(tmp_path: Path) -> None:
+def test_a_panel_without_a_curve_is_left_away(tmp_path: Path) -> None:
     for network in ("plain-20", "resnet-20"):
         plant(tmp_path, network)
     assert [axis.get_title() for axis in drawn(figure_6, tmp_path).axes] == ["plain nets", "ResNets"]
     plant(tmp_path, "resnet-20", preset="paper")
     marked = figure_6(narrow(found(tmp_path), Group("cifar10", "paper")))
     assert marked is not None
-    assert [axis.get_title() for axis in marked.axes] == [
-        "plain nets\nnot run",
-        "ResNets",
-        f"{errors.DEEPEST}\nnot run",
-    ]
+    assert [axis.get_title() for axis in marked.axes] == ["ResNets"], "of the others there are the paper's marks alone"
+
+
+def test_the_panel_of_the_deepest_has_the_papers_limits_on_its_data_and_schedule_alone(tmp_path: Path) -> None:
+    for network in ("resnet-20", "plain-56", "resnet-110"):
+        plant(tmp_path, network, train_end=60, test_end=60)
+    figure = drawn(figure_6, tmp_path)
+    plain, _, deep = figure.axes
+    assert deep.get_title() == "110 layers" and "1202" not in " ".join([figure.finding, *figure.notes, *key(figure)])
+    for limits in ("get_xlim", "get_ylim", "get_yticks"):
+        assert tuple(getattr(deep, limits)()) == tuple(getattr(plain, limits)())
+    alone = errors.draw(found(tmp_path), name="figure-6", alone=errors.DEEPEST)
+    assert alone and alone.title == "Figure 6. Errors during training: 110 layers" and "ResNet-110 60" in alone.finding
+    plant(tmp_path, "resnet-110", preset="paper", train_end=1, test_end=6)
+    papers = figure_6(narrow(found(tmp_path), Group("cifar10", "paper")))
+    assert papers is not None and papers.axes[1].get_xlim() == (35_000, 64_000)
+    assert papers.axes[1].get_title() == "110 and 1202 layers", "the paper's mark of 1202 layers is there"
 
 
 def test_the_key_is_within_the_figure_and_says_what_thin_lines_are(tmp_path: Path) -> None:
@@ -313,7 +325,7 @@ def test_a_net_above_the_axis_is_named_and_one_that_has_only_begun_is_shown(tmp_
     plant(tmp_path, "plain-56", train_end=40, test_end=42)
     plant(tmp_path, "resnet-110", train_end=1, test_end=3)
     plant(tmp_path, "resnet-1202", train_end=88, test_end=89)
-    assert "ResNet-1202 is higher than 5 % and not displayed" in drawn(figure_6, tmp_path).axes[2].get_title()
+    assert "ResNet-1202 is higher than 60 % and not displayed" in drawn(figure_6, tmp_path).axes[2].get_title()
     plant(tmp_path, "resnet-1202", train_end=88, test_end=89, status="stopped", iteration=200)
     figure = drawn(figure_6, tmp_path)
     assert all(60 < y < 100 for _, y in lines(figure, 2)["ResNet-1202 (incomplete)"])
