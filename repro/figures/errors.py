@@ -68,8 +68,7 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
     found = ends(records, nets)
     rows = curves.points(records, nets, found)
     # A panel in which no network has a curve is left away.
-    chosen = [alone] if alone else list(panels)
-    panels = {said: panels[said] for said in chosen if set(rows["network"]) & set(panels[said])}
+    panels = {said: of for said, of in panels.items() if alone in ("", said) and set(rows["network"]) & set(of)}
     if not panels:
         return None
     top = own = curves.error_limit(ends(scale or records, nets))
@@ -84,7 +83,7 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
     drawing = begin("-".join([name, *alone.lower().split()]), title, 1, len(panels), _SIZES[len(panels)])
     for panel, (said, networks) in enumerate(panels.items()):
         mine = found[found["network"].isin(networks)]
-        own = _top_of_deepest(mine, rows, top, comparable) if said == DEEPEST else top
+        own = _top_of_deepest(mine, rows, top) if said == DEEPEST else top
         quantities = (list(ERRORS)[panel],) if apart else tuple(ERRORS)
         drawn = rows[rows["network"].isin(networks) & rows["quantity"].isin(quantities)]
         read = _read(records, networks, quantities, own)
@@ -109,7 +108,9 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
         *_never_warm(runs),
     )
     marked = {"paper, training": True, "paper, test": False}
+    there = found[found["network"].isin(sum(panels.values(), ()))]
     said = about(group_of(runs), ", ".join(dict.fromkeys(runs["source"])), last)
+    said += curves.seeds(there["network"].map(shown), there["seeds"])
     return finish(drawing, said, ERRORS, marked if any("paper" in part.said for part in drawing.parts) else None)
 
 
@@ -119,17 +120,12 @@ def errors_on(axis: Axes, top: float, ticks: Sequence[int] = ()) -> None:
     axis.set_yticks(list(ticks or _TICKS.get(int(top)) or range(0, int(top) + 1, 10 if top == 40 else 20)))
 
 
-def _top_of_deepest(found: pd.DataFrame, rows: pd.DataFrame, top: float, comparable: bool) -> float:
-    """Where the right panel's axis ends, percent.
-
-    On the paper's data and schedule the two deepest nets lie close together: beyond its 20 % they have a scale of
-    their own, elsewhere that of the other panels. A net whose training has only begun is shown at any error, as its
-    beginning is all there is to see.
-    """
-    own = min(top, curves.error_limit(found)) if comparable and top > PAPER_TOP else top
-    begun = found[(found["note"] != "") & (found["network"].map(rows.groupby("network")["y"].min()) > own)]
+def _top_of_deepest(found: pd.DataFrame, rows: pd.DataFrame, top: float) -> float:
+    """Where the axis of the panel of the deepest nets ends, percent: as those of the others, or higher."""
+    # A net whose training has only begun is shown at any error, as its beginning is all there is to see.
+    begun = found[(found["note"] != "") & (found["network"].map(rows.groupby("network")["y"].min()) > top)]
     errors = begun[list(ERRORS)].to_numpy(dtype=float).ravel()
-    return max(own, curves.error_limit_of(errors)) if len(errors) else own
+    return max(top, curves.error_limit_of(errors)) if len(errors) else top
 
 
 def _not_displayed(rows: pd.DataFrame, networks: Iterable[str], top: float) -> list[str]:
