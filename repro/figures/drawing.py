@@ -265,7 +265,7 @@ def iterations_on(axis: Axes, first: float, last: float) -> None:
 def layers_on(axis: Axes, last: float) -> None:
     """Layers on the x axis, from the first to the last."""
     axis.set_xlim(0, last + 1)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
 def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping[str, bool] | None = None) -> Drawing:
