@@ -20,8 +20,6 @@ POINTS = 64
 #: the paper's Figure 6. Shallower ones are what the figures are about, however badly they end.
 DEEPEST_SHOWN, OFF_THE_CHART = 56, paper.constants()["cifar"]["plain_110_error_above"]
 
-SEVERAL = "Where there are several seeds, the line is their mean and thin lines are the single seeds."
-
 
 def points(records: Records, networks: tuple[str, ...], found: pd.DataFrame) -> pd.DataFrame:
     """The curves of some networks of one source, as rows to draw; without variants.
@@ -89,6 +87,16 @@ def last_iteration(runs: pd.DataFrame) -> int:
     return int(runs["iterations"].max()) if len(runs) else int(paper.constants()["cifar"]["iterations"])
 
 
+def seeds(labels: Iterable[str], counts: Iterable[int]) -> str:
+    """How many seeds the line of each label is the mean of, as one more line of a title; nothing where all have one."""
+    of = pd.Series(list(labels)).groupby(list(counts), sort=False).agg(", ".join).to_dict()
+    single = of.pop(1, "")
+    if len(of) == 1 and not single:
+        return f"\neach line is the mean of {next(iter(of))} seeds"
+    told = [f"mean of {count} seeds: {those}" for count, those in of.items()]
+    return "\n" + " · ".join([*told, *(["others: one seed"] if single else [])]) if of else ""
+
+
 def notes(records: Records, found: pd.DataFrame, networks: tuple[str, ...], top: float) -> list[str]:
     """How curves of errors were drawn."""
     as_there = top == 20 and paper.readings(6)["network"].isin(networks).any()
@@ -98,8 +106,6 @@ def notes(records: Records, found: pd.DataFrame, networks: tuple[str, ...], top:
         said.append(
             f"A point of training error is the mean over {widths.pop():,} iterations of training, on augmented crops."
         )
-    if (found["seeds"] > 1).any():
-        said.append(SEVERAL)
     if group_of(records.runs).comparable:
         said.append("Diamonds: where the paper's curves end, hollow for training and filled for test error.")
     else:

@@ -6,6 +6,7 @@ Figures are made without pyplot's list of figures, so that any backend that a no
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullLocator
 from PIL import Image
 
 from repro import names
@@ -77,8 +78,8 @@ LOOKS = {
     "test_error": Look("test error", "", 2.2),
     "plain": Look("plain net", (4, 2), 1.4),
     "resnet": Look("ResNet", "", 1.4),
-    "std": Look("evaluation mode", "", 1.4),
-    "std_training": Look("training mode", (1, 1.5), 1.4),
+    "std": Look("batch norm by running statistics", "", 1.4),
+    "std_training": Look("batch norm by the batch's statistics", (1, 1.5), 1.4),
 }
 
 
@@ -115,6 +116,7 @@ class Drawing:
         finding: what this one shows, in a sentence with numbers: its text alternative.
         notes: how it was drawn, each a sentence.
         palette: the colour of each label, in the order of the key.
+        markers: of labels that share a colour with others.
         source: whose runs it shows, in a report; empty for one of the paper's numbers alone.
         alone: its panels drawn one by one, by their titles, to be saved beside it.
         files: by form ("SVG"), relative to the report.
@@ -128,6 +130,7 @@ class Drawing:
     notes: tuple[str, ...] = ()
     parts: list[Part] = field(default_factory=list)
     palette: dict[str, str] = field(default_factory=dict)
+    markers: dict[str, str] = field(default_factory=dict)
     source: str = ""
     alone: Mapping[str, Drawing] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -185,7 +188,9 @@ def lines(drawing: Drawing, panel: int, rows: pd.DataFrame) -> None:
     )  # fmt: skip
     # In the order in which seaborn draws: by hue, then by style.
     drawn = [(label, quantity) for label in palette for quantity in quantities if (label, quantity) in there]
-    for found, (label, quantity) in zip(axis.lines[before:], drawn, strict=True):
+    for place, (found, (label, quantity)) in enumerate(zip(axis.lines[before:], drawn, strict=True)):
+        # In steps of the panel's diagonal, no two lines from the same place on.
+        found.set(marker=drawing.markers.get(label, ""), markersize=5, markevery=(0.017 * (1 + place % 5), 0.085))
         _named(drawing, panel, found, label, LOOKS[quantity].said)
 
 
@@ -249,7 +254,7 @@ def log_axis(axis: Axes, values: Iterable[float]) -> None:
 
 def iterations_on(axis: Axes, first: float, last: float) -> None:
     """Iterations on the x axis: in the paper's unit of 1e4 where they are that many."""
-    unit, said = (1e4, " (1e4)") if last >= 20_000 else (1e3, " (1e3)") if last >= 4_000 else (1.0, "")
+    unit, said = (1e4, " (1e4)") if last >= 20_000 else (1e3, " (thousands)") if last >= 4_000 else (1.0, "")
     axis.set(xlim=(first, last), xlabel=f"iterations{said}")
     if unit > 1:
         if last - first <= 40 * unit:  # more ticks are thinned out
@@ -257,17 +262,25 @@ def iterations_on(axis: Axes, first: float, last: float) -> None:
         axis.xaxis.set_major_formatter(lambda value, _: f"{value / unit:g}")
 
 
+def layers_on(axis: Axes, last: float) -> None:
+    """Layers on the x axis, from the first to the last."""
+    axis.set_xlim(0, last + 1)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
 def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping[str, bool] | None = None) -> Drawing:
     """Add what makes the figure stand alone: title, data set and source, and the key.
 
     Args:
         about: data set, schedule and source in words.
-        looks: keys of `LOOKS` that the key explains.
+        looks: keys of `LOOKS` that the key explains beside the labels.
         diamonds: what marks of the paper are in words, and whether they are hollow.
     """
     with mpl.rc_context(STYLE):
-        drawing.figure.suptitle(f"{drawing.title}\n{about}", x=0.01, ha="left", fontsize=9.5)
-        key = {label: Line2D([], [], color=colour, linewidth=2.2) for label, colour in drawing.palette.items()}
+        width = drawing.figure.get_figwidth()
+        texts = [textwrap.fill(text, int(width / _CHARACTER), break_on_hyphens=False) for text in about.split("\n")]
+        drawing.figure.suptitle("\n".join([drawing.title, *texts]), x=0.01, ha="left", fontsize=9.5)
+        key = {label: _entry(drawing, label) for label in drawing.palette}
         grey = COLOURS["grey"]
         for look in (LOOKS[name] for name in looks):
             key[look.said] = Line2D([], [], color=grey, **look.style)
@@ -276,8 +289,10 @@ def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping
         for said, hollow in (diamonds or {}).items():
             key[said] = Line2D([], [], **_diamond(hollow, grey))
         place: Any = "outside lower center" if drawing.figure.get_layout_engine() else "lower center"
+        columns = _columns(list(key), width)
+        order = [said for column in columns for said in column]
         drawing.figure.legend(
-            list(key.values()), list(key), loc=place, ncols=_columns(list(key), drawing.figure.get_figwidth()),
+            [key[said] for said in order], order, loc=place, ncols=len(columns),
             frameon=False, fontsize=8.5, handlelength=2.6,
         )  # fmt: skip
         # The layout is the same in every format and takes as long as drawing: it is found once.
@@ -287,13 +302,24 @@ def finish(drawing: Drawing, about: str, looks: Iterable[str], diamonds: Mapping
     return drawing
 
 
-def _columns(key: list[str], width: float) -> int:
-    """How many columns a key may have to be no wider than so many inches; it is filled column by column."""
+def _entry(drawing: Drawing, label: str) -> Line2D:
+    """A label in the key: like its line where all of its lines are alike, a mark where it has no line."""
+    colour = drawing.palette[label]
+    said = {part.said for part in drawing.parts if part.label == label}
+    looks = [look for look in LOOKS.values() if look.said in said]
+    if not looks:
+        return Line2D([], [], **_diamond(False, colour))
+    style = looks[0].style if len(looks) == 1 else {"linewidth": 2.2}
+    return Line2D([], [], color=colour, marker=drawing.markers.get(label, ""), markersize=5, **style)
 
-    def needed(count: int) -> float:
-        return sum(_LINE + _CHARACTER * max(map(len, column)) for column in np.array_split(key, count))
 
-    return next((count for count in range(len(key), 1, -1) if needed(count) <= width), 1)
+def _columns(key: list[str], width: float) -> list[list[str]]:
+    """The columns of a key, as many as so many inches have room for; it is read row by row."""
+    for count in range(len(key), 1, -1):
+        columns = [key[first::count] for first in range(count)]
+        if sum(_LINE + _CHARACTER * max(map(len, column)) for column in columns) <= width:
+            return columns
+    return [key]
 
 
 def about(group: Group, source: str, iterations: int) -> str:

@@ -67,20 +67,20 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
     panels, nets = VIEWS[name], networks_of(name)
     found = ends(records, nets)
     rows = curves.points(records, nets, found)
-    title, file = TITLES[name], "-".join([name, *alone.lower().split()])
-    if alone:
-        panels, title = {alone: panels[alone]}, f"{title.partition(' of ')[0]}: {alone}"
-    if not rows["network"].isin([network for networks in panels.values() for network in networks]).any():
+    # A panel in which no network has a curve is left away.
+    panels = {said: of for said, of in panels.items() if alone in ("", said) and set(rows["network"]) & set(of)}
+    if not panels:
         return None
     top = own = curves.error_limit(ends(scale or records, nets))
-    # What neither was run nor is marked has no panel.
     known = {*rows["network"], *_read(records, nets, ERRORS, top)["network"]}
-    panels = {said: networks for said, networks in panels.items() if known & set(networks)}
-    runs = usual(records.runs, nets)
+    deep = " and ".join(network.partition("-")[2] for network in panels.get(DEEPEST, ()) if network in known)
+    titles = {said: f"{deep} layers" if said == DEEPEST else said for said in panels}
+    title = f"{TITLES[name].partition(' of ')[0]}: {titles[alone]}" if alone else TITLES[name]
+    runs, comparable = usual(records.runs, nets), group_of(records.runs).comparable
     last, apart = curves.last_iteration(runs), name == "figure-1"
     # The paper's marks are where its own curves end, beyond the last iteration of a shorter run.
-    edge = max(last, paper.constants()["cifar"]["iterations"]) if group_of(records.runs).comparable else last
-    drawing = begin(file, title, 1, len(panels), _SIZES[len(panels)])
+    edge = max(last, paper.constants()["cifar"]["iterations"]) if comparable else last
+    drawing = begin("-".join([name, *alone.lower().split()]), title, 1, len(panels), _SIZES[len(panels)])
     for panel, (said, networks) in enumerate(panels.items()):
         mine = found[found["network"].isin(networks)]
         own = _top_of_deepest(mine, rows, top) if said == DEEPEST else top
@@ -94,19 +94,23 @@ def draw(records: Records, scale: Records | None = None, name: str = "figure-6",
                 drawing.colour(label, network)
         curves.draw(drawing, panel, drawn)
         marks(drawing, panel, read)
-        remarks = _not_displayed(drawn, networks, own) if len(drawn) else ["not run"]
-        zoomed = bool(said == DEEPEST and len(mine) and not mine["note"].any())
-        axes_of(drawing.axes[panel], [said, *remarks], "", f"{said if apart else 'error'} (%)")
+        remarks = _not_displayed(drawn, networks, own) if len(drawn) else ["no curve"]
+        zoomed = said == DEEPEST and comparable and not mine["note"].any()
+        axes_of(drawing.axes[panel], [titles[said], *remarks], "", f"{said if apart else 'error'} (%)")
         errors_on(drawing.axes[panel], own, ZOOM_TICKS if zoomed and own == PAPER_TOP else ())
         iterations_on(drawing.axes[panel], ZOOM * edge if zoomed else 0, edge)
-    drawing.finding = _finding(found, {"plain nets": nets} if apart else panels)
+    drawing.finding = _finding(
+        found, {"plain nets": nets} if apart else {titles[said]: panels[said] for said in panels}
+    )
     drawing.notes = (
         *curves.notes(records, found, nets, top),
-        *([f"The axis of errors of {DEEPEST} ends at {own:.0f} %."] if own != top else []),
+        *([f"The axis of errors of {titles[DEEPEST]} ends at {own:.0f} %."] if own != top else []),
         *_never_warm(runs),
     )
     marked = {"paper, training": True, "paper, test": False}
+    there = found[found["network"].isin(sum(panels.values(), ()))]
     said = about(group_of(runs), ", ".join(dict.fromkeys(runs["source"])), last)
+    said += curves.seeds(there["network"].map(shown), there["seeds"])
     return finish(drawing, said, ERRORS, marked if any("paper" in part.said for part in drawing.parts) else None)
 
 
@@ -117,15 +121,11 @@ def errors_on(axis: Axes, top: float, ticks: Sequence[int] = ()) -> None:
 
 
 def _top_of_deepest(found: pd.DataFrame, rows: pd.DataFrame, top: float) -> float:
-    """Where the right panel's axis ends, percent.
-
-    The two deepest nets lie close together: beyond the paper's 20 % they have a scale of their own. A net whose
-    training has only begun is shown at any error, as its beginning is all there is to see.
-    """
-    own = min(top, curves.error_limit(found)) if top > PAPER_TOP else top
-    begun = found[(found["note"] != "") & (found["network"].map(rows.groupby("network")["y"].min()) > own)]
+    """Where the axis of the panel of the deepest nets ends, percent: as those of the others, or higher."""
+    # A net whose training has only begun is shown at any error, as its beginning is all there is to see.
+    begun = found[(found["note"] != "") & (found["network"].map(rows.groupby("network")["y"].min()) > top)]
     errors = begun[list(ERRORS)].to_numpy(dtype=float).ravel()
-    return max(own, curves.error_limit_of(errors)) if len(errors) else own
+    return max(top, curves.error_limit_of(errors)) if len(errors) else top
 
 
 def _not_displayed(rows: pd.DataFrame, networks: Iterable[str], top: float) -> list[str]:
@@ -164,7 +164,7 @@ def _finding(found: pd.DataFrame, panels: Panels) -> str:
         f"{title}: {', '.join(said[name] for name in networks if name in said)}"
         for title, networks in panels.items()
         # ResNet-110 alone was told with the ResNets already.
-        if said.keys() & set(networks) and (title != DEEPEST or "resnet-1202" in said)
+        if (there := said.keys() & set(networks)) and (len(panels) == 1 or there != {"resnet-110"})
     ]
     return f"Training / test error at the end of the curves, in percent. {'; '.join(told)}."
 

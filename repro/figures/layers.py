@@ -7,7 +7,7 @@ import pandas as pd
 
 from repro import paper
 from repro.figures import curves
-from repro.figures.drawing import Drawing, about, axes_of, begin, finish, lines, log_axis, marks
+from repro.figures.drawing import LOOKS, Drawing, about, axes_of, begin, finish, layers_on, lines, log_axis, marks
 from repro.groups import Group, group_of, shown, usual
 from repro.records import Records
 
@@ -16,7 +16,6 @@ NETWORKS = ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110")
 OF_SIGNALS = NETWORKS[:-1]
 RESPONSES_TITLE = "Standard deviations of layer responses"
 SIGNALS_TITLE = "Whether signals vanish, layer by layer"
-DASHES = "Plain nets are dashed, ResNets solid."
 #: What the paper does not say: how batch normalisation worked when it measured.
 MODES = {"std": "evaluation mode", "std_training": "training mode"}
 #: The paper's axis is linear. Beyond this a linear one would press all lines but one onto its floor.
@@ -34,10 +33,11 @@ def draw_responses(records: Records, scale: Records | None = None) -> Drawing | 
     modes = [mode for mode in MODES if np.isfinite(table[mode]).any()]
     if not modes:
         return None
-    values = usual((scale or records).responses, NETWORKS)[list(MODES)].to_numpy(dtype=float)
+    scaled = usual((scale or records).responses, NETWORKS)
+    read = _read(group, scaled)
+    values = np.array([*scaled[list(MODES)].to_numpy(dtype=float).ravel(), *read["value"]])
     values = values[np.isfinite(values)]
-    read = _read(group)
-    highest = max([*values, *read["value"], 0.0]) or 3.5
+    highest = max([*values, 0.0]) or 3.5
     log = highest > LINEAR_TO
     drawing = begin("figure-7", f"Figure 7. {RESPONSES_TITLE}", len(modes), 2, (5.0, 2.7))
     for panel, axis in enumerate(drawing.axes):
@@ -46,44 +46,46 @@ def draw_responses(records: Records, scale: Records | None = None) -> Drawing | 
             log_axis(axis, values[values > 0])
         rows = _rows(table, mode, ranked)
         lines(drawing, panel, rows[rows["y"] > 0] if log else rows)
+        known = read[read["network"].isin(rows["network"])]
         # The first layer is the largest, so that it is of rank 1 as well.
-        marks(drawing, panel, read[read["x"] == 1] if ranked else read)
+        marks(drawing, panel, known[known["x"] == 1] if ranked else known)
         x_label = "layer index (sorted by magnitude)" if ranked else "layer index (original)"
-        axes_of(axis, [f"{'ranked' if ranked else 'original order'}, {MODES[mode]}"], x_label, "std")
-        axis.set_xlim(0, int(table["layer"].max()) + 1)
+        title = f"{'ranked' if ranked else 'original order'}, {LOOKS[mode].said}"
+        axes_of(axis, [title], x_label, "standard deviation\nof responses")
+        layers_on(axis, int(table["layer"].max()))
         if not log:
             axis.set_ylim(0, 1.08 * highest)
     drawing.finding = _mean_responses(table)
-    several = any(table[f"n_{mode}"].max() > 1 for mode in modes)
+    marked = any("paper" in part.said for part in drawing.parts)
     drawing.notes = (
         "A response is the output of a 3×3 layer after batch normalisation and before the ReLU or the addition; "
         "the first layer is included.",
-        DASHES,
         "The paper does not say in which mode it measured. In evaluation mode batch normalisation uses its running "
         "statistics, and few images far from the others can carry most of a standard deviation; in training mode it "
         "uses each batch's own, which bounds them.",
-        *(["Where a net has several seeds, a line is their mean."] if several else []),
         *(["The axis is logarithmic; the paper's is linear."] if log else []),
-        *(["Diamonds: read from the paper's figure."] if len(read) else []),
+        *(["Diamonds: read from the paper's figure."] if marked else []),
     )
-    return _finish(drawing, records, {"paper, plain": True, "paper, ResNet": False} if len(read) else None)
+    return _finish(drawing, records, usual(records.responses, NETWORKS), marked)
 
 
-def _finish(drawing: Drawing, records: Records, diamonds: dict[str, bool] | None = None) -> Drawing:
+def _finish(drawing: Drawing, records: Records, of: pd.DataFrame, marked: bool = False) -> Drawing:
+    """Add title and key; `of` are the rows that were drawn."""
     runs = usual(records.runs, NETWORKS)
     said = about(group_of(runs), str(runs["source"].iloc[0]), curves.last_iteration(runs))
-    return finish(drawing, said, ("plain", "resnet"), diamonds)
+    counts = of.groupby(of["network"].map(shown))["folder"].nunique()[list(drawing.palette)]
+    said += curves.seeds(counts.index, counts)
+    return finish(drawing, said, (), {"paper, plain": True, "paper, ResNet": False} if marked else None)
 
 
 def _means(records: Records) -> pd.DataFrame:
-    """Network, kind, layer, and in each mode mean over seeds (std) and their number (n_std), in the figure's order."""
+    """Network, kind, layer, and in each mode the mean over seeds, in the figure's order."""
     table = usual(records.responses, NETWORKS)
     order = pd.Categorical(table["network"], NETWORKS, ordered=True)
     grouped = table.assign(network=order, **{mode: table[mode].astype(float) for mode in MODES}).groupby(
         ["network", "kind", "layer"], observed=True, sort=True
     )
-    wanted = {mode: (mode, "mean") for mode in MODES} | {f"n_{mode}": (mode, "count") for mode in MODES}
-    return grouped.agg(**wanted).reset_index().astype({"network": str})
+    return grouped[list(MODES)].mean().reset_index().astype({"network": str})
 
 
 def _rows(table: pd.DataFrame, mode: str, ranked: bool) -> pd.DataFrame:
@@ -95,10 +97,10 @@ def _rows(table: pd.DataFrame, mode: str, ranked: bool) -> pd.DataFrame:
     return table.assign(label=label, quantity=table["kind"], unit="mean", x=table["layer"], y=table[mode])
 
 
-def _read(group: Group) -> pd.DataFrame:
-    """The paper's readings of single layers, where its data and schedule are this group's."""
+def _read(group: Group, of: pd.DataFrame) -> pd.DataFrame:
+    """The paper's readings of single layers of these networks, where its data and schedule are this group's."""
     read = paper.responses()
-    found = read[read["layer"].notna() & group.comparable]
+    found = read[read["layer"].notna() & read["network"].isin(of["network"]) & group.comparable]
     hollow = found["network"].str.startswith("plain")
     return found.assign(x=found["layer"], said="the paper's standard deviation", hollow=hollow)
 
@@ -131,17 +133,15 @@ def draw_signals(records: Records, scale: Records | None = None) -> Drawing | No
         log_axis(axis, rows["y"])
         lines(drawing, panel, rows)
         axes_of(axis, [f"{said} {moment}"], "layer index", said)
-        axis.set_xlim(0, float(table["x"].max()) + 1)
+        layers_on(axis, float(table["x"].max()))
     drawing.finding = _weakest_and_strongest(health)
-    several = table.groupby(["network", "measured", "moment", "x"])["unit"].nunique().max() > 1
     drawing.notes = (
         "Gradient: Euclidean norm of the loss's gradient with respect to a layer's weights. Signal: variance of a "
         "convolution's output within its channels, before batch normalisation sets it. Both are of one batch, in "
         "training mode.",
-        DASHES,
-        *(["Where there are several seeds, a value is their geometric mean."] if several else []),
+        "Where there are several seeds, a value is their geometric mean.",
     )
-    return _finish(drawing, records)
+    return _finish(drawing, records, health)
 
 
 def _strengths(health: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

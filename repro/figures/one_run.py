@@ -7,7 +7,7 @@ import pandas as pd
 
 from repro.ends import ERRORS
 from repro.figures.curves import error_limit_of
-from repro.figures.drawing import LOOKS, Drawing, about, axes_of, begin, finish, iterations_on, line
+from repro.figures.drawing import LOOKS, Drawing, about, axes_of, begin, finish, iterations_on, layers_on, line
 from repro.figures.errors import errors_on
 from repro.groups import Group, name_of, shown
 
@@ -38,8 +38,9 @@ def draw(run: pd.Series, curve: pd.DataFrame, responses: pd.DataFrame) -> Drawin
             errors_on(axis, error_limit_of(found[name][-1, 1] for name in names))
             iterations_on(axis, 0, float(max(run["iterations"], curve["iteration"].max())))
         else:
-            axes_of(axis, ["standard deviation of responses"], "layer", "std")
+            axes_of(axis, ["responses"], "layer index", "standard deviation of responses")
             axis.set_ylim(bottom=0)
+            layers_on(axis, responses["layer"].max())
     drawing.finding = (
         f"The last points: {', '.join(f'{part.said} {part.points[-1, 1]:.3g}' for part in drawing.parts)}."
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from repro.ends import ERRORS, ends
 from repro.figures import curves
-from repro.figures.drawing import COLOURS, Drawing, about, axes_of, begin, colour_of, finish, iterations_on
+from repro.figures.drawing import Drawing, about, axes_of, begin, colour_of, finish, iterations_on
 from repro.figures.errors import VIEWS, at_the_end, errors_on, networks_of
 from repro.groups import Trained, all_trained, group_of, runs_of, shown
 from repro.records import Records
@@ -16,8 +16,8 @@ from repro.records import Records
 OTHERS = "Other networks"
 #: Inches of the panel.
 _SIZE = (8.4, 3.9)
-#: Those of networks; grey is the key's own.
-_COLOURS = tuple(colour for name, colour in COLOURS.items() if name != "grey")
+#: Of networks of one colour, which is that of their depth, in turn.
+_MARKERS = ("", "o", "s", "^", "v", "X", "P")
 
 
 def draw(name: str, title: str, records: Records, labels: Mapping[Trained, str]) -> Drawing | None:
@@ -35,18 +35,16 @@ def draw(name: str, title: str, records: Records, labels: Mapping[Trained, str])
     group = group_of(records.runs)
     drawing = begin(name, title, 1, 1, _SIZE)
     found, last = [], 0
-    of_depth = [colour_of(trained.network) for trained in labels]
-    for place, (trained, label) in enumerate(labels.items()):
+    for trained, label in labels.items():
         mine = runs_of(records, trained)
         end = ends(mine, [trained.network])
         rows = curves.points(mine, (trained.network,), end)
         if not len(rows):
             continue
         known = label + (" (incomplete)" if end["note"].iloc[0] else "")
-        # The first network of a depth has its colour, another one that fewest have.
-        taken = of_depth[place] in of_depth[:place]
-        fewest = min(_COLOURS, key=[*of_depth, *drawing.palette.values()].count)
-        drawing.palette[known] = fewest if taken else of_depth[place]
+        colour = colour_of(trained.network)
+        drawing.markers[known] = _MARKERS[[*drawing.palette.values()].count(colour) % len(_MARKERS)]
+        drawing.palette[known] = colour
         curves.draw(drawing, 0, rows.assign(label=known))
         found.append(end.assign(label=label))
         last = max(last, curves.last_iteration(mine.runs))
@@ -59,12 +57,10 @@ def draw(name: str, title: str, records: Records, labels: Mapping[Trained, str])
     iterations_on(drawing.axes[0], 0, last)
     told = "; ".join(at_the_end(end, end["label"]) for end in together.to_dict("records"))
     drawing.finding = f"Training / test error at the end of the curves, in percent: {told}."
-    drawing.notes = (
-        f"The axis of errors ends at {top:.0f} %, chosen from the data.",
-        *([curves.SEVERAL] if (together["seeds"] > 1).any() else []),
-    )
+    drawing.notes = (f"The axis of errors ends at {top:.0f} %, chosen from the data.",)
     sources = ", ".join(dict.fromkeys(together["source"]))
-    return finish(drawing, about(group, sources, last), ERRORS)
+    said = about(group, sources, last) + curves.seeds(together["label"], together["seeds"])
+    return finish(drawing, said, ERRORS)
 
 
 def others(runs: pd.DataFrame) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def test_each_series_has_the_papers_colour_and_the_dashes_of_its_quantity(papers
 @pytest.mark.parametrize("name", ["1", "6", "7"])
 def test_a_figure_alone_says_what_it_is_of_and_explains_its_lines(papers: dict[str, Drawing], name: str) -> None:
     figure = papers[name].figure
-    lines = {"plain net", "ResNet"} if name == "7" else {"training error", "test error"}
+    lines = {"training error", "test error"} if name != "7" else {"paper, plain", "paper, ResNet"}
     assert lines | {"plain-20", "plain-56"} <= set(key(papers[name]))
     for said in ("CIFAR-10 · preset paper", "64,000 iterations", "source: planted"):
         assert said in figure.get_suptitle()
@@ -107,7 +107,15 @@ def test_a_figure_alone_says_what_it_is_of_and_explains_its_lines(papers: dict[s
 
 
 def key(figure: Drawing) -> list[str]:
-    return [text.get_text() for legend in figure.figure.legends for text in legend.get_texts()]
+    """As one reads it: row by row."""
+    (legend,) = figure.figure.legends
+    boxes = {text.get_text(): text.get_window_extent() for text in legend.get_texts()}
+    return sorted(boxes, key=lambda said: (-round(boxes[said].y1 / 10), boxes[said].x0))
+
+
+def in_key(figure: Drawing, label: str) -> Line2D:
+    (legend,) = figure.figure.legends
+    return dict(zip([text.get_text() for text in legend.get_texts()], legend.get_lines(), strict=True))[label]
 
 
 def test_the_key_goes_by_depth_also_where_a_net_has_the_papers_marks_alone(tmp_path: Path) -> None:
@@ -117,20 +125,33 @@ def test_the_key_goes_by_depth_also_where_a_net_has_the_papers_marks_alone(tmp_p
     residual = [label for label in key(figure) if label.startswith("ResNet")]
     assert residual == [f"ResNet-{depth}" for depth in (20, 32, 44, 56, 110, 1202)]
     assert list(figure.palette) == [label for label in key(figure) if label in figure.palette]
+    assert (in_key(figure, "ResNet-110").get_marker(), in_key(figure, "ResNet-56").get_marker()) == ("", "D")
 
 
-def test_a_panel_with_neither_curve_nor_mark_is_left_away(tmp_path: Path) -> None:
+def test_a_panel_without_a_curve_is_left_away(tmp_path: Path) -> None:
     for network in ("plain-20", "resnet-20"):
         plant(tmp_path, network)
     assert [axis.get_title() for axis in drawn(figure_6, tmp_path).axes] == ["plain nets", "ResNets"]
     plant(tmp_path, "resnet-20", preset="paper")
     marked = figure_6(narrow(found(tmp_path), Group("cifar10", "paper")))
     assert marked is not None
-    assert [axis.get_title() for axis in marked.axes] == [
-        "plain nets\nnot run",
-        "ResNets",
-        f"{errors.DEEPEST}\nnot run",
-    ]
+    assert [axis.get_title() for axis in marked.axes] == ["ResNets"], "of the others there are the paper's marks alone"
+
+
+def test_the_panel_of_the_deepest_has_the_papers_limits_on_its_data_and_schedule_alone(tmp_path: Path) -> None:
+    for network in ("resnet-20", "plain-56", "resnet-110"):
+        plant(tmp_path, network, train_end=60, test_end=60)
+    figure = drawn(figure_6, tmp_path)
+    plain, _, deep = figure.axes
+    assert deep.get_title() == "110 layers" and "1202" not in " ".join([figure.finding, *figure.notes, *key(figure)])
+    for limits in ("get_xlim", "get_ylim", "get_yticks"):
+        assert tuple(getattr(deep, limits)()) == tuple(getattr(plain, limits)())
+    alone = errors.draw(found(tmp_path), name="figure-6", alone=errors.DEEPEST)
+    assert alone and alone.title == "Figure 6. Errors during training: 110 layers" and "ResNet-110 60" in alone.finding
+    plant(tmp_path, "resnet-110", preset="paper", train_end=1, test_end=6)
+    papers = figure_6(narrow(found(tmp_path), Group("cifar10", "paper")))
+    assert papers is not None and papers.axes[1].get_xlim() == (35_000, 64_000)
+    assert papers.axes[1].get_title() == "110 and 1202 layers", "the paper's mark of 1202 layers is there"
 
 
 def test_the_key_is_within_the_figure_and_says_what_thin_lines_are(tmp_path: Path) -> None:
@@ -188,6 +209,21 @@ def test_sources_share_one_scale(tmp_path: Path) -> None:
     assert figure_1(narrow(both, source="a"), both).axes[0].get_ylim() == (0, 60)
 
 
+def test_a_title_says_of_how_many_seeds_a_line_is_the_mean(tmp_path: Path) -> None:
+    def said() -> list[str]:
+        return drawn(figure_1, tmp_path).figure.get_suptitle().split("\n")[2:]
+
+    for network in ("plain-20", "plain-56"):
+        plant(tmp_path, network)
+    assert said() == []
+    plant(tmp_path, "plain-56", seed=1)
+    assert said() == ["mean of 2 seeds: plain-56 · others: one seed"]
+    plant(tmp_path, "plain-20", seed=1)
+    assert said() == ["each line is the mean of 2 seeds"]
+    plant(tmp_path, "plain-20", seed=2)
+    assert said() == ["mean of 3 seeds: plain-20 · mean of 2 seeds: plain-56"]
+
+
 def test_variants_and_other_groups_are_left_out(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", settings={"optimiser.nesterov": True})
     plant(tmp_path, "plain-20", data="digits", preset="demo")
@@ -209,12 +245,32 @@ def test_figure_7_is_in_original_order_and_ranked_in_each_mode_that_was_measured
     assert ranked["ResNet-20"] == list(enumerate(sorted(values, reverse=True), start=1))
     assert in_training == {"ResNet-20": [(layer, value / 2) for layer, value in enumerate(values, start=1)]}
     assert [axis.get_title() for axis in figure.axes[1:3]] == [
-        "ranked, evaluation mode",
-        "original order, training mode",
+        "ranked, batch norm by running statistics",
+        "original order, batch norm by the batch's statistics",
     ]
-    dashed = {part.label: bool(line_of(figure, part.gid)._unscaled_dash_pattern[1]) for part in figure.parts[:2]}
-    assert dashed == {"plain-20": True, "ResNet-20": False}
+    drawn_as = {part.label: line_of(figure, part.gid) for part in figure.parts[:2]}
+    for found_as in (drawn_as, {label: in_key(figure, label) for label in drawn_as}):
+        dashed = {label: bool(line._unscaled_dash_pattern[1]) for label, line in found_as.items()}
+        assert dashed == {"plain-20": True, "ResNet-20": False}
+    assert all(tick == int(tick) for axis in figure.axes for tick in axis.get_xticks())
     assert "evaluation mode: plain-20 1.80, ResNet-20 0.74" in figure.finding
+
+
+def test_figure_7_marks_the_nets_that_have_a_curve_within_its_axes(tmp_path: Path) -> None:
+    for network in ("plain-20", "resnet-20"):
+        plant(tmp_path, network, preset="paper", responses=0.5)
+    none = drawn(layers.draw_responses, tmp_path)
+    assert not marks(none, 0) and key(none) == ["plain-20", "ResNet-20"]
+    assert none.axes[0].get_ylim()[1] < 1, "no room for what is not marked"
+    # With these the axis is logarithmic; all marks are below them.
+    for network, seed in (("plain-20", 0), ("plain-20", 1), ("resnet-20", 0), ("resnet-56", 0)):
+        plant(tmp_path, network, preset="paper", responses=6.0, seed=seed)
+    figure = drawn(layers.draw_responses, tmp_path)
+    assert {label for label, *_ in marks(figure, 0)} == {"ResNet-56"}
+    for panel, axis in enumerate(figure.axes):
+        for _, x, y in marks(figure, panel):
+            assert axis.get_xlim()[0] <= x <= axis.get_xlim()[1] and axis.get_ylim()[0] <= y <= axis.get_ylim()[1]
+    assert "mean of 2 seeds: plain-20 · others: one seed" in figure.figure.get_suptitle()
 
 
 @pytest.mark.filterwarnings("error")
@@ -313,7 +369,7 @@ def test_a_net_above_the_axis_is_named_and_one_that_has_only_begun_is_shown(tmp_
     plant(tmp_path, "plain-56", train_end=40, test_end=42)
     plant(tmp_path, "resnet-110", train_end=1, test_end=3)
     plant(tmp_path, "resnet-1202", train_end=88, test_end=89)
-    assert "ResNet-1202 is higher than 5 % and not displayed" in drawn(figure_6, tmp_path).axes[2].get_title()
+    assert "ResNet-1202 is higher than 60 % and not displayed" in drawn(figure_6, tmp_path).axes[2].get_title()
     plant(tmp_path, "resnet-1202", train_end=88, test_end=89, status="stopped", iteration=200)
     figure = drawn(figure_6, tmp_path)
     assert all(60 < y < 100 for _, y in lines(figure, 2)["ResNet-1202 (incomplete)"])
@@ -332,7 +388,7 @@ def test_a_single_run_is_drawn(tmp_path: Path) -> None:
     plant(tmp_path, "plain-20", train_end=1.5, test_end=2.5, responses=[2.0] * 19)
     records = found(tmp_path)
     figure = one_run.draw(records.runs.iloc[0], records.curves, records.responses)
-    assert "test error 2.5" in figure.finding and "evaluation mode 2" in figure.finding
+    assert "test error 2.5" in figure.finding and "batch norm by running statistics 2" in figure.finding
     curve = records.curves[["iteration", "train_error"]].to_numpy()
     assert np.array_equal(figure.parts[0].points, curve) and figure.parts[0].said == "training error"
     assert figure.axes[0].get_ylim() == (0, 5)

@@ -49,21 +49,22 @@ def drawn(records: Records, *chosen: Trained) -> Drawing:
     return found
 
 
-def test_curves_of_several_sources_share_one_axis_each_in_a_colour_of_its_own(records: Records) -> None:
+def test_curves_of_several_sources_share_one_axis_each_with_a_colour_and_a_marker_of_its_own(records: Records) -> None:
     drawing = drawn(records, OURS, VARIANT, THEIRS)
     (axis,) = drawing.axes
     ends = {(part.label, part.said): part.points[-1][1] for part in drawing.parts if part.said}
     test = {label: end for (label, said), end in ends.items() if said == "test error"}
     assert test == {OURS.name: 6.5, VARIANT.name: 9.0, THEIRS.name: 11.0}, "the means of their seeds"
     assert ends[THEIRS.name, "training error"] < 4
-    assert len(set(drawing.palette.values())) == 3
+    assert len({(drawing.palette[label], drawing.markers[label]) for label in test}) == 3
     for part in drawing.parts:
         (line,) = (line for line in axis.get_lines() if line.get_gid() == part.gid)
         assert line.get_color() == drawing.palette[part.label]
+        assert not part.said or line.get_marker() == drawing.markers[part.label]
     assert "reference/resnet-20 3.00 / 11.00" in drawing.finding
 
 
-def test_a_colour_is_that_of_a_depth_for_the_first_network_that_has_it(tmp_path: Path) -> None:
+def test_a_colour_is_that_of_a_depth_and_a_marker_tells_its_networks_apart(tmp_path: Path) -> None:
     names = [
         "plain-20",
         "resnet-20",
@@ -77,9 +78,8 @@ def test_a_colour_is_that_of_a_depth_for_the_first_network_that_has_it(tmp_path:
         plant(tmp_path, network, **DEMO)
     drawing = drawn(collect([Source("local", tmp_path)]), *(Trained("local", name) for name in names))
     colours = {label.partition("/")[2]: colour for label, colour in drawing.palette.items()}
-    first = ("plain-20", "plain-32", "plain-56", "resnet-110", "resnet-26")
-    assert {name: colours[name] for name in first} == {name: colour_of(name) for name in first}
-    assert len(set(colours.values())) == 7, "all that there are but grey, and one twice"
+    assert colours == {name: colour_of(name) for name in names}
+    assert len({(drawing.palette[label], marker) for label, marker in drawing.markers.items()}) == len(names)
 
 
 def test_differences_are_to_the_last_with_their_intervals(records: Records) -> None:
