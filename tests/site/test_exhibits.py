@@ -24,10 +24,19 @@ def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -
     course = Link("b > c all along", "holds", "")
     number = "+4.00 points, 95 % interval +3.00 to +5.00, 1 run"
     assert effect(verdict_on(strong, course, turns=strong)) == number
-    assert effect(verdict_on(strong, missing, turns=strong)) == f"Of b > c in error alone: {number}"
+    assert (
+        effect(verdict_on(strong, missing, turns=strong))
+        == f"Only one comparison could be made, whether b is above c in error: {number}"
+    )
     assert effect(verdict_on(missing, strong, turns=missing)) == "No run of c or d."
     assert effect(verdict_on(replace(strong, assumed=True), turns=strong)).endswith(
         "1 run, with an assumed spread over seeds"
     )
     chain = effect(verdict_on(strong, weak, turns=weak))
-    assert chain == "It turns on a > b in error: −0.50 points, 95 % interval −2.00 to +1.00, 3 runs"
+    decides = "What decides is whether a is above b in error: −0.50 points, 95 % interval −2.00 to +1.00, 3 runs"
+    assert chain == f"What holds clearly is that b is above c in error: +4.00 points. {decides}"
+    weaker = Link("c > d in error", "holds", "", 9.0, (0.5, 17.5), ("4",))
+    assert effect(verdict_on(weaker, strong, weak, turns=weak)) == chain
+    assert effect(verdict_on(weaker, strong, turns=strong)).startswith(
+        "Least sure is that c is above d in error: +9.00"
+    )
