@@ -51,9 +51,8 @@ def _unbroken(value: object) -> object:
 
 def _whole(text: str) -> Markup:
     """Keep names of networks on a line as well."""
-    return Markup(
-        re.sub(r"(?:plain|resnet)-[\w-]+", r'<span class="name">\g<0></span>', escape(_unbroken(text)), flags=re.I)
-    )
+    names = re.compile(r"(?:plain|resnet)-[\w-]+", re.IGNORECASE)
+    return Markup(names.sub(r'<span class="name">\g<0></span>', str(escape(_unbroken(text)))))
 
 
 def _as_markdown(value: object) -> object:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from repro.claims import Verdict
 from repro.claims.verdict import Lack, Link
+from repro.ends import reading
+from repro.groups import Group
+from repro.site import render
 from repro.site.build import effect
+from repro.site.exhibits import TEXTS
 
 
 def verdict_on(*links: Link, turns: Link) -> Verdict:
@@ -40,3 +46,19 @@ def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -
     assert effect(verdict_on(weaker, strong, turns=strong)).startswith(
         "Least sure is that c is above d in error: +9.00"
     )
+
+
+@pytest.mark.parametrize(
+    ("deep", "said"),
+    [
+        (0.5, "no worse with 56 layers than with 20."),
+        (3.0, "depth costs a residual net too here, but less than a plain net."),
+        (80.0, "depth costs a residual net too here."),
+    ],
+)
+def test_the_opening_says_of_the_runs_at_hand_whether_depth_costs_a_residual_net(deep: float, said: str) -> None:
+    errors = {"plain-20": 2.0, "plain-56": 60.0, "resnet-20": 1.0, "resnet-56": deep}
+    ends = {name: {"train_error": error, "test_error": error} for name, error in errors.items()}
+    known = {"group": Group("digits", "demo"), "figure": None, "reading": reading}
+    lines = render.text(TEXTS["opening"], ends=ends, residuals=["A", "B"], **known).strip().split("\n")
+    assert f"With shortcuts the training error ends at A, B: {said}" in lines
