@@ -209,12 +209,6 @@ def deciding(links: Sequence[Link], verdict: Word) -> Link | None:
     return min(found, key=lambda item: item[0], default=(0.0, None))[1]
 
 
-def clearest(links: Iterable[Link]) -> Link | None:
-    """Of the links that hold, the one that does so most surely."""
-    found = [link for link in links if link.verdict == "holds" and link.interval is not None]
-    return max(found, key=_sureness, default=None)
-
-
 def _sureness(link: Link) -> float:
     """A link's difference from its bound in half-widths of its interval: above 1 it holds, below -1 it contradicts."""
     assert link.effect is not None and link.interval is not None

@@ -12,7 +12,7 @@ import pandas as pd
 from repro import claims
 from repro.claims import Verdict
 from repro.claims.evidence import REFERENCE
-from repro.claims.verdict import Link, clearest, deciding, in_words, lacking
+from repro.claims.verdict import Link, deciding, in_words, lacking
 from repro.ends import ends, reading
 from repro.errors import counted
 from repro.figures import errors
@@ -53,9 +53,11 @@ def build(gathered: Gathered, out: Path, kind: Kind = "pages", compare: Sequence
     order = ["data", "preset", "kind", "depth", "network", "variant", "seed", "source"]
     runs = gathered.records.runs.sort_values(order, kind="stable").reset_index(drop=True)
     pages = {(run["source"], run["folder"]): PageLink(name_of(run), address(run)) for _, run in runs.iterrows()}
+    mine = int((runs["source"] == LOCAL.name).sum())
     values = {
         "pages": kind == "pages",
-        "whose": _whose(runs),
+        "said_runs": counted(len(runs), "training run") + (f", {mine} of them yours," if 0 < mine < len(runs) else ""),
+        "whose": render.text(TEXTS["whose"], mine=mine, seeds=runs["seed"][runs["source"] == REFERENCE].nunique()),
         "opening": _opening(maker, first),
         "groups": [_summary(of[group].runs, group, verdicts) for group in ordered],
         "compared": side_by_side.part(maker, compare),
@@ -135,26 +137,12 @@ def _opening(maker: Maker, group: Group) -> dict[str, Any]:
         for name, said in (("plain-56", "without shortcuts"), ("resnet-56", "with shortcuts and as many weights"))
         if name in complete
     }
-    residuals = [f"{end['train_error']:.2f} % ({shown(name)})" for name, end in complete.items() if "resnet" in name]
-    known = {"ends": complete, "residuals": residuals, "group": group, "figure": figure, "reading": reading}
+    known = {"ends": complete, "shown": shown, "group": group, "figure": figure, "reading": reading}
     return {
         "lines": render.text(TEXTS["opening"], **known).strip().split("\n"),
         "numbers": numbers,
         "picture": maker.picture(replace(figure, source=source), group.key, slug(source)) if figure else None,
     }
-
-
-def _whose(runs: pd.DataFrame) -> dict[str, str]:
-    """How many runs there are, and what the names of the two usual sources mean."""
-    mine, count = int((runs["source"] == LOCAL.name).sum()), counted(len(runs), "training run")
-    reference = runs[runs["source"] == REFERENCE]
-    seeds = reference.groupby(["data", "preset", "network", "variant"])["seed"].nunique().max() if len(reference) else 0
-    found = {"runs": f"{count}, {mine} of them yours," if 0 < mine < len(runs) else count}
-    if mine:
-        found[LOCAL.name] = "your runs, trained on this computer"
-    if len(reference):
-        found[REFERENCE] = f"the project's own runs, with {counted(int(seeds), 'seed')} of a network at most"
-    return found
 
 
 def _summary(runs: pd.DataFrame, group: Group, verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -206,8 +194,9 @@ def effect(verdict: Verdict) -> str:
     where = f"Only one comparison could be made, whether {said}: " if partly else ""
     if not alone:
         where = f"Least sure is that {said}: " if turns.verdict == "holds" else f"What decides is whether {said}: "
-    clear = clearest(verdict.links) if turns.verdict == "too close to call" else None
-    if clear and clear.effect is not None:
-        where = f"What holds clearly is that {_plainly(clear)}: {clear.effect:+.2f}{unit}. {where}"
+    clear = [(link.effect, link) for link in verdict.links if link.verdict == "holds" and link.effect is not None]
+    if clear and turns.verdict == "too close to call":
+        most, link = max(clear, key=lambda item: item[0])
+        where = f"What holds clearly is that {_plainly(link)}: {most:+.2f}{unit}. {where}"
     spread = ", with an assumed spread over seeds" if turns.assumed else ""
     return f"{where}{numbers}, {counted(len(turns.runs), 'run')}{spread}"

@@ -51,8 +51,7 @@ def _unbroken(value: object) -> object:
 
 def _whole(text: str) -> Markup:
     """Keep names of networks on a line as well."""
-    names = re.compile(r"(?:plain|resnet)-[\w-]+", re.IGNORECASE)
-    return Markup(names.sub(r'<span class="name">\g<0></span>', str(escape(_unbroken(text)))))
+    return Markup(re.sub(r"((?:plain|ResNet)-\w+)", r'<span class="name">\1</span>', str(escape(_unbroken(text)))))
 
 
 def _as_markdown(value: object) -> object:

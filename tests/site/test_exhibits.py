@@ -9,7 +9,7 @@ import pytest
 from repro.claims import Verdict
 from repro.claims.verdict import Lack, Link
 from repro.ends import reading
-from repro.groups import Group
+from repro.groups import Group, shown
 from repro.site import render
 from repro.site.build import effect
 from repro.site.exhibits import TEXTS
@@ -41,10 +41,10 @@ def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -
     chain = effect(verdict_on(strong, weak, turns=weak))
     decides = "What decides is whether a is above b in error: −0.50 points, 95 % interval −2.00 to +1.00, 3 runs"
     assert chain == f"What holds clearly is that b is above c in error: +4.00 points. {decides}"
-    weaker = Link("c > d in error", "holds", "", 9.0, (0.5, 17.5), ("4",))
+    weaker = Link("c > d in error", "holds", "", 3.0, (0.5, 5.5), ("4",))
     assert effect(verdict_on(weaker, strong, weak, turns=weak)) == chain
     assert effect(verdict_on(weaker, strong, turns=strong)).startswith(
-        "Least sure is that c is above d in error: +9.00"
+        "Least sure is that c is above d in error: +3.00"
     )
 
 
@@ -59,6 +59,6 @@ def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -
 def test_the_opening_says_of_the_runs_at_hand_whether_depth_costs_a_residual_net(deep: float, said: str) -> None:
     errors = {"plain-20": 2.0, "plain-56": 60.0, "resnet-20": 1.0, "resnet-56": deep}
     ends = {name: {"train_error": error, "test_error": error} for name, error in errors.items()}
-    known = {"group": Group("digits", "demo"), "figure": None, "reading": reading}
-    lines = render.text(TEXTS["opening"], ends=ends, residuals=["A", "B"], **known).strip().split("\n")
-    assert f"With shortcuts the training error ends at A, B: {said}" in lines
+    known = {"group": Group("digits", "demo"), "figure": None, "reading": reading, "shown": shown}
+    lines = render.text(TEXTS["opening"], ends=ends, **known).strip().split("\n")
+    assert f"With shortcuts the training error ends at 1.00 % (ResNet-20), {deep:.2f} % (ResNet-56): {said}" in lines
