@@ -91,7 +91,7 @@ def test_a_wheel_trains_and_reports_in_an_empty_folder_without_git_or_a_checkout
     settings = ["--set", "schedule.iterations=20", "--set", "evaluate_every=10", "--threads", "1"]
     # Side by side, so that worker processes find their way from the command as well.
     said = printed("run", "degradation", "--only", "plain-20,resnet-20", "--jobs", "2", *settings)
-    assert "\npython -m repro.report draws these records." in said
+    assert "\npython -m repro.report --preset demo draws these records." in said
     paths = list(here.glob("results/local/digits/demo/*/seed-0/run.json"))
     assert len(paths) == 2
     for record in (json.loads(path.read_text()) for path in paths):

@@ -121,6 +121,8 @@ def test_own_results_come_before_the_references(elsewhere: Path) -> None:
     text = (elsewhere / "o" / "REPORT.md").read_text()
     assert "plain-44, seed 7" in text and "differs" in text
     short = text[text.index("## In short") :]
+    assert "What 5 training runs, 1 of them yours, found" in short and "local: your runs" in short
+    assert "reference: the project's own runs, at most 1 seed of a network. A seed is" in short
     assert re.findall(r"^Source \*\*(.*)\*\*:", short, re.MULTILINE)[:4] == ["local", "jsg", "reference", "reference"]
     assert short.index("8×8 digits") < short.index("JPEG copy")
 
@@ -161,6 +163,8 @@ def test_markup_in_records_is_shown_and_not_executed(whole_report: Path) -> None
         own = 0 if path.parent.name != "out" and "tables" in path.parts else 1
         data = path.read_text().count('<script type="application/json">')
         assert page.tags.count("script") == own + data, path
+    text = (whole_report / "index.html").read_text()
+    assert '<span class="name">plain-56</span>' in text and "&lt;span" not in text
     text = (whole_report / "runs.html").read_text()
     assert "&lt;script&gt;alert(2)&lt;/script&gt;" in text
     assert HOSTILE not in text

@@ -242,10 +242,11 @@ def _close(
         with suppress(OutputLostError):  # there may be no terminal any more
             console.print("stopped; the same command carries on")
         return 128 + stop.signal
-    where = f" --results {shlex.quote(str(options.results))} --out FOLDER"
-    drawn = "" if options.results.absolute() == LOCAL.absolute() else printable(where)
+    words = ["python", "-m", "repro.report", "--preset", *dict.fromkeys(run.preset for run in plan)]
+    if options.results.absolute() != LOCAL.absolute():
+        words += ["--results", str(options.results), "--out", "FOLDER"]
     console.print(
-        f"\n{_table(plan, options.results)}\n\npython -m repro.report{drawn} draws these records.",
+        f"\n{_table(plan, options.results)}\n\n{printable(shlex.join(words))} draws these records.",
         markup=False,
         soft_wrap=True,
     )

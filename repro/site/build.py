@@ -12,11 +12,12 @@ import pandas as pd
 from repro import claims
 from repro.claims import Verdict
 from repro.claims.evidence import REFERENCE
-from repro.claims.verdict import deciding, in_words, lacking
+from repro.claims.verdict import Link, deciding, in_words, lacking
 from repro.ends import ends, reading
 from repro.errors import counted
 from repro.figures import errors
 from repro.groups import Group, Trained, address, groups, name_of, narrow, shown, slug, sources
+from repro.places import LOCAL
 from repro.site import protocol, render, run_page, side_by_side
 from repro.site.exhibits import TEXTS, Kind, Maker, parts
 from repro.site.inline import inliner
@@ -52,9 +53,11 @@ def build(gathered: Gathered, out: Path, kind: Kind = "pages", compare: Sequence
     order = ["data", "preset", "kind", "depth", "network", "variant", "seed", "source"]
     runs = gathered.records.runs.sort_values(order, kind="stable").reset_index(drop=True)
     pages = {(run["source"], run["folder"]): PageLink(name_of(run), address(run)) for _, run in runs.iterrows()}
+    mine = int((runs["source"] == LOCAL.name).sum())
     values = {
         "pages": kind == "pages",
-        "said_runs": counted(len(runs), "training run"),
+        "said_runs": counted(len(runs), "training run") + (f", {mine} of them yours," if 0 < mine < len(runs) else ""),
+        "whose": render.text(TEXTS["whose"], mine=mine, seeds=runs["seed"][runs["source"] == REFERENCE].nunique()),
         "opening": _opening(maker, first),
         "groups": [_summary(of[group].runs, group, verdicts) for group in ordered],
         "compared": side_by_side.part(maker, compare),
@@ -127,17 +130,16 @@ def _opening(maker: Maker, group: Group) -> dict[str, Any]:
         mine = narrow(records, source=source)
         if figure := errors.draw(mine, None, "in-short"):
             break
-    nets = ends(mine, errors.networks_of("in-short")).to_dict("records")
+    nets = ends(mine, (*errors.networks_of("in-short"), "resnet-110")).to_dict("records")
     complete = {str(end["network"]): end for end in nets if not end["note"]}
     numbers = {
         f"training error of {shown(name)}, {said}": f"{complete[name]['train_error']:.2f} %"
-        for name, said in (("plain-56", "without shortcuts"), ("resnet-56", "with them, and no weight more"))
+        for name, said in (("plain-56", "without shortcuts"), ("resnet-56", "with shortcuts and as many weights"))
         if name in complete
     }
+    known = {"ends": complete, "shown": shown, "group": group, "figure": figure, "reading": reading}
     return {
-        "lines": render.text(TEXTS["opening"], ends=complete, group=group, figure=figure, reading=reading)
-        .strip()
-        .split("\n"),
+        "lines": render.text(TEXTS["opening"], **known).strip().split("\n"),
         "numbers": numbers,
         "picture": maker.picture(replace(figure, source=source), group.key, slug(source)) if figure else None,
     }
@@ -171,6 +173,11 @@ def _by_claim(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
     ]
 
 
+def _plainly(link: Link) -> str:
+    """A comparison as a clause of a sentence."""
+    return shown(link.statement).replace(" > ", " is above ").replace(" < ", " is below ")
+
+
 def effect(verdict: Verdict) -> str:
     """The number on which a verdict turns, and of a chain of comparisons the one that it is of; or what it lacks."""
     if verdict.verdict == "not run":
@@ -183,6 +190,13 @@ def effect(verdict: Verdict) -> str:
     numbers = f"{turns.effect:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f}".replace("-", "−")
     alone = sum(link.interval is not None for link in verdict.links) == 1
     partly = any(link.verdict == "not run" for link in verdict.links)
-    where = f"Of {turns.statement} alone: " if alone and partly else "" if alone else f"It turns on {turns.statement}: "
+    said = _plainly(turns)
+    where = f"Only one comparison could be made, whether {said}: " if partly else ""
+    if not alone:
+        where = f"Least sure is that {said}: " if turns.verdict == "holds" else f"What decides is whether {said}: "
+    clear = [(link.effect, link) for link in verdict.links if link.verdict == "holds" and link.effect is not None]
+    if clear and turns.verdict == "too close to call":
+        most, link = max(clear, key=lambda item: item[0])
+        where = f"What holds clearly is that {_plainly(link)}: {most:+.2f}{unit}. {where}"
     spread = ", with an assumed spread over seeds" if turns.assumed else ""
     return f"{where}{numbers}, {counted(len(turns.runs), 'run')}{spread}"

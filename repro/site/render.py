@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from repro.tables.table import code, escaped, markdown
 
@@ -39,7 +39,7 @@ def _environment(form: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["code"] = code
+    made.filters |= {"code": code, "whole": _whole}
     made.globals["markdown"] = lambda table, pages: Markup(markdown(table, pages=pages))
     return made
 
@@ -47,6 +47,11 @@ def _environment(form: str) -> jinja2.Environment:
 def _unbroken(value: object) -> object:
     """Keep numbers on a line with their percent sign."""
     return value.replace(" %", "\u00a0%") if type(value) is str else value
+
+
+def _whole(text: str) -> Markup:
+    """Keep names of networks on a line as well."""
+    return Markup(re.sub(r"((?:plain|ResNet)-\w+)", r'<span class="name">\1</span>', str(escape(_unbroken(text)))))
 
 
 def _as_markdown(value: object) -> object:

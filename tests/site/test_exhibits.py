@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from repro.claims import Verdict
 from repro.claims.verdict import Lack, Link
+from repro.ends import reading
+from repro.groups import Group, shown
+from repro.site import render
 from repro.site.build import effect
+from repro.site.exhibits import TEXTS
 
 
 def verdict_on(*links: Link, turns: Link) -> Verdict:
@@ -24,10 +30,35 @@ def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -
     course = Link("b > c all along", "holds", "")
     number = "+4.00 points, 95 % interval +3.00 to +5.00, 1 run"
     assert effect(verdict_on(strong, course, turns=strong)) == number
-    assert effect(verdict_on(strong, missing, turns=strong)) == f"Of b > c in error alone: {number}"
+    assert (
+        effect(verdict_on(strong, missing, turns=strong))
+        == f"Only one comparison could be made, whether b is above c in error: {number}"
+    )
     assert effect(verdict_on(missing, strong, turns=missing)) == "No run of c or d."
     assert effect(verdict_on(replace(strong, assumed=True), turns=strong)).endswith(
         "1 run, with an assumed spread over seeds"
     )
     chain = effect(verdict_on(strong, weak, turns=weak))
-    assert chain == "It turns on a > b in error: −0.50 points, 95 % interval −2.00 to +1.00, 3 runs"
+    decides = "What decides is whether a is above b in error: −0.50 points, 95 % interval −2.00 to +1.00, 3 runs"
+    assert chain == f"What holds clearly is that b is above c in error: +4.00 points. {decides}"
+    weaker = Link("c > d in error", "holds", "", 3.0, (0.5, 5.5), ("4",))
+    assert effect(verdict_on(weaker, strong, weak, turns=weak)) == chain
+    assert effect(verdict_on(weaker, strong, turns=strong)).startswith(
+        "Least sure is that c is above d in error: +3.00"
+    )
+
+
+@pytest.mark.parametrize(
+    ("deep", "said"),
+    [
+        (0.5, "no worse with 56 layers than with 20."),
+        (3.0, "depth costs a residual net too here, but less than a plain net."),
+        (80.0, "depth costs a residual net too here."),
+    ],
+)
+def test_the_opening_says_of_the_runs_at_hand_whether_depth_costs_a_residual_net(deep: float, said: str) -> None:
+    errors = {"plain-20": 2.0, "plain-56": 60.0, "resnet-20": 1.0, "resnet-56": deep}
+    ends = {name: {"train_error": error, "test_error": error} for name, error in errors.items()}
+    known = {"group": Group("digits", "demo"), "figure": None, "reading": reading, "shown": shown}
+    lines = render.text(TEXTS["opening"], ends=ends, **known).strip().split("\n")
+    assert f"With shortcuts the training error ends at 1.00 % (ResNet-20), {deep:.2f} % (ResNet-56): {said}" in lines
