@@ -86,7 +86,7 @@ LOOKS = {
 #: Inches of a character of the key, about, and of the line before it.
 _CHARACTER, _LINE = 0.067, 0.64
 #: Of single seeds, where their mean is drawn as well.
-_THIN: Any = {"linewidth": 0.5, "alpha": 0.5}
+_THIN: Any = {"linewidth": 0.5, "alpha": 0.3}
 
 
 @dataclass(frozen=True)
