@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 from repro.errors import UserError
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 What = Literal[
-    "iteration", "epoch", "network", "seed", "train_error", "test_error", "train_accuracy", "test_accuracy", "ignore"
-]
+    "iteration", "epoch", "network", "seed", "train_error", "test_error", "train_accuracy", "test_accuracy", "split",
+    "ignore",
+]  # fmt: skip
 _SPLITS = {"train": {"train", "training", "trn"}}
-_SPLITS["test"] = {"test", "testing", "val", "valid", "validation", "eval", "evaluation", "dev"}
+_SPLITS["test"] = {"test", "testing", "val", "valid", "validate", "validation", "eval", "evaluation", "dev"}
 #: Others than fb.resnet.torch, whose top1 are errors, mean accuracies by these.
 _KINDS = {"error": {"error", "err"}, "accuracy": {"accuracy", "acc"}, "top": {"top", "prec"}}
 #: What curves are of; "top" may be errors or accuracies.
@@ -95,9 +96,20 @@ def is_quantity(name: str) -> bool:
     return meaning_of(name) in (*_KINDS, *QUANTITIES)
 
 
+def are_splits(cells: Iterable[str]) -> bool:
+    """Whether cells say of which images a row is, and nothing else."""
+    found = {cell.lower() for cell in cells if cell}
+    return bool(found) and found <= set().union(*_SPLITS.values())
+
+
+def words_of(name: str) -> list[str]:
+    """The words and numbers of a name, in small letters; "metricValue" has two."""
+    return re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+
+
 def meaning_of(name: str) -> str:
     """What a column holds by its words: a `What`, or an error or accuracy of who knows what."""
-    words = set(re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
+    words = set(words_of(name))
     if words & _OTHER:
         return "ignore"
     for kind, known in _KINDS.items():

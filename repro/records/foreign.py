@@ -19,7 +19,7 @@ from repro.errors import RecordError, UserError, counted, shown, unknown
 from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, kind_of, option, unit_of, with_errors
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
-from repro.records.rows import read_rows
+from repro.records.rows import apart, read_rows
 from repro.records.tables import COLUMNS, Row, read_curve, write_curve
 from repro.spec import Run, Schedule
 
@@ -129,9 +129,10 @@ def bring_in(paths: Sequence[Path], results: Path, target: Target) -> list[str]:
     """
     if target.data not in DATA_SETS:
         raise unknown("data set", target.data, DATA_SETS)
-    tables = [(path, *read_rows(path)) for path in paths]
-    for name in target.columns:
-        if name != _ROW and not any(name in header for _, header, _ in tables):
+    read = [(path, *read_rows(path)) for path in paths]
+    tables = [(path, *apart(header, rows, target.columns, str(path))) for path, header, rows in read]
+    for name, what in target.columns.items():
+        if name != _ROW and not any(name in header for _, header, _ in (read if what == "split" else tables)):
             raise UserError(f"--column {name}: there is no such column: they are {', '.join(tables[0][1])}")
     lines = []
     found = [run for table in tables for run in _runs(*table, target)]

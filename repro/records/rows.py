@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 from repro.disk import read_text
-from repro.errors import RecordError
-from repro.records.columns import What, is_quantity, meaning_of
+from repro.errors import RecordError, UserError
+from repro.records.columns import What, are_splits, is_quantity, meaning_of, option, words_of
 
 #: A file beyond this is no file of curves.
 LARGEST_FILE = 50_000_000
@@ -26,7 +27,7 @@ def read_rows(path: Path) -> Table:
         RecordError: it cannot be read, or is no table.
     """
     text = read_text(path, "file of curves", LARGEST_FILE).removeprefix("\ufeff")
-    return _apart(*(_of_json if text.lstrip()[:1] in ("{", "[") else _of_csv)(text, path))
+    return (_of_json if text.lstrip()[:1] in ("{", "[") else _of_csv)(text, path)
 
 
 def _of_csv(text: str, path: Path) -> Table:
@@ -76,21 +77,39 @@ def _of_json(text: str, path: Path) -> Table:
     return [str(name) for name in table.columns], dict(enumerate(cells, start=1))
 
 
-def _apart(header: list[str], rows: dict[int, list[str]]) -> Table:
+def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str], where: str) -> Table:
     """Where a column says what a row is of, put its words before the others' names: accuracy becomes train accuracy.
 
     In a long table, where one column has the names of numbers and one the numbers, the value becomes train accuracy.
+
+    Args:
+        told: what some columns hold, as the user says.
+        where: the file, for an error.
+
+    Raises:
+        UserError: such a column is said to tell runs apart, which would make training a run, and the test another.
     """
-    values = [name for name in header if re.search(r"(?i)(^|[\W_])value$", name)]
+    values = [name for name in header if words_of(name)[-1:] == ["value"]]
     is_long = len(values) == 1 and not any(map(is_quantity, header))
-    kinds = [
-        at
-        for at, name in enumerate(header)
-        if name.lower() in _OF_ROWS or (is_long and any(map(is_quantity, {cells[at] for cells in rows.values()})))
-    ]
+    kinds = []
+    for at, name in enumerate(header):
+        cells = {row[at] for row in rows.values()}
+        says = are_splits(cells) or (is_long and any(map(is_quantity, cells)))
+        if says and told.get(name) in ("seed", "network"):
+            few = ", ".join(sorted(filter(None, cells))[:4])
+            raise UserError(
+                f"{where}: column {name!r} says what a row is of ({few}), no run: give {option(name, 'split')}"
+            )
+        if told.get(name, "split") == "split" and (name in told or says or name.lower() in _OF_ROWS):
+            kinds.append(at)
     if not kinds or len(set(header)) < len(header):
         return header, rows
-    shared = {name for name in header if meaning_of(name) in get_args(What)[:4] or (is_long and name not in values)}
+    of_run = get_args(What)[:4]
+    shared = {
+        name
+        for name in header
+        if meaning_of(name) in of_run or told.get(name) in of_run or (is_long and name not in values)
+    }
     found = {}
     for line, cells in rows.items():
         words = " ".join(cells[at] for at in kinds)

@@ -51,6 +51,25 @@ MMENGINE = "".join(
     f'{{"val/acc": {40 + 10 * epoch}, "time": 0.1, "step": {epoch}}}\n'
     for epoch in (1, 2)
 )
+AIM = "metric.name,metric.context.subset,idx,step,epoch,value\n" + "".join(
+    f"{name},{subset},{at},{391 * at},{at},{first + 10 * at}\n"
+    for name, first in (("loss", 1), ("acc", 50))
+    for subset, first in (("train", first), ("val", first + 5))
+    for at in (1, 2)
+)
+COMET = json.dumps(
+    [
+        {
+            "metricName": f"{context}_{name}",
+            "metricValue": f"{first + 10 * epoch}",
+            "timestamp": 1_700_000_000_000 + epoch,
+        }
+        | {"step": 391 * epoch, "epoch": epoch, "runContext": context, "offset": None, "experimentKey": "9a1f"}
+        for context, first in (("train", 40), ("validate", 45))
+        for name in ("accuracy", "loss")
+        for epoch in (1, 2)
+    ]
+)
 LATE = "epoch,train_error\n150,0.62\n155,0.48\n164,0.31\n"
 #: An epoch of 50,000 images in batches of 128 has 390.625 iterations.
 READ = {
@@ -191,6 +210,16 @@ READ = {
         {"columns": {"step": "epoch"}},
         [(391, NAN, 50), (781, NAN, 40)],
     ),
+    "a split known by its cells, in a long table": (AIM, {}, [(391, 40, 35), (782, 30, 25)]),
+    "a split known by its cells": (
+        "epoch,images,acc\n1,Train,45\n1,Test,50\n2,Train,55\n2,Test,60\n", {}, [(391, 55, 50), (781, 45, 40)]
+    ),
+    "a split that is told": (
+        "epoch,images,acc\n1,train-augmented,45\n1,test,50\n2,train-augmented,55\n2,test,60\n",
+        {"columns": {"images": "split"}},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
+    "names in camel case, and numbers as text, in a long table": (COMET, {}, [(391, 50, 45), (782, 40, 35)]),
     "Markdown": (
         "| Epoch | Train Acc | Test Acc |\n|:---|---:|-----|\n| 1/60 | 45.00% | 50 % |\n| 2/60 | 55.00% | 60 % |\n",
         {},
@@ -348,6 +377,22 @@ def test_what_a_spreadsheet_saves_has_a_mark_of_its_encoding(encoding: str, tmp_
     path.write_bytes("Epoch\tTest error (%)\r\n1\t50,5\r\n2\t40\r\n".replace(",", ".").encode(encoding))
     bring_in([path], tmp_path / "r", Target("resnet-20"))
     assert same(curve(tmp_path / "r"), [(391, NAN, 50.5), (781, NAN, 40)])
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [(AIM, "metric.context.subset"), (MLFLOW, "Metric Name"), ("epoch,of,acc\n1,train,45\n1,val,50\n", "of")],
+)
+def test_what_a_row_is_of_is_no_run(text: str, column: str, tmp_path: Path) -> None:
+    """Or training would be a run, and the test another: training accuracy as the test error of seed 0."""
+    with pytest.raises(UserError, match=r"says what a row is of .*, no run: give --column .*=split"):
+        bring_in([file(tmp_path, text)], tmp_path / "r", Target("resnet-20", columns={column: "seed"}))
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_split_that_no_file_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--column of: there is no such column"):
+        bring_in([file(tmp_path, KERAS)], tmp_path / "r", Target("resnet-20", columns={"of": "split"}))
 
 
 def test_names_of_runs_are_numbered_as_seeds(tmp_path: Path) -> None:
