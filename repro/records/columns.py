@@ -107,6 +107,11 @@ def words_of(name: str) -> list[str]:
     return re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
+def splits_of(name: str) -> list[str]:
+    """Which of "train" and "test" its words say."""
+    return [split for split, known in _SPLITS.items() if known & set(words_of(name))]
+
+
 def meaning_of(name: str) -> str:
     """What a column holds by its words: a `What`, or an error or accuracy of who knows what."""
     words = set(words_of(name))
@@ -114,7 +119,7 @@ def meaning_of(name: str) -> str:
         return "ignore"
     for kind, known in _KINDS.items():
         if words & known:
-            splits = [split for split, known in _SPLITS.items() if words & known]
+            splits = splits_of(name)
             return f"{splits[0]}_{kind}" if len(splits) == 1 else kind
     named = [key for key in get_args(What)[:4] if words & {key, f"{key}s"}]
     return named[0] if named else "iteration" if words & {"iter", "step", "steps"} else "ignore"

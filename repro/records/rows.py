@@ -11,12 +11,13 @@ from typing import get_args
 
 from repro.disk import read_text
 from repro.errors import RecordError, UserError
-from repro.records.columns import What, are_splits, is_quantity, meaning_of, option, words_of
+from repro.records.columns import What, are_splits, is_quantity, meaning_of, option, splits_of, words_of
 
 #: A file beyond this is no file of curves.
 LARGEST_FILE = 50_000_000
 #: Columns that say what the others of a row are of.
 _OF_ROWS = ("mode", "split", "phase", "subset", "run", "tag", "metric", "variable")
+_TABLE = "write its numbers as a table, CSV say: a header, then a row an epoch, a column for each number"
 Table = tuple[list[str], dict[int, list[str]]]
 
 
@@ -27,12 +28,17 @@ def read_rows(path: Path) -> Table:
         RecordError: it cannot be read, or is no table.
     """
     text = read_text(path, "file of curves", LARGEST_FILE).removeprefix("\ufeff")
-    return (_of_json if text.lstrip()[:1] in ("{", "[") else _of_csv)(text, path)
+    return (_of_json if re.match(r"\s*(\{|\[\s*([\[{\]]|$))", text) else _of_csv)(text, path)
 
 
 def _of_csv(text: str, path: Path) -> Table:
-    lines = text.splitlines()
-    mark = max(",;\t|", key=(lines or [""])[0].count)
+    lines = text.splitlines() or [""]
+    lines[0] = lines[0].removeprefix("# ")  # as numpy.savetxt begins it
+    if len(lines) > 1 and all(re.match(r"(- )?[\w ]*[:=\[]", line) for line in lines[:2]):
+        raise RecordError(f"{path}: seems to be what a program prints, or YAML: {_TABLE}")
+    mark = max(",;\t|", key=lines[0].count)
+    if mark not in lines[0] and len(lines[0].split()) == len("".join(lines[1:2]).split()):
+        mark, lines = " ", [line.strip() for line in lines]
     if mark == "|":  # Markdown's, with a row of dashes below the header
         lines = ["" if re.fullmatch(r"[\s|:-]*", line) else line.strip().strip("|") for line in lines]
     reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
@@ -43,6 +49,11 @@ def _of_csv(text: str, path: Path) -> Table:
             cells = [cell.strip() for cell in cells]
             if not header:
                 header = cells
+                if "." in lines[0] and all(re.fullmatch(r"[\d.eE+-]+", cell) for cell in cells):
+                    raise RecordError(
+                        f"{path}: line 1 holds numbers alone: put a line with the names of the columns above it; those "
+                        "of a metric of MLflow are: timestamp value step"
+                    )
             elif any(cells) and cells != header:  # a job that is started again may append its header
                 # Where a semicolon parts the cells, as in half of Europe, a comma is the decimal point.
                 rows[reader.line_num] = [cell.replace(",", "." if mark == ";" else ",") for cell in cells]
@@ -50,7 +61,18 @@ def _of_csv(text: str, path: Path) -> Table:
         raise RecordError(f"{path}: cannot be read as a table: {error}") from error
     for line, cells in rows.items():
         if len(cells) != len(header):
-            raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}")
+            raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}: {_TABLE}")
+    return _of_one_header(header, rows)
+
+
+def _of_one_header(header: list[str], rows: dict[int, list[str]]) -> Table:
+    """Joined with a second header below it, as pandas writes, and with the name of its index below both."""
+    first, second, *_ = [*rows, 0, 0]
+    if len(set(header)) == len(header) or not first or any(re.search(r"\d", cell) for cell in rows[first]):
+        return header, rows
+    header = [f"{one} {other}".strip() for one, other in zip(header, rows.pop(first), strict=True)]
+    if second and re.fullmatch(r"[^\W\d]+", rows[second][0]) and not any(rows[second][1:]):
+        header[0] = rows.pop(second)[0]
     return header, rows
 
 
@@ -63,6 +85,8 @@ def _of_json(text: str, path: Path) -> Table:
             found = json.loads(text)
         except ValueError:
             found = [json.loads(line) for line in text.splitlines() if line.strip()]
+        if isinstance(found, list) and all(isinstance(row, list) and len(row) == 3 for row in found):
+            found = [dict(zip(("Wall time", "Step", "Value"), row, strict=True)) for row in found]  # TensorBoard's
         lists = [one for one in found.values() if isinstance(one, list)] if isinstance(found, dict) else []
         of_objects = [one for one in lists if one and all(isinstance(row, dict) for row in one)]
         if len(of_objects) == 1:  # as the log_history of Hugging Face's trainer_state.json
@@ -71,10 +95,15 @@ def _of_json(text: str, path: Path) -> Table:
     # pandas documents none of its exceptions for what is no table.
     except (ValueError, TypeError, AttributeError, NotImplementedError, RecursionError) as error:
         raise RecordError(
-            f"{path}: is JSON, or looks like it, but no list of objects, object a line, or object of lists ({error})"
+            f"{path}: is JSON, or looks like it, but no list of objects, object a line, or object of lists of one "
+            f"length: {_TABLE}"
         ) from error
+    table.columns = table.columns.map(str)
+    curves = [name for name in table if is_quantity(name)]
+    if curves and all(any(isinstance(cell, list | dict) for cell in table[name]) for name in curves):
+        raise RecordError(f"{path}: {curves[0]!r} holds lists or objects, not numbers: {_TABLE}")
     cells = table.astype(object).where(table.notna(), "").map(str).to_numpy().tolist()
-    return [str(name) for name in table.columns], dict(enumerate(cells, start=1))
+    return list(table.columns), dict(enumerate(cells, start=1))
 
 
 def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str], where: str) -> Table:
@@ -95,7 +124,8 @@ def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str]
     for at, name in enumerate(header):
         cells = {row[at] for row in rows.values()}
         says = are_splits(cells) or (is_long and any(map(is_quantity, cells)))
-        if says and told.get(name) in ("seed", "network"):
+        differ = len({splits[0] for cell in cells if len(splits := splits_of(cell)) == 1}) > 1
+        if (says or differ) and told.get(name) in ("seed", "network"):
             few = ", ".join(sorted(filter(None, cells))[:4])
             raise UserError(
                 f"{where}: column {name!r} says what a row is of ({few}), no run: give {option(name, 'split')}"

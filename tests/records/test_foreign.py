@@ -220,6 +220,35 @@ READ = {
         [(391, 55, 50), (781, 45, 40)],
     ),
     "names in camel case, and numbers as text, in a long table": (COMET, {}, [(391, 50, 45), (782, 40, 35)]),
+    "a list of a list a row, as TensorBoard's": (
+        "[[1700000000.5, 390, 0.45], [1700000030.5, 780, 0.55]]",
+        {"columns": {"Value": "test_accuracy"}},
+        [(390, NAN, 55), (780, NAN, 45)],
+    ),
+    "numpy.savetxt": (
+        "# epoch train_err test_err\n1.00e+00 5.5e+01 5.0e+01\n2.00e+00  4.5e+01 4.0e+01 \n",
+        {},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
+    "numpy.savetxt, by commas": ("# epoch,test_err\n1.00e+00,5.0e+01\n", {}, [(391, NAN, 50)]),
+    "a metric of MLflow under names": (
+        "timestamp value step\n1700000000000 0.45 390\n1700000030000 0.55 780\n",
+        {"columns": {"value": "test_accuracy"}},
+        [(390, NAN, 55), (780, NAN, 45)],
+    ),
+    "two headers and the name of the index": (
+        ",train,train,test,test\n,loss,acc,loss,acc\nepoch,,,,\n1,1.6,45,1.6,50\n2,1.3,55,1.4,60\n",
+        {},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
+    "headers with colons, brackets and numbers, and lists beside": (
+        '[{"Unnamed: 0": 0, "epoch": 1, "val acc [%]": 50, "val acc by class": [1, 2]}]',
+        {"columns": {"val acc by class": "ignore"}},
+        [(391, NAN, 50)],
+    ),
+    "a table whose first names have a colon and a bracket": (
+        "Time [s],Unnamed: 0,epoch,val_acc\n1,0,1,50\n2,1,2,60\n", {}, [(391, NAN, 50), (781, NAN, 40)]
+    ),
     "Markdown": (
         "| Epoch | Train Acc | Test Acc |\n|:---|---:|-----|\n| 1/60 | 45.00% | 50 % |\n| 2/60 | 55.00% | 60 % |\n",
         {},
@@ -296,7 +325,17 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         (MLFLOW, "line 4 begins again at iteration 391: for several runs, give network or seed a column"),
         (MMENGINE, "--column step=epoch or --column step=iteration"),
         ("step,train_err,val_err\n90,50,\n780,40,\n390,42,\n780,41,\n391,,55\n782,,45\n", "line 6: one error stands"),
-        ("[[1700000000.1, 390, 45.8]]", "no list of objects"),
+        ("[[1700000000.1, 390, 45.8]]", "line 1 has the columns Wall time, Step, Value"),
+        (
+            '{"accuracy": {"train": {"name": "train", "x": [391], "y": [0.5]}}, "loss": {}}',
+            "'accuracy' holds lists or objects, not numbers: write its numbers as a table",
+        ),
+        ('{"train.acc": {"steps": [391, 782], "values": [45, 55]}}', "'train.acc' holds lists or objects"),
+        ("- epoch: 1\n  train: {err: 54.2}\n- epoch: 2\n", "seems to be what a program prints, or YAML"),
+        ("Epoch: [0][0/391]\tPrec@1 44\nEpoch: [0][50/391]\tPrec@1 45\n", "seems to be what a program prints"),
+        ("[2023-10-04 11:00] epoch 1 acc 45\n[2023-10-04 11:01] epoch 2 acc 55\n", "seems to be what a program"),
+        ("1700000000000 0.47 0\n1700000030000 0.59 1\n", "line 1 holds numbers alone"),
+        ("0.1,0.5\n0.2,0.6\n", "put a line with the names of the columns above it"),
         ('{"acc": [1, 2], "val_acc": [1]}', "no list of objects"),
         ('{"epoch": 1, "val_acc": 50}\n{"epoch": 2, "val_', "no list of objects"),
         ("[" * 100_000, "no list of objects"),
@@ -381,7 +420,12 @@ def test_what_a_spreadsheet_saves_has_a_mark_of_its_encoding(encoding: str, tmp_
 
 @pytest.mark.parametrize(
     ("text", "column"),
-    [(AIM, "metric.context.subset"), (MLFLOW, "Metric Name"), ("epoch,of,acc\n1,train,45\n1,val,50\n", "of")],
+    [
+        (AIM, "metric.context.subset"),
+        (MLFLOW, "Metric Name"),
+        ("epoch,of,acc\n1,train-augmented,45\n1,test,50\n", "of"),
+        ("epoch,of,acc\n1,train,45\n1,val,50\n", "of"),
+    ],
 )
 def test_what_a_row_is_of_is_no_run(text: str, column: str, tmp_path: Path) -> None:
     """Or training would be a run, and the test another: training accuracy as the test error of seed 0."""
