@@ -3,12 +3,15 @@
 import argparse
 import collections
 import functools
+import gzip
 import os
 import pathlib
+import pickle
 import random
 import re
 import sys
 import types
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
@@ -413,7 +416,12 @@ def test_a_whole_network_is_refused_with_how_to_save_its_weights(tmp_path, capsy
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\x89HDF\r\n\x1a\n...", "HDF5"),
+        (
+            b"\x89HDF\r\n\x1a\n...",
+            "is an HDF5 file, as Keras writes: load it where it can be, make a dict of its arrays",
+        ),
+        (pickle.dumps({"conv1.weight": [1.0]}), "is a pickle, which is not executed here: load it where"),
+        (gzip.compress(b"weights"), "is packed by gzip: unpack it: gunzip FILE"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         (b"<!DOCTYPE html><title>Virus scan warning", "website"),
         (b"\4\0\0\0\1\0\0\0\3\0\0\0V 1", "fb.resnet.torch"),
@@ -427,10 +435,26 @@ def test_what_is_often_taken_for_a_checkpoint(tmp_path, capsys, content, words):
 
 
 def test_arrays_of_numpy_are_refused_in_a_line(tmp_path, capsys):
+    arrays = {key: value.numpy() for key, value in build("resnet-8", channels=1).state_dict().items()}
     with (tmp_path / "n.npz").open("wb") as file:
-        np.savez(file, **{key: value.numpy() for key, value in build("resnet-8", channels=1).state_dict().items()})
+        np.savez(file, **arrays)
     said = problem(capsys, tmp_path / "n.npz", "resnet-8")
-    assert "is a zip archive of conv1.weight.npy, " in said and "torch.save" in said
+    assert "is NumPy's arrays, a zip archive of conv1.weight.npy, " in said and "net.state_dict()" not in said
+    # What it says to do.
+    cure = re.search(r"torch\.save\(\{.*\}, FILE\)", said)[0]
+    exec(cure, {"torch": torch, "arrays": arrays, "FILE": tmp_path / "n.pt"})
+    net = build("resnet-8", channels=1)
+    load_weights(net, networks(read(tmp_path / "n.pt")), "resnet-8")
+    assert all(np.array_equal(value, arrays[key]) for key, value in net.state_dict().items())
+
+
+def test_archives_of_keras_are_named(tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "n.keras", "w") as file:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            file.writestr(name, "{}")
+    assert "is Keras' weights, a zip archive of metadata.json, config.json, model.weights.h5: load it" in problem(
+        capsys, tmp_path / "n.keras", "resnet-8"
+    )
 
 
 PLAIN = st.none() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just(torch.ones(2, 2))

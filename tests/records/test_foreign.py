@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
+import lzma
 import math
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -408,6 +415,36 @@ def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
     for gone, said in (path, "its byte 9 is no text in utf-8: save it as UTF-8"), (tmp_path / "nowhere.csv", "No such"):
         with pytest.raises(UserError, match=f"cannot be read as a file of curves: {said}"):
             bring_in([gone], tmp_path / "r", Target("resnet-20"))
+
+
+def saved_by_numpy(save: Callable[..., None], content: object) -> bytes:
+    held = io.BytesIO()
+    save(held, content)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(KERAS.encode()), "is packed by gzip, no file of curves: unpack it: gunzip FILE"),
+        (bz2.compress(KERAS.encode()), "bunzip2 FILE"),
+        (lzma.compress(KERAS.encode()), "unxz FILE"),
+        *(
+            (pickle.dumps({"acc": [0.5]}, protocol), "is a pickle, which is not executed here")
+            for protocol in (2, 4, 5)
+        ),
+        (saved_by_numpy(np.savez, [0.5]), "is a zip archive, as NumPy's .npz and Excel's .xlsx are, no file of curves"),
+        (saved_by_numpy(np.save, [0.5]), "is no text, no file of curves: save what it holds as text"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
+        (b"<!DOCTYPE html><title>Log in", "is a page of a website, no file of curves: download the file itself"),
+    ],
+)
+def test_what_is_no_text_is_named_for_what_it_is(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        bring_in([path], tmp_path / "r", Target("resnet-20"))
+    assert said in str(caught.value) and "UTF-8" not in str(caught.value)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
