@@ -372,6 +372,20 @@ def test_a_normalisation_beside_a_prefix_is_used_and_no_layer(trained, tmp_path,
     assert "images: by --mean and --std, in place of the file's own\n" in capsys.readouterr().out
 
 
+def test_what_is_left_aside_below_one_word_is_named(trained, tmp_path, capsys):
+    """As robustness saves its: the network is in the normaliser's module, and once more in the attacker's."""
+    weights = below("module.model.", trained[0]) | below("module.attacker.model.", trained[0])
+    for place in ("normalizer", "attacker.normalize"):
+        weights |= {
+            f"module.{place}.new_{key}": torch.full((1, 1, 1), value) for key, value in (("mean", 0.2), ("std", 0.7))
+        }
+    torch.save({"model": weights, "epoch": 3, "module": 1}, tmp_path / "n.pt")
+    assert main([str(tmp_path / "n.pt"), "--network", "resnet-14-B", *SETTINGS]) == 0
+    said = capsys.readouterr().out
+    assert "images: by the file's own mean and std\n" in said
+    assert said.endswith("prefix 'module.model.' taken off; left aside: epoch, module, module.attacker\n")
+
+
 class Bait:
     """What unpickling would call."""
 

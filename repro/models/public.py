@@ -15,7 +15,7 @@ from repro import names
 from repro.errors import RecordError, UserError
 from repro.models.registry import build
 from repro.models.shortcuts import ZeroPadded
-from repro.models.weights import Weights
+from repro.models.weights import Weights, branch
 from repro.names import NetworkName
 
 #: Other names of the same layers: the classifier, and a projection shortcut.
@@ -65,8 +65,10 @@ def load_weights(
     where = f"at {weights.holder!r}" if weights.holder else "the whole file"
     prefix = f"prefix {weights.prefix!r} taken off" if weights.prefix else ""
     is_used = family == "cifar" and normalisation(weights)
-    used = {key.split(".")[0] for key in weights.beside if is_used and _is_aside(key)}
-    left = [name for name in weights.aside if name not in used]
+    used, unused = (
+        {branch(key, weights.prefix) for key in weights.beside if _is_aside(key) is is_it} for is_it in (True, False)
+    )
+    left = [name for name in weights.aside if not is_used or name not in used - unused]
     aside = f"left aside: {', '.join(left)}" if left else ""
     return weights, "; ".join(filter(None, (where, prefix, how, aside)))
 

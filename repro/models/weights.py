@@ -29,15 +29,16 @@ _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19."
 #: How a file of Lua's Torch begins: that an object follows, its number, and the length and text of its version.
 _LUA = b"\4\0\0\0\1\0\0\0\3\0\0\0V 1"
 _OF_LUA = (
-    "a file of Lua's Torch; the networks that fb.resnet.torch published are not the paper's, without batch normalisation "
-    "in their projections (its issue 49)",
+    "a file of Lua's Torch; the networks that fb.resnet.torch published are not the paper's, without batch "
+    "normalisation in their projections (its issue 49)",
     "take torchvision's weights",
 )
 _SAVE = "where it can be loaded, save its weights by torch.save(net.state_dict(), FILE)"
 #: For what PyTorch does not load.
 _CONVERT = (
-    "load it where it can be, make a dict of its arrays, named conv1.weight, bn1.weight, ... and shaped as PyTorch's (a "
-    "convolution: outputs, inputs, height, width), and torch.save({k: torch.tensor(x) for k, x in arrays.items()}, FILE)"
+    "load it where it can be, make a dict of its arrays, named conv1.weight, bn1.weight, ... and shaped as PyTorch's "
+    "(a convolution: outputs, inputs, height, width), and torch.save({k: torch.tensor(x) for k, x in arrays.items()}, "
+    "FILE)"
 )
 
 
@@ -206,11 +207,17 @@ def _below(content: Any, holder: tuple[str, ...], mapping: Mapping[Any, Any]) ->
             longest[convolutions] = max(longest.get(convolutions, ""), prefix, key=len)
     for prefix in longest.values():
         others = [str(key) for key in content if str(key) != holder[0]] if holder and isinstance(content, dict) else []
-        others += sorted({key.split(".")[0] for key in map(str, mapping) if not key.startswith(prefix)})
+        others += sorted({branch(key, prefix) for key in map(str, mapping) if not key.startswith(prefix)})
         aside = (*others[:8], *(["..."] if len(others) > 8 else []))
         inside = {key.removeprefix(prefix): tensors[key] for key in below[prefix]}
         beside = {key: value for key, value in tensors.items() if key not in below[prefix]}
         yield Weights(".".join(holder), prefix, inside, beside, aside)
+
+
+def branch(key: str, prefix: str) -> str:
+    """What a name begins with, as far as it takes to differ from the prefix of a network beside it."""
+    steps = (key[: step.start()] for step in re.finditer(r"\.|$", key))
+    return next(begin for begin in steps if begin == key or not prefix.startswith(f"{begin}."))
 
 
 def _is_usable(value: Any) -> bool:

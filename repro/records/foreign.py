@@ -168,6 +168,7 @@ def _runs(
 
     Rows have their iteration as index, rising, and columns "epoch" and `_ERRORS` (percent, NaN where there is none).
     """
+    whole = header
     if _ROW in target.columns and _ROW not in header:
         header, rows = [*header, _ROW], {line: [*cells, ""] for line, cells in rows.items()}
     else:
