@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, get_args
 from repro import names, study
 from repro.data.table import DATA_SETS
 from repro.errors import RecordError, UserError, counted, shown, unknown
-from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, kind_of, option, unit_of, with_errors
+from repro.records.columns import (
+    QUANTITIES,
+    What,
+    columns_of,
+    first_epoch_of,
+    kind_of,
+    meaning_of,
+    option,
+    unit_of,
+    with_errors,
+)
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
 from repro.records.rows import apart, read_rows
@@ -184,8 +194,11 @@ def _runs(
     table = _values(header, rows, columns, target, path)
     if table.empty:
         raise RecordError(f"{path}: has no rows")
-    said = [_to_iterations(table, columns, target, path)]
+    others_count = "epoch" in map(meaning_of, set(whole) - set(header))
+    said = [_to_iterations(table, columns, target, path, others_count)]
     said += [_to_percent(table, name, what, target, path) for name, what in columns.items() if what in QUANTITIES]
+    aside = [name for name in whole if name and name not in columns]
+    said += [f"left aside: {', '.join(aside[:8])}{', ...' if len(aside) > 8 else ''}"] if aside else []
     for _, mine in table.groupby(["network", "seed"], sort=False):
         kept, replaced = _in_order(mine.reindex(columns=["iteration", "epoch", *_ERRORS]), path)
         start = int((mine["iteration"] == 0).sum())
@@ -241,8 +254,13 @@ def _line(wrong: pd.Series[bool]) -> int:
     return int(wrong.index.to_numpy()[wrong.to_numpy().argmax()]) if wrong.any() else 0
 
 
-def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Target, path: Path) -> str:
-    """Give each row its iteration, and the epoch that it is; how, in words."""
+def _to_iterations(
+    table: pd.DataFrame, columns: Mapping[str, str], target: Target, path: Path, others_count: bool
+) -> str:
+    """Give each row its iteration, and the epoch that it is; how, in words.
+
+    Where other rows of the file count epochs, a few steps in these can be no iterations.
+    """
     name = next((name for name, what in columns.items() if what == "iteration"), "")
     last = table[columns[name]].max() if name else 0
     # Some programs count calls of a logger, or epochs, as steps.
@@ -254,7 +272,7 @@ def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Targ
     if unsafe and "epoch" not in table:
         raise UserError(
             f"{path}: column {name!r} ends at {last:g}, less than an epoch of {target.per_epoch:.0f} iterations: "
-            f"give {option(name, 'epoch')} or {option(name, 'iteration')}"
+            f"give {' or '.join(option(name, what) for what in ('epoch', 'iteration')[: 1 if others_count else 2])}"
         )
     if name and not unsafe:
         said = f"{name} read as iterations"

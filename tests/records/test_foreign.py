@@ -279,6 +279,8 @@ def test_the_values_are_right(text: str, options: dict, expected: list, tmp_path
     [
         ("keras, from epoch 0", ["epochs counted from 0", "accuracy read as train accuracy in fractions", "50,000"]),
         ("fb.resnet.torch, whose top1 are errors", ["testTop1 read as test error in percent, as it falls"]),
+        ("keras, from epoch 0", ["; left aside: loss, val_loss; marked foreign"]),
+        ("rows of a test whose steps are epochs", ["; left aside: loss, epoch, iter, time; marked foreign"]),
         ("a resumed log", ["2 rows of before a restart replaced", "iteration read as iterations"]),
         ("45,000 images", ["of 45,000 images in batches of 128", "test_error read as test error in percent"]),
     ],
@@ -330,7 +332,6 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("my step,test_error\n1,50\n100,40\n", "--column 'my step'=epoch or --column 'my step'=iteration"),
         ("epoch,val acc\n1,55\n164,9\n", "--column 'val acc'=test_error or --column 'val acc'=test_accuracy"),
         (MLFLOW, "line 4 begins again at iteration 391: for several runs, give network or seed a column"),
-        (MMENGINE, "--column step=epoch or --column step=iteration"),
         ("step,train_err,val_err\n90,50,\n780,40,\n390,42,\n780,41,\n391,,55\n782,,45\n", "line 6: one error stands"),
         ("[[1700000000.1, 390, 45.8]]", "line 1 has the columns Wall time, Step, Value"),
         (
@@ -356,6 +357,12 @@ def test_what_is_wrong_or_not_safe_is_said_and_nothing_written(tmp_path: Path, t
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "r").exists()
+
+
+def test_iterations_that_the_epochs_of_other_rows_rule_out_are_not_offered(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        bring_in([file(tmp_path, MMENGINE)], tmp_path / "r", Target("resnet-20"))
+    assert str(caught.value).endswith("give --column step=epoch")
 
 
 def test_rows_that_may_be_no_epochs_are_not_counted(tmp_path: Path) -> None:
