@@ -326,6 +326,50 @@ def test_every_net_of_cifar_is_read_by_order(name):
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in made.state_dict().items() if value.dim())
 
 
+class Unit(nn.Module):
+    """A convolution and its normalisation, as Hugging Face names them."""
+
+    def __init__(self, width, out, size, stride):
+        super().__init__()
+        self.convolution = nn.Conv2d(width, out, size, stride, size // 2, bias=False)
+        self.normalization = nn.BatchNorm2d(out)
+
+    def forward(self, x):
+        return self.normalization(self.convolution(x))
+
+
+class ShortcutFirst(nn.Module):
+    """A resnet-8-B as Hugging Face would register it: a block's shortcut before its layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedder, self.stages, self.classifier = Unit(1, 16, 3, 1), nn.ModuleList(), nn.Linear(64, 10)
+        for width, out in [(16, 16), (16, 32), (32, 64)]:
+            block = nn.Module()
+            block.shortcut = Unit(width, out, 1, 2) if width != out else nn.Identity()
+            block.layer = nn.Sequential(Unit(width, out, 3, out // width), nn.ReLU(), Unit(out, out, 3, 1))
+            self.stages.append(block)
+
+    def forward(self, x):
+        x = self.embedder(x).relu()
+        for block in self.stages:
+            x = (block.layer(x) + block.shortcut(x)).relu()
+        return self.classifier(x.mean((2, 3)))
+
+
+def test_a_shortcut_before_its_blocks_layers_is_read_by_order():
+    torch.manual_seed(3)
+    theirs = ShortcutFirst()
+    for _ in range(3):
+        theirs(torch.randn(8, 1, 16, 16))  # statistics of their own
+    net, x = build("resnet-8-B", channels=1).eval(), torch.randn(4, 1, 16, 16)
+    _, how = load_weights(net, networks(theirs.state_dict()), "resnet-8-B")
+    assert "read by the order of its layers" in how
+    assert torch.equal(net(x), theirs.eval()(x))
+    with pytest.raises(RecordError, match="these are the weights of a resnet-8-B"):
+        load_weights(build("resnet-8", channels=1), networks(theirs.state_dict()), "resnet-8")
+
+
 def numbered(weights, words=()):
     """As a Sequential of blocks, each with a Sequential in it, has them; in the order of the alphabet."""
 
