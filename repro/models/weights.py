@@ -26,13 +26,6 @@ from repro.models.caffemodel import read_caffemodel
 _DEEPEST = 6
 #: How torch.save began its files before they were zip archives: with a pickled number. Four pickles follow.
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19."
-#: How a file of Lua's Torch begins: that an object follows, its number, and the length and text of its version.
-_LUA = b"\4\0\0\0\1\0\0\0\3\0\0\0V 1"
-_OF_LUA = (
-    "a file of Lua's Torch; the networks that fb.resnet.torch published are not the paper's, without batch "
-    "normalisation in their projections (its issue 49)",
-    "take torchvision's weights",
-)
 _SAVE = "where it can be loaded, save its weights by torch.save(net.state_dict(), FILE)"
 #: For what PyTorch does not load.
 _CONVERT = (
@@ -121,10 +114,8 @@ def _names(content: bytes) -> set[str]:
     elif _LEGACY in content[:32]:
         pickles = [io.BytesIO(content)] * 5
     else:
-        form = _OF_LUA if content.startswith(_LUA) else form_of(content)
-        if form is None:
-            raise ValueError(f"it begins with {shown(content[:20])}")
-        raise RecordError(f"is {form[0]}: {form[1] or _CONVERT}")
+        form, cure = form_of(content)
+        raise RecordError(f"is {form}: {cure or _CONVERT}" if form else f"begins with {shown(content[:20])}: {_SAVE}")
     steps = (step for stream in pickles for step in pickletools.genops(stream))
     found = {str(name).partition(" ")[::2] for step, name, _ in steps if step.name == "GLOBAL"}
     # torch.save writes the names that Python 2 had for them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 from repro.errors import UserError
@@ -49,7 +49,8 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
         # Keras writes accuracy beside val_accuracy.
         if len(bare) > 1 or f"test_{kind}" not in known or f"train_{kind}" in known:
             choices = " or ".join(what for what in get_args(What)[4:8] if kind == "top" or what.endswith(kind))
-            raise UserError(f"{where}: column {name!r}: which of them is it? Give {option(name, choices)}")
+            per_row = ", or --column COLUMN=split for one that says so by row"
+            raise UserError(f"{where}: column {name!r}: which of them is it? Give {option(name, choices)}{per_row}")
         found[name] = f"train_{kind}"
     alike: dict[str, list[str]] = {}
     for name, what in found.items():
@@ -94,12 +95,6 @@ def option(name: str, what: str) -> str:
 def is_quantity(name: str) -> bool:
     """Whether its words are those of an error or accuracy."""
     return meaning_of(name) in (*_KINDS, *QUANTITIES)
-
-
-def are_splits(cells: Iterable[str]) -> bool:
-    """Whether cells say of which images a row is, and nothing else."""
-    found = {cell.lower() for cell in cells if cell}
-    return bool(found) and found <= set().union(*_SPLITS.values())
 
 
 def words_of(name: str) -> list[str]:

@@ -16,17 +16,7 @@ from typing import TYPE_CHECKING, get_args
 from repro import names, study
 from repro.data.table import DATA_SETS
 from repro.errors import RecordError, UserError, counted, shown, unknown
-from repro.records.columns import (
-    QUANTITIES,
-    What,
-    columns_of,
-    first_epoch_of,
-    kind_of,
-    meaning_of,
-    option,
-    unit_of,
-    with_errors,
-)
+from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, kind_of, option, unit_of, with_errors
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
 from repro.records.rows import apart, read_rows
@@ -194,8 +184,7 @@ def _runs(
     table = _values(header, rows, columns, target, path)
     if table.empty:
         raise RecordError(f"{path}: has no rows")
-    others_count = "epoch" in map(meaning_of, set(whole) - set(header))
-    said = [_to_iterations(table, columns, target, path, others_count)]
+    said = [_to_iterations(table, columns, target, path)]
     said += [_to_percent(table, name, what, target, path) for name, what in columns.items() if what in QUANTITIES]
     aside = [name for name in whole if name and name not in columns]
     said += [f"left aside: {', '.join(aside[:8])}{', ...' if len(aside) > 8 else ''}"] if aside else []
@@ -254,13 +243,8 @@ def _line(wrong: pd.Series[bool]) -> int:
     return int(wrong.index.to_numpy()[wrong.to_numpy().argmax()]) if wrong.any() else 0
 
 
-def _to_iterations(
-    table: pd.DataFrame, columns: Mapping[str, str], target: Target, path: Path, others_count: bool
-) -> str:
-    """Give each row its iteration, and the epoch that it is; how, in words.
-
-    Where other rows of the file count epochs, a few steps in these can be no iterations.
-    """
+def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Target, path: Path) -> str:
+    """Give each row its iteration, and the epoch that it is; how, in words."""
     name = next((name for name, what in columns.items() if what == "iteration"), "")
     last = table[columns[name]].max() if name else 0
     # Some programs count calls of a logger, or epochs, as steps.
@@ -272,7 +256,7 @@ def _to_iterations(
     if unsafe and "epoch" not in table:
         raise UserError(
             f"{path}: column {name!r} ends at {last:g}, less than an epoch of {target.per_epoch:.0f} iterations: "
-            f"give {' or '.join(option(name, what) for what in ('epoch', 'iteration')[: 1 if others_count else 2])}"
+            f"give {option(name, 'epoch')} if it counts those"
         )
     if name and not unsafe:
         said = f"{name} read as iterations"

@@ -11,12 +11,10 @@ from typing import get_args
 
 from repro.disk import read_text
 from repro.errors import RecordError, UserError
-from repro.records.columns import What, are_splits, is_quantity, meaning_of, option, splits_of, words_of
+from repro.records.columns import What, is_quantity, meaning_of, option, splits_of, words_of
 
 #: A file beyond this is no file of curves.
 LARGEST_FILE = 50_000_000
-#: Columns that say what the others of a row are of.
-_OF_ROWS = ("mode", "split", "phase", "subset", "run", "tag", "metric", "variable")
 _TABLE = "write its numbers as a table, CSV say: a header, then a row an epoch, a column for each number"
 Table = tuple[list[str], dict[int, list[str]]]
 
@@ -50,10 +48,8 @@ def _of_csv(text: str, path: Path) -> Table:
             if not header:
                 header = cells
                 if "." in lines[0] and all(re.fullmatch(r"[\d.eE+-]+", cell) for cell in cells):
-                    raise RecordError(
-                        f"{path}: line 1 holds numbers alone: put a line with the names of the columns above it; those "
-                        "of a metric of MLflow are: timestamp value step"
-                    )
+                    names = "(MLflow's: timestamp value step)"
+                    raise RecordError(f"{path}: line 1 holds numbers alone: put the columns' names above them {names}")
             elif any(cells) and cells != header:  # a job that is started again may append its header
                 # Where a semicolon parts the cells, as in half of Europe, a comma is the decimal point.
                 rows[reader.line_num] = [cell.replace(",", "." if mark == ";" else ",") for cell in cells]
@@ -62,17 +58,8 @@ def _of_csv(text: str, path: Path) -> Table:
     for line, cells in rows.items():
         if len(cells) != len(header):
             raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}: {_TABLE}")
-    return _of_one_header(header, rows)
-
-
-def _of_one_header(header: list[str], rows: dict[int, list[str]]) -> Table:
-    """Joined with a second header below it, as pandas writes, and with the name of its index below both."""
-    first, second, *_ = [*rows, 0, 0]
-    if len(set(header)) == len(header) or not first or any(re.search(r"\d", cell) for cell in rows[first]):
-        return header, rows
-    header = [f"{one} {other}".strip() for one, other in zip(header, rows.pop(first), strict=True)]
-    if second and re.fullmatch(r"[^\W\d]+", rows[second][0]) and not any(rows[second][1:]):
-        header[0] = rows.pop(second)[0]
+    if len({*header}) < len(header) and not any(re.search(r"\d", cell) for cell in [*rows.values(), ["0"]][0]):
+        raise RecordError(f"{path}: line 2 is a second header: join the two to one, with names such as 'train acc'")
     return header, rows
 
 
@@ -122,24 +109,23 @@ def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str]
     is_long = len(values) == 1 and not any(map(is_quantity, header))
     kinds = []
     for at, name in enumerate(header):
-        cells = {row[at] for row in rows.values()}
-        says = are_splits(cells) or (is_long and any(map(is_quantity, cells)))
-        differ = len({splits[0] for cell in cells if len(splits := splits_of(cell)) == 1}) > 1
+        cells = sorted({row[at] for row in rows.values() if row[at]})
+        splits = [splits_of(cell) for cell in cells]
+        says = is_long and any(map(is_quantity, cells))
+        says |= bool(cells) and all(splits) and all(len(words_of(cell)) == 1 for cell in cells)
+        differ = len({found[0] for found in splits if len(found) == 1}) > 1
         if (says or differ) and told.get(name) in ("seed", "network"):
-            few = ", ".join(sorted(filter(None, cells))[:4])
             raise UserError(
-                f"{where}: column {name!r} says what a row is of ({few}), no run: give {option(name, 'split')}"
+                f"{where}: column {name!r} says what a row is of ({', '.join(cells[:4])}), no run: "
+                f"give {option(name, 'split')}"
             )
-        if told.get(name, "split") == "split" and (name in told or says or name.lower() in _OF_ROWS):
+        if told.get(name, "split" if says else "") == "split":
             kinds.append(at)
     if not kinds or len(set(header)) < len(header):
         return header, rows
     of_run = get_args(What)[:4]
-    shared = {
-        name
-        for name in header
-        if meaning_of(name) in of_run or told.get(name) in of_run or (is_long and name not in values)
-    }
+    shared = {name for name in header if {meaning_of(name), told.get(name)} & {*of_run}}
+    shared |= {*header} - {*values} if is_long else set()
     found = {}
     for line, cells in rows.items():
         words = " ".join(cells[at] for at in kinds)

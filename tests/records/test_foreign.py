@@ -243,11 +243,6 @@ READ = {
         {"columns": {"value": "test_accuracy"}},
         [(390, NAN, 55), (780, NAN, 45)],
     ),
-    "two headers and the name of the index": (
-        ",train,train,test,test\n,loss,acc,loss,acc\nepoch,,,,\n1,1.6,45,1.6,50\n2,1.3,55,1.4,60\n",
-        {},
-        [(391, 55, 50), (781, 45, 40)],
-    ),
     "headers with colons, brackets and numbers, and lists beside": (
         '[{"Unnamed: 0": 0, "epoch": 1, "val acc [%]": 50, "val acc by class": [1, 2]}]',
         {"columns": {"val acc by class": "ignore"}},
@@ -296,7 +291,7 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
     [
         (LATE, "--unit percent or --unit fraction"),
         (TENSORBOARD, "--column COLUMN=WHAT"),
-        ("Step,test_error\n1,50\n100,40\n", "--column Step=epoch or --column Step=iteration"),
+        ("Step,test_error\n1,50\n100,40\n", "--column Step=epoch if it counts those"),
         ("epoch,accuracy\n1,50\n", "--column accuracy=train_accuracy"),
         ("epoch,step,test_error\n0,195,50\n59,11759,10\n", "batches of 128 is epoch 30.1: give --batch or --images"),
         ("epoch,val_acc,test_acc\n1,50,50\n", "--column test_acc=ignore"),
@@ -325,11 +320,14 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,best_val_acc,val_top3\n1,50,80\n2,60,90\n", "an error or accuracy"),
         ("model,epoch,val_acc\na,1,45\nb,1,50\na,2,55\nb,2,60\n", "line 2 and those below it differ"),
         ("epoch,iter,train_err\n1,100,60\n1,391,50\n2,100,45\n2,391,40\n", "line 2 and those below it differ"),
-        ("run,tag,step,value\na,val/acc,390,45\nb,val/acc,390,55\n", "are both test accuracy: give"),
+        (
+            "run,tag,step,value\na,val/acc,391,45\nb,val/acc,391,55\n",
+            "keep rows of one kind, or --column COLUMN=ignore; for several runs",
+        ),
         ("epoch,a - val acc,b - val acc\n1,50,50\n", "--column 'b - val acc'=ignore"),
         ("epoch,val acc,test_err\n1,50,50\n", "are both test accuracy and test error: give"),
         ("epoch,top 1\n1,50\n", "--column 'top 1'=train_error or"),
-        ("my step,test_error\n1,50\n100,40\n", "--column 'my step'=epoch or --column 'my step'=iteration"),
+        ("my step,test_error\n1,50\n100,40\n", "--column 'my step'=epoch if it counts those"),
         ("epoch,val acc\n1,55\n164,9\n", "--column 'val acc'=test_error or --column 'val acc'=test_accuracy"),
         (MLFLOW, "line 4 begins again at iteration 391: for several runs, give network or seed a column"),
         ("step,train_err,val_err\n90,50,\n780,40,\n390,42,\n780,41,\n391,,55\n782,,45\n", "line 6: one error stands"),
@@ -342,8 +340,12 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("- epoch: 1\n  train: {err: 54.2}\n- epoch: 2\n", "seems to be what a program prints, or YAML"),
         ("Epoch: [0][0/391]\tPrec@1 44\nEpoch: [0][50/391]\tPrec@1 45\n", "seems to be what a program prints"),
         ("[2023-10-04 11:00] epoch 1 acc 45\n[2023-10-04 11:01] epoch 2 acc 55\n", "seems to be what a program"),
+        (
+            ",train,train,test,test\n,loss,acc,loss,acc\nepoch,,,,\n1,1.6,45,1.6,50\n2,1.3,55,1.4,60\n",
+            "line 2 is a second header: join the two",
+        ),
         ("1700000000000 0.47 0\n1700000030000 0.59 1\n", "line 1 holds numbers alone"),
-        ("0.1,0.5\n0.2,0.6\n", "put a line with the names of the columns above it"),
+        ("0.1,0.5\n0.2,0.6\n", "put the columns' names above them"),
         ('{"acc": [1, 2], "val_acc": [1]}', "no list of objects"),
         ('{"epoch": 1, "val_acc": 50}\n{"epoch": 2, "val_', "no list of objects"),
         ("[" * 100_000, "no list of objects"),
@@ -362,7 +364,7 @@ def test_what_is_wrong_or_not_safe_is_said_and_nothing_written(tmp_path: Path, t
 def test_iterations_that_the_epochs_of_other_rows_rule_out_are_not_offered(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         bring_in([file(tmp_path, MMENGINE)], tmp_path / "r", Target("resnet-20"))
-    assert str(caught.value).endswith("give --column step=epoch")
+    assert str(caught.value).endswith("give --column step=epoch if it counts those")
 
 
 def test_rows_that_may_be_no_epochs_are_not_counted(tmp_path: Path) -> None:
@@ -441,7 +443,7 @@ def saved_by_numpy(save: Callable[..., None], content: object) -> bytes:
             for protocol in (2, 4, 5)
         ),
         (saved_by_numpy(np.savez, [0.5]), "is a zip archive, as NumPy's .npz and Excel's .xlsx are, no file of curves"),
-        (saved_by_numpy(np.save, [0.5]), "is no text, no file of curves: save what it holds as text"),
+        (saved_by_numpy(np.save, [0.5]), "is no text, no file of curves: save what it holds as CSV"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b"<!DOCTYPE html><title>Log in", "is a page of a website, no file of curves: download the file itself"),
     ],
