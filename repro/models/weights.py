@@ -115,7 +115,9 @@ def _names(content: bytes) -> set[str]:
         pickles = [io.BytesIO(content)] * 5
     else:
         form, cure = form_of(content)
-        raise RecordError(f"is {form}: {cure or _CONVERT}" if form else f"begins with {shown(content[:20])}: {_SAVE}")
+        if not form:
+            raise ValueError(f"it begins with {shown(content[:20])}")
+        raise RecordError(f"is {form}: {cure or _CONVERT}")
     steps = (step for stream in pickles for step in pickletools.genops(stream))
     found = {str(name).partition(" ")[::2] for step, name, _ in steps if step.name == "GLOBAL"}
     # torch.save writes the names that Python 2 had for them.

@@ -85,12 +85,14 @@ def _of_json(text: str, path: Path) -> Table:
             f"{path}: is JSON, or looks like it, but no list of objects, object a line, or object of lists of one "
             f"length: {_TABLE}"
         ) from error
-    table.columns = table.columns.map(str)
-    curves = [name for name in table if is_quantity(name)]
-    if curves and all(any(isinstance(cell, list | dict) for cell in table[name]) for name in curves):
+    names = table.columns.map(str).to_list()
+    curves = [name for name in names if is_quantity(name)]
+    if curves and all(
+        any(isinstance(cell, list | dict) for cell in table.iloc[:, names.index(name)]) for name in curves
+    ):
         raise RecordError(f"{path}: {curves[0]!r} holds lists or objects, not numbers: {_TABLE}")
     cells = table.astype(object).where(table.notna(), "").map(str).to_numpy().tolist()
-    return list(table.columns), dict(enumerate(cells, start=1))
+    return names, dict(enumerate(cells, start=1))
 
 
 def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str], where: str) -> Table:
