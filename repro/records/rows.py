@@ -100,10 +100,6 @@ def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str]
 
     In a long table, where one column has the names of numbers and one the numbers, the value becomes train accuracy.
 
-    Args:
-        told: what some columns hold, as the user says.
-        where: the file, for an error.
-
     Raises:
         UserError: such a column is said to tell runs apart, which would make training a run, and the test another.
     """
