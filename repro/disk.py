@@ -22,7 +22,30 @@ WINDOWS = os.name == "nt"
 #: How often, and how many seconds apart, what such a program prevents is tried again.
 TRIES, BETWEEN = 20, 0.25
 
+#: How files begin that are often given for others: what they are, and what to do, if that is the same for all.
+_FORMS = {
+    b"\x1f\x8b": ("packed by gzip", "unpack it: gunzip FILE"),
+    b"BZh": ("packed by bzip2", "unpack it: bunzip2 FILE"),
+    b"\xfd7zXZ": ("packed by xz", "unpack it: unxz FILE"),
+    b"\x89HDF": ("an HDF5 file, as Keras writes", ""),
+    b"version https://git-lfs": ("a pointer of Git LFS", "`git lfs pull` fetches the file itself"),
+    b"<": ("a page of a website", "download the file itself"),
+    **{bytes([0x80, protocol]): ("a pickle, which is not executed here", "") for protocol in range(2, 6)},
+    # An object follows, its number, and the length and text of its version.
+    b"\4\0\0\0\1\0\0\0\3\0\0\0V 1": (
+        "a file of Lua's Torch; the networks that fb.resnet.torch published are not the paper's, without batch "
+        "normalisation in their projections (its issue 49)",
+        "take torchvision's weights",
+    ),
+    b"PK\3\4": ("a zip archive, as NumPy's .npz and Excel's .xlsx are", ""),
+}
+
 T = TypeVar("T")
+
+
+def form_of(begins: bytes) -> tuple[str, str]:
+    """What a file seems to be by its first bytes, and what to do, if not the usual; empty where it is not known."""
+    return next((said for start, said in _FORMS.items() if begins.startswith(start)), ("", ""))
 
 
 @contextmanager
@@ -103,9 +126,12 @@ def read_text(path: Path, what: str, largest: int = LARGEST_FILE) -> str:
         if found.st_size > largest:
             raise RecordError(f"{path}: larger than {largest:,} bytes, no {what}")
         with path.open("rb") as file:
-            begins = file.read(2)
+            begins = file.read(64)
         # With its mark, as Excel writes "Unicode text".
-        is_utf_16 = begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        is_utf_16 = begins.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        form, cure = form_of(begins)
+        if form or (b"\0" in begins and not is_utf_16):
+            raise RecordError(f"{path}: is {form or 'no text'}, no {what}: {cure or 'save what it holds as CSV'}")
         return path.read_text(encoding="utf-16" if is_utf_16 else "utf-8")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

@@ -226,7 +226,8 @@ def _found(run: Run, data: Prepared | Shown, loss: float, percent: float) -> str
 
 def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:
     """How option A's shortcuts take their pixels, and where their zeros go; nothing in the weights tells."""
-    assumed = "" if ours or (arguments.subsample and arguments.zeros) else " (assumed: --subsample, --zeros)"
+    missing = [] if ours else [f"--{option}" for option in ("subsample", "zeros") if not getattr(arguments, option)]
+    assumed = f" (assumed: {', '.join(missing)})" if missing else ""
     pixels = "every second pixel" if subsample == "stride" else "the mean of 2x2 pixels"
     where = "at the end" if arguments.zeros == "end" else "half before and half after the others"
     return f"option A: {pixels}, zero channels {where}{assumed}"

@@ -248,7 +248,9 @@ def test_option_a_is_as_told_and_the_result_says_so(tmp_path, capsys):
             found.add(expected)
     assert len(found) > 2, "it matters"
     assert main([str(tmp_path / "n.pt"), *NETWORK]) == 0
-    assert "assumed: --subsample, --zeros" in capsys.readouterr().out
+    assert "(assumed: --subsample, --zeros)" in capsys.readouterr().out
+    assert main([str(tmp_path / "n.pt"), *NETWORK, "--zeros", "end"]) == 0
+    assert "(assumed: --subsample)" in capsys.readouterr().out
 
 
 def test_the_run_json_of_another_program_is_passed_over_with_a_word(trained, tmp_path, capsys):

@@ -3,12 +3,15 @@
 import argparse
 import collections
 import functools
+import gzip
 import os
 import pathlib
+import pickle
 import random
 import re
 import sys
 import types
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
@@ -323,6 +326,50 @@ def test_every_net_of_cifar_is_read_by_order(name):
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in made.state_dict().items() if value.dim())
 
 
+class Unit(nn.Module):
+    """A convolution and its normalisation, as Hugging Face names them."""
+
+    def __init__(self, width, out, size, stride):
+        super().__init__()
+        self.convolution = nn.Conv2d(width, out, size, stride, size // 2, bias=False)
+        self.normalization = nn.BatchNorm2d(out)
+
+    def forward(self, x):
+        return self.normalization(self.convolution(x))
+
+
+class ShortcutFirst(nn.Module):
+    """A resnet-8-B as Hugging Face would register it: a block's shortcut before its layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedder, self.stages, self.classifier = Unit(1, 16, 3, 1), nn.ModuleList(), nn.Linear(64, 10)
+        for width, out in [(16, 16), (16, 32), (32, 64)]:
+            block = nn.Module()
+            block.shortcut = Unit(width, out, 1, 2) if width != out else nn.Identity()
+            block.layer = nn.Sequential(Unit(width, out, 3, out // width), nn.ReLU(), Unit(out, out, 3, 1))
+            self.stages.append(block)
+
+    def forward(self, x):
+        x = self.embedder(x).relu()
+        for block in self.stages:
+            x = (block.layer(x) + block.shortcut(x)).relu()
+        return self.classifier(x.mean((2, 3)))
+
+
+def test_a_shortcut_before_its_blocks_layers_is_read_by_order():
+    torch.manual_seed(3)
+    theirs = ShortcutFirst()
+    for _ in range(3):
+        theirs(torch.randn(8, 1, 16, 16))  # statistics of their own
+    net, x = build("resnet-8-B", channels=1).eval(), torch.randn(4, 1, 16, 16)
+    _, how = load_weights(net, networks(theirs.state_dict()), "resnet-8-B")
+    assert "read by the order of its layers" in how
+    assert torch.equal(net(x), theirs.eval()(x))
+    with pytest.raises(RecordError, match="these are the weights of a resnet-8-B"):
+        load_weights(build("resnet-8", channels=1), networks(theirs.state_dict()), "resnet-8")
+
+
 def numbered(weights, words=()):
     """As a Sequential of blocks, each with a Sequential in it, has them; in the order of the alphabet."""
 
@@ -369,6 +416,20 @@ def test_a_normalisation_beside_a_prefix_is_used_and_no_layer(trained, tmp_path,
     assert "images: by --mean and --std, in place of the file's own\n" in capsys.readouterr().out
 
 
+def test_what_is_left_aside_below_one_word_is_named(trained, tmp_path, capsys):
+    """As robustness saves its: the network is in the normaliser's module, and once more in the attacker's."""
+    weights = below("module.model.", trained[0]) | below("module.attacker.model.", trained[0])
+    for place in ("normalizer", "attacker.normalize"):
+        weights |= {
+            f"module.{place}.new_{key}": torch.full((1, 1, 1), value) for key, value in (("mean", 0.2), ("std", 0.7))
+        }
+    torch.save({"model": weights, "epoch": 3, "module": 1}, tmp_path / "n.pt")
+    assert main([str(tmp_path / "n.pt"), "--network", "resnet-14-B", *SETTINGS]) == 0
+    said = capsys.readouterr().out
+    assert "images: by the file's own mean and std\n" in said
+    assert said.endswith("prefix 'module.model.' taken off; left aside: epoch, module, module.attacker\n")
+
+
 class Bait:
     """What unpickling would call."""
 
@@ -413,7 +474,12 @@ def test_a_whole_network_is_refused_with_how_to_save_its_weights(tmp_path, capsy
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\x89HDF\r\n\x1a\n...", "HDF5"),
+        (
+            b"\x89HDF\r\n\x1a\n...",
+            "is an HDF5 file, as Keras writes: load it where it can be, make a dict of its arrays",
+        ),
+        (pickle.dumps({"conv1.weight": [1.0]}), "is a pickle, which is not executed here: load it where"),
+        (gzip.compress(b"weights"), "is packed by gzip: unpack it: gunzip FILE"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         (b"<!DOCTYPE html><title>Virus scan warning", "website"),
         (b"\4\0\0\0\1\0\0\0\3\0\0\0V 1", "fb.resnet.torch"),
@@ -427,10 +493,26 @@ def test_what_is_often_taken_for_a_checkpoint(tmp_path, capsys, content, words):
 
 
 def test_arrays_of_numpy_are_refused_in_a_line(tmp_path, capsys):
+    arrays = {key: value.numpy() for key, value in build("resnet-8", channels=1).state_dict().items()}
     with (tmp_path / "n.npz").open("wb") as file:
-        np.savez(file, **{key: value.numpy() for key, value in build("resnet-8", channels=1).state_dict().items()})
+        np.savez(file, **arrays)
     said = problem(capsys, tmp_path / "n.npz", "resnet-8")
-    assert "is a zip archive of conv1.weight.npy, " in said and "torch.save" in said
+    assert "is NumPy's arrays, a zip archive of conv1.weight.npy, " in said and "net.state_dict()" not in said
+    # What it says to do.
+    cure = re.search(r"torch\.save\(\{.*\}, FILE\)", said)[0]
+    exec(cure, {"torch": torch, "arrays": arrays, "FILE": tmp_path / "n.pt"})
+    net = build("resnet-8", channels=1)
+    load_weights(net, networks(read(tmp_path / "n.pt")), "resnet-8")
+    assert all(np.array_equal(value, arrays[key]) for key, value in net.state_dict().items())
+
+
+def test_archives_of_keras_are_named(tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "n.keras", "w") as file:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            file.writestr(name, "{}")
+    assert "is Keras' weights, a zip archive of metadata.json, config.json, model.weights.h5: load it" in problem(
+        capsys, tmp_path / "n.keras", "resnet-8"
+    )
 
 
 PLAIN = st.none() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just(torch.ones(2, 2))

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from repro import names
 from repro.errors import RecordError, UserError
 from repro.models.registry import build
 from repro.models.shortcuts import ZeroPadded
-from repro.models.weights import Weights
+from repro.models.weights import Weights, branch
 from repro.names import NetworkName
 
 #: Other names of the same layers: the classifier, and a projection shortcut.
@@ -65,8 +65,10 @@ def load_weights(
     where = f"at {weights.holder!r}" if weights.holder else "the whole file"
     prefix = f"prefix {weights.prefix!r} taken off" if weights.prefix else ""
     is_used = family == "cifar" and normalisation(weights)
-    used = {key.split(".")[0] for key in weights.beside if is_used and _is_aside(key)}
-    left = [name for name in weights.aside if name not in used]
+    used, unused = (
+        {branch(key, weights.prefix) for key in weights.beside if _is_aside(key) is is_it} for is_it in (True, False)
+    )
+    left = [name for name in weights.aside if not is_used or name not in used - unused]
     aside = f"left aside: {', '.join(left)}" if left else ""
     return weights, "; ".join(filter(None, (where, prefix, how, aside)))
 
@@ -118,8 +120,8 @@ def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem
     if leaves := dict.fromkeys(leaf for key in given if (leaf := key.rpartition(".")[2]) not in here):
         called = ", ".join(list(leaves)[:6])
         raise RecordError(f"{problem}; its tensors are called {called}, where PyTorch has {', '.join(here)}")
-    for weights in (given, _by_numbers(given, here)):
-        ours, theirs = ([(key.rpartition(".")[2], x.shape) for key, x in one.items()] for one in (wanted, weights))
+    for weights, order in product((given, _by_numbers(given, here)), (wanted, _shortcuts_first(wanted))):
+        ours, theirs = ([(key.rpartition(".")[2], x.shape) for key, x in one.items()] for one in (order, weights))
         layers = list(dict.fromkeys(key.rpartition(".")[0] for key in weights))
         beside = all(
             layer.rpartition(".")[0] == after.rpartition(".")[0]
@@ -132,10 +134,19 @@ def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem
             break
     else:
         raise RecordError(problem + _of_unknown_names(wanted, given))
-    first = next(pair for pair in zip(weights, wanted, strict=True) if pair[0] != pair[1])
+    first = next(pair for pair in zip(weights, order, strict=True) if pair[0] != pair[1])
     by = "the order of its layers" if weights is given else "the numbers in the names of its layers"
     how = f"read by {by}, which have other names ({first[0]} for {first[1]}, ...)"
-    return dict(zip(wanted, weights.values(), strict=True)), how
+    return dict(zip(order, weights.values(), strict=True)), how
+
+
+def _shortcuts_first(wanted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The same as in a program whose blocks have their projection before their layers; shapes tell the two apart."""
+    blocks: dict[str, list[str]] = defaultdict(list)
+    for key in wanted:
+        block = blocks[".".join(key.split(".")[:2])]
+        block.insert(sum(".downsample." in other for other in block) if ".downsample." in key else len(block), key)
+    return {key: wanted[key] for block in blocks.values() for key in block}
 
 
 def _of_unknown_names(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repro.disk import form_of
 from repro.errors import RecordError, shown
 from repro.models.caffemodel import read_caffemodel
 
@@ -25,17 +26,13 @@ from repro.models.caffemodel import read_caffemodel
 _DEEPEST = 6
 #: How torch.save began its files before they were zip archives: with a pickled number. Four pickles follow.
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19."
-#: Beginnings of what is often taken for a checkpoint.
-_OTHERS = {
-    b"\x89HDF": "is an HDF5 file, as Keras writes: a state_dict of PyTorch is needed",
-    b"version https://git-lfs": "is a pointer of Git LFS: `git lfs pull` fetches the file itself",
-    b"<": "is a page of a website: download the file itself",
-    # That an object follows, its number, and the length and text of its version.
-    b"\4\0\0\0\1\0\0\0\3\0\0\0V 1": "is a file of Lua's Torch, which is not read: the networks that "
-    "fb.resnet.torch published are not the paper's, without batch normalisation in their projections (its issue 49): "
-    "take torchvision's weights",
-}
 _SAVE = "where it can be loaded, save its weights by torch.save(net.state_dict(), FILE)"
+#: For what PyTorch does not load.
+_CONVERT = (
+    "load it where it can be, make a dict of its arrays, named conv1.weight, bn1.weight, ... and shaped as PyTorch's "
+    "(a convolution: outputs, inputs, height, width), and torch.save({k: torch.tensor(x) for k, x in arrays.items()}, "
+    "FILE)"
+)
 
 
 class _Attributes:
@@ -91,6 +88,8 @@ def read(path: Path) -> Any:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except ModuleNotFoundError as error:
         raise RecordError(f"{path}: needs the package safetensors: pip install safetensors") from error
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from error
     except Exception as error:  # neither library documents its exceptions: any of them means unreadable here
         # Of torch's text the reason, without its advice to execute what the file holds.
         why = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0].partition(". ")[0]
@@ -107,13 +106,18 @@ def _names(content: bytes) -> set[str]:
             if any(name.endswith("/constants.pkl") for name in names):
                 raise ValueError("is a program of TorchScript, which is not executed here")
             pickles = [io.BytesIO(archive.read(name)) for name in names if name.endswith("/data.pkl")]
-            if not pickles:  # as those of NumPy and of Keras
-                raise ValueError(f"is a zip archive of {', '.join(names[:3])}, and none of torch.save")
+            if not pickles:
+                whose = {"h5": "Keras' weights", "npy": "NumPy's arrays"}.get("".join(names[-1:]).rpartition(".")[2])
+                raise RecordError(
+                    f"is {whose or 'none of torch.save'}, a zip archive of {', '.join(names[:3])}: {_CONVERT}"
+                )
     elif _LEGACY in content[:32]:
         pickles = [io.BytesIO(content)] * 5
     else:
-        begins = f"it begins with {shown(content[:20])}"
-        raise ValueError(next((said for start, said in _OTHERS.items() if content.startswith(start)), begins))
+        form, cure = form_of(content)
+        if not form:
+            raise ValueError(f"it begins with {shown(content[:20])}")
+        raise RecordError(f"is {form}: {cure or _CONVERT}")
     steps = (step for stream in pickles for step in pickletools.genops(stream))
     found = {str(name).partition(" ")[::2] for step, name, _ in steps if step.name == "GLOBAL"}
     # torch.save writes the names that Python 2 had for them.
@@ -196,11 +200,17 @@ def _below(content: Any, holder: tuple[str, ...], mapping: Mapping[Any, Any]) ->
             longest[convolutions] = max(longest.get(convolutions, ""), prefix, key=len)
     for prefix in longest.values():
         others = [str(key) for key in content if str(key) != holder[0]] if holder and isinstance(content, dict) else []
-        others += sorted({key.split(".")[0] for key in map(str, mapping) if not key.startswith(prefix)})
+        others += sorted({branch(key, prefix) for key in map(str, mapping) if not key.startswith(prefix)})
         aside = (*others[:8], *(["..."] if len(others) > 8 else []))
         inside = {key.removeprefix(prefix): tensors[key] for key in below[prefix]}
         beside = {key: value for key, value in tensors.items() if key not in below[prefix]}
         yield Weights(".".join(holder), prefix, inside, beside, aside)
+
+
+def branch(key: str, prefix: str) -> str:
+    """What a name begins with, as far as it takes to differ from the prefix of a network beside it."""
+    steps = (key[: step.start()] for step in re.finditer(r"\.|$", key))
+    return next(begin for begin in steps if begin == key or not prefix.startswith(f"{begin}."))
 
 
 def _is_usable(value: Any) -> bool:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 What = Literal[
-    "iteration", "epoch", "network", "seed", "train_error", "test_error", "train_accuracy", "test_accuracy", "ignore"
-]
+    "iteration", "epoch", "network", "seed", "train_error", "test_error", "train_accuracy", "test_accuracy", "split",
+    "ignore",
+]  # fmt: skip
 _SPLITS = {"train": {"train", "training", "trn"}}
-_SPLITS["test"] = {"test", "testing", "val", "valid", "validation", "eval", "evaluation", "dev"}
+_SPLITS["test"] = {"test", "testing", "val", "valid", "validate", "validation", "eval", "evaluation", "dev"}
 #: Others than fb.resnet.torch, whose top1 are errors, mean accuracies by these.
 _KINDS = {"error": {"error", "err"}, "accuracy": {"accuracy", "acc"}, "top": {"top", "prec"}}
 #: What curves are of; "top" may be errors or accuracies.
@@ -48,7 +49,8 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
         # Keras writes accuracy beside val_accuracy.
         if len(bare) > 1 or f"test_{kind}" not in known or f"train_{kind}" in known:
             choices = " or ".join(what for what in get_args(What)[4:8] if kind == "top" or what.endswith(kind))
-            raise UserError(f"{where}: column {name!r}: which of them is it? Give {option(name, choices)}")
+            per_row = ", or --column COLUMN=split for one that says so by row"
+            raise UserError(f"{where}: column {name!r}: which of them is it? Give {option(name, choices)}{per_row}")
         found[name] = f"train_{kind}"
     alike: dict[str, list[str]] = {}
     for name, what in found.items():
@@ -95,14 +97,24 @@ def is_quantity(name: str) -> bool:
     return meaning_of(name) in (*_KINDS, *QUANTITIES)
 
 
+def words_of(name: str) -> list[str]:
+    """The words and numbers of a name, in small letters; "metricValue" has two."""
+    return re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+
+
+def splits_of(name: str) -> list[str]:
+    """Which of "train" and "test" its words say."""
+    return [split for split, known in _SPLITS.items() if known & set(words_of(name))]
+
+
 def meaning_of(name: str) -> str:
     """What a column holds by its words: a `What`, or an error or accuracy of who knows what."""
-    words = set(re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
+    words = set(words_of(name))
     if words & _OTHER:
         return "ignore"
     for kind, known in _KINDS.items():
         if words & known:
-            splits = [split for split, known in _SPLITS.items() if words & known]
+            splits = splits_of(name)
             return f"{splits[0]}_{kind}" if len(splits) == 1 else kind
     named = [key for key in get_args(What)[:4] if words & {key, f"{key}s"}]
     return named[0] if named else "iteration" if words & {"iter", "step", "steps"} else "ignore"

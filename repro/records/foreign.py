@@ -19,7 +19,7 @@ from repro.errors import RecordError, UserError, counted, shown, unknown
 from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, kind_of, option, unit_of, with_errors
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
-from repro.records.rows import read_rows
+from repro.records.rows import apart, read_rows
 from repro.records.tables import COLUMNS, Row, read_curve, write_curve
 from repro.spec import Run, Schedule
 
@@ -129,9 +129,10 @@ def bring_in(paths: Sequence[Path], results: Path, target: Target) -> list[str]:
     """
     if target.data not in DATA_SETS:
         raise unknown("data set", target.data, DATA_SETS)
-    tables = [(path, *read_rows(path)) for path in paths]
-    for name in target.columns:
-        if name != _ROW and not any(name in header for _, header, _ in tables):
+    read = [(path, *read_rows(path)) for path in paths]
+    tables = [(path, *apart(header, rows, target.columns, str(path))) for path, header, rows in read]
+    for name, what in target.columns.items():
+        if name != _ROW and not any(name in header for _, header, _ in (read if what == "split" else tables)):
             raise UserError(f"--column {name}: there is no such column: they are {', '.join(tables[0][1])}")
     lines = []
     found = [run for table in tables for run in _runs(*table, target)]
@@ -167,6 +168,7 @@ def _runs(
 
     Rows have their iteration as index, rising, and columns "epoch" and `_ERRORS` (percent, NaN where there is none).
     """
+    whole = header
     if _ROW in target.columns and _ROW not in header:
         header, rows = [*header, _ROW], {line: [*cells, ""] for line, cells in rows.items()}
     else:
@@ -184,6 +186,8 @@ def _runs(
         raise RecordError(f"{path}: has no rows")
     said = [_to_iterations(table, columns, target, path)]
     said += [_to_percent(table, name, what, target, path) for name, what in columns.items() if what in QUANTITIES]
+    aside = [name for name in whole if name and name not in columns]
+    said += [f"left aside: {', '.join(aside[:8])}{', ...' if len(aside) > 8 else ''}"] if aside else []
     for _, mine in table.groupby(["network", "seed"], sort=False):
         kept, replaced = _in_order(mine.reindex(columns=["iteration", "epoch", *_ERRORS]), path)
         start = int((mine["iteration"] == 0).sum())
@@ -252,7 +256,7 @@ def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Targ
     if unsafe and "epoch" not in table:
         raise UserError(
             f"{path}: column {name!r} ends at {last:g}, less than an epoch of {target.per_epoch:.0f} iterations: "
-            f"give {option(name, 'epoch')} or {option(name, 'iteration')}"
+            f"give {option(name, 'epoch')} if it counts those"
         )
     if name and not unsafe:
         said = f"{name} read as iterations"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 from repro.disk import read_text
-from repro.errors import RecordError
-from repro.records.columns import What, is_quantity, meaning_of
+from repro.errors import RecordError, UserError
+from repro.records.columns import What, is_quantity, meaning_of, option, splits_of, words_of
 
 #: A file beyond this is no file of curves.
 LARGEST_FILE = 50_000_000
-#: Columns that say what the others of a row are of.
-_OF_ROWS = ("mode", "split", "phase", "subset", "run", "tag", "metric", "variable")
+_TABLE = "write its numbers as a table, CSV say: a header, then a row an epoch, a column for each number"
 Table = tuple[list[str], dict[int, list[str]]]
 
 
@@ -26,12 +26,17 @@ def read_rows(path: Path) -> Table:
         RecordError: it cannot be read, or is no table.
     """
     text = read_text(path, "file of curves", LARGEST_FILE).removeprefix("\ufeff")
-    return _apart(*(_of_json if text.lstrip()[:1] in ("{", "[") else _of_csv)(text, path))
+    return (_of_json if re.match(r"\s*(\{|\[\s*([\[{\]]|$))", text) else _of_csv)(text, path)
 
 
 def _of_csv(text: str, path: Path) -> Table:
-    lines = text.splitlines()
-    mark = max(",;\t|", key=(lines or [""])[0].count)
+    lines = text.splitlines() or [""]
+    lines[0] = lines[0].removeprefix("# ")  # as numpy.savetxt begins it
+    if len(lines) > 1 and all(re.match(r"(- )?[\w ]*[:=\[]", line) for line in lines[:2]):
+        raise RecordError(f"{path}: seems to be what a program prints, or YAML: {_TABLE}")
+    mark = max(",;\t|", key=lines[0].count)
+    if mark not in lines[0] and len(lines[0].split()) == len("".join(lines[1:2]).split()):
+        mark, lines = " ", [line.strip() for line in lines]
     if mark == "|":  # Markdown's, with a row of dashes below the header
         lines = ["" if re.fullmatch(r"[\s|:-]*", line) else line.strip().strip("|") for line in lines]
     reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
@@ -42,6 +47,9 @@ def _of_csv(text: str, path: Path) -> Table:
             cells = [cell.strip() for cell in cells]
             if not header:
                 header = cells
+                if "." in lines[0] and all(re.fullmatch(r"[\d.eE+-]+", cell) for cell in cells):
+                    names = "(MLflow's: timestamp value step)"
+                    raise RecordError(f"{path}: line 1 holds numbers alone: put the columns' names above them {names}")
             elif any(cells) and cells != header:  # a job that is started again may append its header
                 # Where a semicolon parts the cells, as in half of Europe, a comma is the decimal point.
                 rows[reader.line_num] = [cell.replace(",", "." if mark == ";" else ",") for cell in cells]
@@ -49,7 +57,9 @@ def _of_csv(text: str, path: Path) -> Table:
         raise RecordError(f"{path}: cannot be read as a table: {error}") from error
     for line, cells in rows.items():
         if len(cells) != len(header):
-            raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}")
+            raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}: {_TABLE}")
+    if len({*header}) < len(header) and not any(re.search(r"\d", cell) for cell in [*rows.values(), ["0"]][0]):
+        raise RecordError(f"{path}: line 2 is a second header: join the two to one, with names such as 'train acc'")
     return header, rows
 
 
@@ -62,6 +72,8 @@ def _of_json(text: str, path: Path) -> Table:
             found = json.loads(text)
         except ValueError:
             found = [json.loads(line) for line in text.splitlines() if line.strip()]
+        if isinstance(found, list) and all(isinstance(row, list) and len(row) == 3 for row in found):
+            found = [dict(zip(("Wall time", "Step", "Value"), row, strict=True)) for row in found]  # TensorBoard's
         lists = [one for one in found.values() if isinstance(one, list)] if isinstance(found, dict) else []
         of_objects = [one for one in lists if one and all(isinstance(row, dict) for row in one)]
         if len(of_objects) == 1:  # as the log_history of Hugging Face's trainer_state.json
@@ -70,27 +82,48 @@ def _of_json(text: str, path: Path) -> Table:
     # pandas documents none of its exceptions for what is no table.
     except (ValueError, TypeError, AttributeError, NotImplementedError, RecursionError) as error:
         raise RecordError(
-            f"{path}: is JSON, or looks like it, but no list of objects, object a line, or object of lists ({error})"
+            f"{path}: is JSON, or looks like it, but no list of objects, object a line, or object of lists of one "
+            f"length: {_TABLE}"
         ) from error
+    names = table.columns.map(str).to_list()
+    curves = [name for name in names if is_quantity(name)]
+    if curves and all(
+        any(isinstance(cell, list | dict) for cell in table.iloc[:, names.index(name)]) for name in curves
+    ):
+        raise RecordError(f"{path}: {curves[0]!r} holds lists or objects, not numbers: {_TABLE}")
     cells = table.astype(object).where(table.notna(), "").map(str).to_numpy().tolist()
-    return [str(name) for name in table.columns], dict(enumerate(cells, start=1))
+    return names, dict(enumerate(cells, start=1))
 
 
-def _apart(header: list[str], rows: dict[int, list[str]]) -> Table:
+def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str], where: str) -> Table:
     """Where a column says what a row is of, put its words before the others' names: accuracy becomes train accuracy.
 
     In a long table, where one column has the names of numbers and one the numbers, the value becomes train accuracy.
+
+    Raises:
+        UserError: such a column is said to tell runs apart, which would make training a run, and the test another.
     """
-    values = [name for name in header if re.search(r"(?i)(^|[\W_])value$", name)]
+    values = [name for name in header if words_of(name)[-1:] == ["value"]]
     is_long = len(values) == 1 and not any(map(is_quantity, header))
-    kinds = [
-        at
-        for at, name in enumerate(header)
-        if name.lower() in _OF_ROWS or (is_long and any(map(is_quantity, {cells[at] for cells in rows.values()})))
-    ]
+    kinds = []
+    for at, name in enumerate(header):
+        cells = sorted({row[at] for row in rows.values() if row[at]})
+        splits = [splits_of(cell) for cell in cells]
+        says = is_long and any(map(is_quantity, cells))
+        says |= bool(cells) and all(splits) and all(len(words_of(cell)) == 1 for cell in cells)
+        differ = len({found[0] for found in splits if len(found) == 1}) > 1
+        if (says or differ) and told.get(name) in ("seed", "network"):
+            raise UserError(
+                f"{where}: column {name!r} says what a row is of ({', '.join(cells[:4])}), no run: "
+                f"give {option(name, 'split')}"
+            )
+        if told.get(name, "split" if says else "") == "split":
+            kinds.append(at)
     if not kinds or len(set(header)) < len(header):
         return header, rows
-    shared = {name for name in header if meaning_of(name) in get_args(What)[:4] or (is_long and name not in values)}
+    of_run = get_args(What)[:4]
+    shared = {name for name in header if {meaning_of(name), told.get(name)} & {*of_run}}
+    shared |= {*header} - {*values} if is_long else set()
     found = {}
     for line, cells in rows.items():
         words = " ".join(cells[at] for at in kinds)

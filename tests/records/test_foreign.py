@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
+import lzma
 import math
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,6 +57,25 @@ MMENGINE = "".join(
     f'{{"loss": 1.5, "epoch": {epoch}, "iter": {391 * epoch}, "step": {391 * epoch}}}\n'
     f'{{"val/acc": {40 + 10 * epoch}, "time": 0.1, "step": {epoch}}}\n'
     for epoch in (1, 2)
+)
+AIM = "metric.name,metric.context.subset,idx,step,epoch,value\n" + "".join(
+    f"{name},{subset},{at},{391 * at},{at},{first + 10 * at}\n"
+    for name, first in (("loss", 1), ("acc", 50))
+    for subset, first in (("train", first), ("val", first + 5))
+    for at in (1, 2)
+)
+COMET = json.dumps(
+    [
+        {
+            "metricName": f"{context}_{name}",
+            "metricValue": f"{first + 10 * epoch}",
+            "timestamp": 1_700_000_000_000 + epoch,
+        }
+        | {"step": 391 * epoch, "epoch": epoch, "runContext": context, "offset": None, "experimentKey": "9a1f"}
+        for context, first in (("train", 40), ("validate", 45))
+        for name in ("accuracy", "loss")
+        for epoch in (1, 2)
+    ]
 )
 LATE = "epoch,train_error\n150,0.62\n155,0.48\n164,0.31\n"
 #: An epoch of 50,000 images in batches of 128 has 390.625 iterations.
@@ -191,6 +217,40 @@ READ = {
         {"columns": {"step": "epoch"}},
         [(391, NAN, 50), (781, NAN, 40)],
     ),
+    "a split known by its cells, in a long table": (AIM, {}, [(391, 40, 35), (782, 30, 25)]),
+    "a split known by its cells": (
+        "epoch,images,acc\n1,Train,45\n1,Test,50\n2,Train,55\n2,Test,60\n", {}, [(391, 55, 50), (781, 45, 40)]
+    ),
+    "a split that is told": (
+        "epoch,images,acc\n1,train-augmented,45\n1,test,50\n2,train-augmented,55\n2,test,60\n",
+        {"columns": {"images": "split"}},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
+    "names in camel case, and numbers as text, in a long table": (COMET, {}, [(391, 50, 45), (782, 40, 35)]),
+    "a list of a list a row, as TensorBoard's": (
+        "[[1700000000.5, 390, 0.45], [1700000030.5, 780, 0.55]]",
+        {"columns": {"Value": "test_accuracy"}},
+        [(390, NAN, 55), (780, NAN, 45)],
+    ),
+    "numpy.savetxt": (
+        "# epoch train_err test_err\n1.00e+00 5.5e+01 5.0e+01\n2.00e+00  4.5e+01 4.0e+01 \n",
+        {},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
+    "numpy.savetxt, by commas": ("# epoch,test_err\n1.00e+00,5.0e+01\n", {}, [(391, NAN, 50)]),
+    "a metric of MLflow under names": (
+        "timestamp value step\n1700000000000 0.45 390\n1700000030000 0.55 780\n",
+        {"columns": {"value": "test_accuracy"}},
+        [(390, NAN, 55), (780, NAN, 45)],
+    ),
+    "headers with colons, brackets and numbers, and lists beside": (
+        '[{"Unnamed: 0": 0, "epoch": 1, "val acc [%]": 50, "val acc by class": [1, 2]}]',
+        {"columns": {"val acc by class": "ignore"}},
+        [(391, NAN, 50)],
+    ),
+    "a table whose first names have a colon and a bracket": (
+        "Time [s],Unnamed: 0,epoch,val_acc\n1,0,1,50\n2,1,2,60\n", {}, [(391, NAN, 50), (781, NAN, 40)]
+    ),
     "Markdown": (
         "| Epoch | Train Acc | Test Acc |\n|:---|---:|-----|\n| 1/60 | 45.00% | 50 % |\n| 2/60 | 55.00% | 60 % |\n",
         {},
@@ -214,6 +274,8 @@ def test_the_values_are_right(text: str, options: dict, expected: list, tmp_path
     [
         ("keras, from epoch 0", ["epochs counted from 0", "accuracy read as train accuracy in fractions", "50,000"]),
         ("fb.resnet.torch, whose top1 are errors", ["testTop1 read as test error in percent, as it falls"]),
+        ("keras, from epoch 0", ["; left aside: loss, val_loss; marked foreign"]),
+        ("rows of a test whose steps are epochs", ["; left aside: loss, epoch, iter, time; marked foreign"]),
         ("a resumed log", ["2 rows of before a restart replaced", "iteration read as iterations"]),
         ("45,000 images", ["of 45,000 images in batches of 128", "test_error read as test error in percent"]),
     ],
@@ -229,7 +291,7 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
     [
         (LATE, "--unit percent or --unit fraction"),
         (TENSORBOARD, "--column COLUMN=WHAT"),
-        ("Step,test_error\n1,50\n100,40\n", "--column Step=epoch or --column Step=iteration"),
+        ("Step,test_error\n1,50\n100,40\n", "--column Step=epoch if it counts those"),
         ("epoch,accuracy\n1,50\n", "--column accuracy=train_accuracy"),
         ("epoch,step,test_error\n0,195,50\n59,11759,10\n", "batches of 128 is epoch 30.1: give --batch or --images"),
         ("epoch,val_acc,test_acc\n1,50,50\n", "--column test_acc=ignore"),
@@ -258,16 +320,32 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,best_val_acc,val_top3\n1,50,80\n2,60,90\n", "an error or accuracy"),
         ("model,epoch,val_acc\na,1,45\nb,1,50\na,2,55\nb,2,60\n", "line 2 and those below it differ"),
         ("epoch,iter,train_err\n1,100,60\n1,391,50\n2,100,45\n2,391,40\n", "line 2 and those below it differ"),
-        ("run,tag,step,value\na,val/acc,390,45\nb,val/acc,390,55\n", "are both test accuracy: give"),
+        (
+            "run,tag,step,value\na,val/acc,391,45\nb,val/acc,391,55\n",
+            "keep rows of one kind, or --column COLUMN=ignore; for several runs",
+        ),
         ("epoch,a - val acc,b - val acc\n1,50,50\n", "--column 'b - val acc'=ignore"),
         ("epoch,val acc,test_err\n1,50,50\n", "are both test accuracy and test error: give"),
         ("epoch,top 1\n1,50\n", "--column 'top 1'=train_error or"),
-        ("my step,test_error\n1,50\n100,40\n", "--column 'my step'=epoch or --column 'my step'=iteration"),
+        ("my step,test_error\n1,50\n100,40\n", "--column 'my step'=epoch if it counts those"),
         ("epoch,val acc\n1,55\n164,9\n", "--column 'val acc'=test_error or --column 'val acc'=test_accuracy"),
         (MLFLOW, "line 4 begins again at iteration 391: for several runs, give network or seed a column"),
-        (MMENGINE, "--column step=epoch or --column step=iteration"),
         ("step,train_err,val_err\n90,50,\n780,40,\n390,42,\n780,41,\n391,,55\n782,,45\n", "line 6: one error stands"),
-        ("[[1700000000.1, 390, 45.8]]", "no list of objects"),
+        ("[[1700000000.1, 390, 45.8]]", "line 1 has the columns Wall time, Step, Value"),
+        (
+            '{"accuracy": {"train": {"name": "train", "x": [391], "y": [0.5]}}, "loss": {}}',
+            "'accuracy' holds lists or objects, not numbers: write its numbers as a table",
+        ),
+        ('{"train.acc": {"steps": [391, 782], "values": [45, 55]}}', "'train.acc' holds lists or objects"),
+        ("- epoch: 1\n  train: {err: 54.2}\n- epoch: 2\n", "seems to be what a program prints, or YAML"),
+        ("Epoch: [0][0/391]\tPrec@1 44\nEpoch: [0][50/391]\tPrec@1 45\n", "seems to be what a program prints"),
+        ("[2023-10-04 11:00] epoch 1 acc 45\n[2023-10-04 11:01] epoch 2 acc 55\n", "seems to be what a program"),
+        (
+            ",train,train,test,test\n,loss,acc,loss,acc\nepoch,,,,\n1,1.6,45,1.6,50\n2,1.3,55,1.4,60\n",
+            "line 2 is a second header: join the two",
+        ),
+        ("1700000000000 0.47 0\n1700000030000 0.59 1\n", "line 1 holds numbers alone"),
+        ("0.1,0.5\n0.2,0.6\n", "put the columns' names above them"),
         ('{"acc": [1, 2], "val_acc": [1]}', "no list of objects"),
         ('{"epoch": 1, "val_acc": 50}\n{"epoch": 2, "val_', "no list of objects"),
         ("[" * 100_000, "no list of objects"),
@@ -281,6 +359,12 @@ def test_what_is_wrong_or_not_safe_is_said_and_nothing_written(tmp_path: Path, t
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "r").exists()
+
+
+def test_iterations_that_the_epochs_of_other_rows_rule_out_are_not_offered(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        bring_in([file(tmp_path, MMENGINE)], tmp_path / "r", Target("resnet-20"))
+    assert str(caught.value).endswith("give --column step=epoch if it counts those")
 
 
 def test_rows_that_may_be_no_epochs_are_not_counted(tmp_path: Path) -> None:
@@ -342,12 +426,63 @@ def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
             bring_in([gone], tmp_path / "r", Target("resnet-20"))
 
 
+def saved_by_numpy(save: Callable[..., None], content: object) -> bytes:
+    held = io.BytesIO()
+    save(held, content)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(KERAS.encode()), "is packed by gzip, no file of curves: unpack it: gunzip FILE"),
+        (bz2.compress(KERAS.encode()), "bunzip2 FILE"),
+        (lzma.compress(KERAS.encode()), "unxz FILE"),
+        *(
+            (pickle.dumps({"acc": [0.5]}, protocol), "is a pickle, which is not executed here")
+            for protocol in (2, 4, 5)
+        ),
+        (saved_by_numpy(np.savez, [0.5]), "is a zip archive, as NumPy's .npz and Excel's .xlsx are, no file of curves"),
+        (saved_by_numpy(np.save, [0.5]), "is no text, no file of curves: save what it holds as CSV"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
+        (b"<!DOCTYPE html><title>Log in", "is a page of a website, no file of curves: download the file itself"),
+    ],
+)
+def test_what_is_no_text_is_named_for_what_it_is(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        bring_in([path], tmp_path / "r", Target("resnet-20"))
+    assert said in str(caught.value) and "UTF-8" not in str(caught.value)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_what_a_spreadsheet_saves_has_a_mark_of_its_encoding(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "curves.txt"
     path.write_bytes("Epoch\tTest error (%)\r\n1\t50,5\r\n2\t40\r\n".replace(",", ".").encode(encoding))
     bring_in([path], tmp_path / "r", Target("resnet-20"))
     assert same(curve(tmp_path / "r"), [(391, NAN, 50.5), (781, NAN, 40)])
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        (AIM, "metric.context.subset"),
+        (MLFLOW, "Metric Name"),
+        ("epoch,of,acc\n1,train-augmented,45\n1,test,50\n", "of"),
+        ("epoch,of,acc\n1,train,45\n1,val,50\n", "of"),
+    ],
+)
+def test_what_a_row_is_of_is_no_run(text: str, column: str, tmp_path: Path) -> None:
+    """Or training would be a run, and the test another: training accuracy as the test error of seed 0."""
+    with pytest.raises(UserError, match=r"says what a row is of .*, no run: give --column .*=split"):
+        bring_in([file(tmp_path, text)], tmp_path / "r", Target("resnet-20", columns={column: "seed"}))
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_split_that_no_file_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--column of: there is no such column"):
+        bring_in([file(tmp_path, KERAS)], tmp_path / "r", Target("resnet-20", columns={"of": "split"}))
 
 
 def test_names_of_runs_are_numbered_as_seeds(tmp_path: Path) -> None:
