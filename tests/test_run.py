@@ -169,7 +169,7 @@ def test_a_study_of_ones_own_runs_where_it_is_told_to_and_its_drawing_can_be_pas
     assert content["status"] == "complete"
     assert content["spec"]["network"] == "resnet-8" and content["spec"]["seed"] == 1
     assert not err
-    assert "\npython -m repro.report --results 'my results' --out FOLDER draws" in out
+    assert "\npython -m repro.report --preset demo --results 'my results' --out FOLDER draws" in out
     assert [path.name for path in place.iterdir()] == ["my results"]
 
 
