@@ -198,5 +198,6 @@ def effect(verdict: Verdict) -> str:
     if clear and turns.verdict == "too close to call":
         most, link = max(clear, key=lambda item: item[0])
         where = f"What holds clearly is that {_plainly(link)}: {most:+.2f}{unit}. {where}"
-    spread = ", with an assumed spread over seeds" if turns.assumed else ""
+    spread = ", provisional: fewer seeds than planned" if verdict.provisional else ""
+    spread += ", with an assumed spread over seeds" if turns.assumed else ""
     return f"{where}{numbers}, {counted(len(turns.runs), 'run')}{spread}"

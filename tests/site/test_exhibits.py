@@ -35,9 +35,8 @@ def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -
         == f"Only one comparison could be made, whether b is above c in error: {number}"
     )
     assert effect(verdict_on(missing, strong, turns=missing)) == "No run of c or d."
-    assert effect(verdict_on(replace(strong, assumed=True), turns=strong)).endswith(
-        "1 run, with an assumed spread over seeds"
-    )
+    few = replace(verdict_on(replace(strong, assumed=True), turns=strong), provisional=True)
+    assert effect(few).endswith("1 run, provisional: fewer seeds than planned, with an assumed spread over seeds")
     chain = effect(verdict_on(strong, weak, turns=weak))
     decides = "What decides is whether a is above b in error: −0.50 points, 95 % interval −2.00 to +1.00, 3 runs"
     assert chain == f"What holds clearly is that b is above c in error: +4.00 points. {decides}"
