@@ -209,7 +209,6 @@ def measured(
 ) -> Link:
     """A link that rests on numbers."""
     word = judge(*estimate.interval())
-    alone = judge(*estimate.welch) if estimate.welch else None
     foreign = any(run.foreign for run in runs)
     return Link(
         statement,
@@ -221,9 +220,15 @@ def measured(
         how=(*(_spread(side) for side in sides), *((FOREIGN,) if foreign else ())),
         welch=estimate.welch,
         p=estimate.p_below(),
-        assumed=word in ("holds", "contradicted") and word != alone,
+        assumed=is_assumed(estimate, judge),
         foreign=foreign,
     )
+
+
+def is_assumed(estimate: Estimate, judge: Callable[[float, float], Word] = by_interval) -> bool:
+    """Whether an interval decides, and Welch's, of the runs alone, does not say the same."""
+    word = judge(*estimate.interval())
+    return word != "too close to call" and not (estimate.welch and judge(*estimate.welch) == word)
 
 
 def _spread(side: Side) -> str:

@@ -49,7 +49,7 @@ def build(
     # Layers draw default weights as they are made, of which projections would take their share: the generator is put
     # back. What `initialise` does not know, such as a block's own scale, keeps the value that its constructor gave it.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(generator.initial_seed() if generator else torch.initial_seed())
+        torch.default_generator.manual_seed(generator.initial_seed() if generator else torch.initial_seed())
         net = _net(parsed, channels, CLASSES[parsed.family] if classes is None else classes, model)
     initialise(net, model.initialisation, generator)
     return in_shares(net, model.norm_shares) if model.norm_shares > 1 else net

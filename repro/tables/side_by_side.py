@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from repro.claims.compare import is_assumed
 from repro.claims.evidence import Evidence, Measure, departures
-from repro.claims.verdict import by_interval
 from repro.ends import ERRORS
 from repro.groups import Trained, group_of, runs_of
 from repro.records import Records
@@ -75,6 +75,4 @@ class _Sides:
         self.count += 1
         a, b = (self.of[one.source].side(runs, measure) for one, runs in ((trained, mine), (last, theirs)))
         found = difference(a, b)
-        word = by_interval(*found.interval())
-        assumed = word != "too close to call" and not (found.welch and by_interval(*found.welch) == word)
-        return error, in_words(found) + (" (spread assumed)" if assumed else "")
+        return error, in_words(found) + (" (spread assumed)" if is_assumed(found) else "")
