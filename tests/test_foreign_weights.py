@@ -80,6 +80,17 @@ UNITS = (
     ("^bn1", "stem.bn"),
     ("^fc", "head.fc"),
 )
+#: Hugging Face's transformers, as its ResNetForImageClassification names them.
+TRANSFORMERS = (
+    (r"^layer(\d)", lambda found: f"resnet.encoder.stages.{int(found[1]) - 1}.layers"),
+    (r"\.(conv|bn)(\d)", lambda found: f".layer.{int(found[2]) - 1}.{found[1]}"),
+    (r"\.downsample\.0", ".shortcut.convolution"),
+    (r"\.downsample\.1", ".shortcut.normalization"),
+    ("^(conv|bn)1", r"resnet.embedder.embedder.\1"),
+    (r"\.conv\.", ".convolution."),
+    (r"\.bn\.", ".normalization."),
+    (r"^fc\.", "classifier.1."),
+)
 
 
 class Checkpoint(dict):
@@ -186,7 +197,10 @@ def test_safetensors(trained, tmp_path, capsys):
     save(below("model.", weights), tmp_path / "n.safetensors")
     assert main([str(tmp_path / "n.safetensors"), "--network", "resnet-14-B", *SETTINGS]) == 0
     assert f"test error {error:.2f} %" in capsys.readouterr().out
-    # It keeps no order, so that layers of other names are not known.
+    # It keeps no order, so that layers are known by names alone: those of transformers, and no others.
+    save(renamed(weights, *TRANSFORMERS), tmp_path / "n.safetensors")
+    assert main([str(tmp_path / "n.safetensors"), "--network", "resnet-14-B", *SETTINGS]) == 0
+    assert f"test error {error:.2f} %" in capsys.readouterr().out
     save(renamed(weights, *LETTERS), tmp_path / "n.safetensors")
     text = problem(capsys, tmp_path / "n.safetensors", "resnet-14-B")
     for words in (

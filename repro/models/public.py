@@ -19,7 +19,12 @@ from repro.models.weights import Weights, branch
 from repro.names import NetworkName
 
 #: Other names of the same layers: the classifier, and a projection shortcut.
-_SYNONYMS = (("linear.", "fc."), ("classifier.", "fc."), (".shortcut.", ".downsample."))
+_SYNONYMS = (("linear.", "fc."), ("classifier.1.", "fc."), ("classifier.", "fc."), (".shortcut.", ".downsample."))
+#: Names of Hugging Face's transformers, whose safetensors are in the order of the alphabet: known by name alone.
+_TRANSFORMERS = re.compile(
+    r"(?:resnet\.)?(?:embedder\.embedder|encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:layer\.(\d+)|shortcut))"
+    r"\.(convolution|normalization)\.(\w+)"
+)
 #: What tools count beside a layer's weights; evaluation does not use it.
 _COUNTS = ("num_batches_tracked", "total_ops", "total_params")
 #: What names of alike layers count by: numbers, and single letters.
@@ -105,6 +110,14 @@ def _is_aside(key: str) -> bool:
 
 
 def _name(key: str) -> str:
+    """The name used here of a layer's tensor."""
+    if found := _TRANSFORMERS.fullmatch(key):
+        stage, block, layer, kind, leaf = found.groups()
+        is_norm = kind == "normalization"
+        place = f"layer{int(stage) + 1}.{block}." if stage else ""
+        if stage and layer is None:
+            return f"{place}downsample.{int(is_norm)}.{leaf}"
+        return f"{place}{'bn' if is_norm else 'conv'}{int(layer or 0) + 1}.{leaf}"
     for theirs, ours in _SYNONYMS:
         key = ours + key[len(theirs) :] if key.startswith(theirs) else key.replace(theirs, ours, 1)
     return key
