@@ -185,9 +185,11 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
         kept = normalisation(weights)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
+    has_option_a = set_option_a(net, arguments.zeros or "both")
+    if not has_option_a and (arguments.subsample or arguments.zeros):
+        raise UserError(f"--subsample and --zeros are of option A's shortcuts, of which a {run.network} has none")
     # After the names are compared: images take seconds.
     dataset = images.load(row.name, images.data_folder(arguments.data_dir))
-    has_option_a = set_option_a(net, arguments.zeros or "both")
     net.to(device, memory_format=numerics.memory_format())  # type: ignore[call-overload]
     data, normalised = _normalise(seen(run, dataset, device), arguments, kept)
     if arguments.statistics == "population":

@@ -294,6 +294,9 @@ def test_bad_usage(trained, tmp_path, capsys):
     checkpoint = trained / "checkpoint.pt"
     assert "did you mean 'resnet-8'" in problem(capsys, [checkpoint, "--network", "resnet-9", "--data", "digits"], 2)
     assert "go together" in problem(capsys, [checkpoint, *NETWORK, "--mean", "0.5"], 2)
+    torch.save(build("resnet-8-B", channels=1).state_dict(), tmp_path / "b.pt")
+    of_a = [tmp_path / "b.pt", "--network", "resnet-8-B", "--data", "digits", "--subsample", "average"]
+    assert "option A's shortcuts, of which a resnet-8-B has none" in problem(capsys, of_a, 2)
     wrong = [checkpoint, "--network", "resnet-8-B", "--data", "digits", "--mean", "1,2,3", "--std", "1,2,3"]
     assert "need 1 numbers each" in problem(capsys, wrong, 2)
     for mean, std in (("125.3", "0.25"), ("0.5", "63"), ("-0.5", "1"), ("300", "60"), ("0.5", "0")):

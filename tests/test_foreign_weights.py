@@ -20,6 +20,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from repro.data import load
 from repro.errors import RecordError
@@ -338,6 +339,48 @@ def test_every_net_of_cifar_is_read_by_order(name):
     net = build(name, channels=1)
     load_weights(net, networks(renamed(made.state_dict(), *UNITS)), str(parse(name)))
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in made.state_dict().items() if value.dim())
+
+
+def pruned(net):
+    prune.l1_unstructured(net.conv1, "weight", 0.5)
+
+
+def parametrised(net):
+    parametrizations.weight_norm(net.fc)
+
+
+def folded(net):
+    for name, module in list(net.named_modules()):
+        if isinstance(module, nn.BatchNorm2d):
+            parent, _, own = name.rpartition(".")
+            setattr(net.get_submodule(parent), own, nn.Identity())
+    net.conv1.bias = nn.Parameter(torch.zeros(16))
+
+
+def transposed(net):
+    net.fc.weight = nn.Parameter(net.fc.weight.T.clone())
+
+
+def averaged(net):
+    for layer in (net.layer2, net.layer3):
+        layer[0].downsample = nn.Sequential(nn.AvgPool2d(2), *layer[0].downsample)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (pruned, "torch.nn.utils.prune.remove"),
+        (parametrised, "remove_parametrizations"),
+        (folded, "may be folded into its convolutions"),
+        (transposed, "classifier is transposed, as Flax and Keras keep arrays: load it"),
+        (averaged, "layer2.0.downsample.1.weight is second in its shortcut"),
+    ],
+)
+def test_layers_in_another_form_are_refused_with_what_gives_the_usual_one(change, words):
+    made = build("resnet-8-B", channels=1)
+    change(made)
+    with pytest.raises(RecordError, match=re.escape(words)):
+        load_weights(build("resnet-8-B", channels=1), networks(made.state_dict()), "resnet-8-B")
 
 
 class Unit(nn.Module):

@@ -15,7 +15,7 @@ from repro import names
 from repro.errors import RecordError, UserError
 from repro.models.registry import build
 from repro.models.shortcuts import ZeroPadded
-from repro.models.weights import Weights, branch
+from repro.models.weights import CONVERT, Weights, branch
 from repro.names import NetworkName
 
 #: Other names of the same layers: the classifier, and a projection shortcut.
@@ -81,6 +81,7 @@ def load_weights(
 def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """The weights under the names used here, and how they came to these where not by their own."""
     given = {key: value for key, value in given.items() if not _is_aside(key)}
+    _check_layers(wanted, given)
     theirs, ours = ({len(value) for value in weights.values() if value.dim() == 2} for weights in (given, wanted))
     if len(theirs) == 1 and theirs != ours:
         raise RecordError(f"its classifier has {max(theirs)} outputs, not {max(ours)}: it was trained on other images")
@@ -102,6 +103,27 @@ def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple
     if not problems:
         return {key: named[key] for key in wanted}, ""
     return _by_order(wanted, given, "; ".join(problems))
+
+
+def _check_layers(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Raise RecordError where layers are kept in another form than PyTorch's: in which, and what gives that."""
+    leaves = {key.rpartition(".")[2] for key in given}
+    shapes = ({value.shape for value in weights.values() if value.dim() == 2} for weights in (given, wanted))
+    theirs, ours = ({*found} for found in shapes)
+    problem = ""
+    if not theirs & ours and {shape[::-1] for shape in theirs} & ours:
+        problem = f"its classifier is transposed, as Flax and Keras keep arrays: {CONVERT}"
+    elif "weight_mask" in leaves:
+        problem = "its layers are pruned: save it after torch.nn.utils.prune.remove(layer, 'weight') on each"
+    elif {"original", "original0", "weight_g"} & leaves:
+        remove = "torch.nn.utils.parametrize.remove_parametrizations, or torch.nn.utils.remove_weight_norm,"
+        problem = f"its layers have weights made of others (parametrisations): save it after {remove} on each"
+    elif all(key.endswith("bias") for key, value in given.items() if value.dim() == 1):
+        problem = (
+            "it has no batch normalisation, which may be folded into its convolutions: use weights from before that"
+        )
+    if problem:
+        raise RecordError(problem)
 
 
 def _is_aside(key: str) -> bool:
@@ -143,6 +165,11 @@ def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem
         )
         if ours == theirs and not beside:
             raise RecordError("normalisation seems to come before each convolution (pre-activation): another network")
+        if ours == theirs and (late := _late_shortcut(given)):
+            raise RecordError(
+                f"{late} is second in its shortcut, after something without weights, such as the pooling of ResNet-D: "
+                "another network"
+            )
         if ours == theirs and _counts_up(layers):
             break
     else:
@@ -151,6 +178,17 @@ def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem
     by = "the order of its layers" if weights is given else "the numbers in the names of its layers"
     how = f"read by {by}, which have other names ({first[0]} for {first[1]}, ...)"
     return dict(zip(order, weights.values(), strict=True)), how
+
+
+def _late_shortcut(given: Mapping[str, Tensor]) -> str:
+    """A projection shortcut's convolution that is not the first of its layers, by its number; empty where none is."""
+    for key, value in given.items():
+        place, _, number = key.removesuffix(".weight").rpartition(".")
+        is_projection = value.dim() == 4 and value.shape[-1] == 1 and value.shape[0] != value.shape[1]
+        is_first = not any(other.startswith(f"{place}.") and other < key for other in given)
+        if is_projection and is_first and number.isdigit() and number != "0":
+            return key
+    return ""
 
 
 def _shortcuts_first(wanted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -28,7 +28,7 @@ _DEEPEST = 6
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19."
 _SAVE = "where it can be loaded, save its weights by torch.save(net.state_dict(), FILE)"
 #: For what PyTorch does not load.
-_CONVERT = (
+CONVERT = (
     "load it where it can be, make a dict of its arrays, named conv1.weight, bn1.weight, ... and shaped as PyTorch's "
     "(a convolution: outputs, inputs, height, width), and torch.save({k: torch.tensor(x) for k, x in arrays.items()}, "
     "FILE)"
@@ -109,7 +109,7 @@ def _names(content: bytes) -> set[str]:
             if not pickles:
                 whose = {"h5": "Keras' weights", "npy": "NumPy's arrays"}.get("".join(names[-1:]).rpartition(".")[2])
                 raise RecordError(
-                    f"is {whose or 'none of torch.save'}, a zip archive of {', '.join(names[:3])}: {_CONVERT}"
+                    f"is {whose or 'none of torch.save'}, a zip archive of {', '.join(names[:3])}: {CONVERT}"
                 )
     elif _LEGACY in content[:32]:
         pickles = [io.BytesIO(content)] * 5
@@ -117,7 +117,7 @@ def _names(content: bytes) -> set[str]:
         form, cure = form_of(content)
         if not form:
             raise ValueError(f"it begins with {shown(content[:20])}")
-        raise RecordError(f"is {form}: {cure or _CONVERT}")
+        raise RecordError(f"is {form}: {cure or CONVERT}")
     steps = (step for stream in pickles for step in pickletools.genops(stream))
     found = {str(name).partition(" ")[::2] for step, name, _ in steps if step.name == "GLOBAL"}
     # torch.save writes the names that Python 2 had for them.

@@ -23,8 +23,8 @@ _SPLITS["test"] = {"test", "testing", "val", "valid", "validate", "validation", 
 _KINDS = {"error": {"error", "err"}, "accuracy": {"accuracy", "acc"}, "top": {"top", "prec"}}
 #: What curves are of; "top" may be errors or accuracies.
 QUANTITIES = tuple(f"{split}_{kind}" for split in _SPLITS for kind in _KINDS)
-#: What is none of these, or a part of it: losses, the top five, the best so far, the range of several runs.
-_OTHER = {"loss", "3", "5", "10", "best", "min", "max", "std"}
+#: What is none of these, or a part of it: losses, the top five or k, the best so far, the range of several runs.
+_OTHER = {"loss", "3", "5", "10", "k", "best", "min", "max", "std"}
 #: In points of percent: a larger change tells errors from accuracies.
 _CLEAR = 5
 _Table = tuple[list[str], dict[int, list[str]]]
@@ -98,8 +98,8 @@ def is_quantity(name: str) -> bool:
 
 
 def words_of(name: str) -> list[str]:
-    """The words and numbers of a name, in small letters; "metricValue" has two."""
-    return re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    """The words and numbers of a name, in small letters; "metricValue" has two, and "accuracy05" too, as 5."""
+    return re.findall(r"[a-z]+|0|[1-9]\d*", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
 def splits_of(name: str) -> list[str]:
@@ -139,23 +139,29 @@ def first_epoch_of(table: pd.DataFrame, where: str) -> int:
     )
 
 
-def unit_of(values: pd.Series, iterations: pd.Series, early: float, where: str) -> str:
+def unit_of(values: pd.Series, iterations: pd.Series, early: float, has_sign: bool, where: str) -> str:
     """Whether a column is in percent or a fraction.
 
     Args:
         values: a column named as one of `QUANTITIES`.
         early: no training has errors below 1 % by this iteration.
+        has_sign: whether its cells, or its name, have the sign of percent.
         where: the file and column, for an error.
 
     Raises:
-        UserError: it may be either: errors late in training, none of which is above 1.
+        UserError: it may be either: errors late in training, none of which is above 1; or numbers of fractions, with
+            that sign.
     """
     if values.max() > 1:
         return "percent"
     # No network has an accuracy of 1 %, ten times worse than chance.
-    if not values.any() or str(values.name).endswith("accuracy") or iterations[values > 0].min() <= early:
-        return "fraction"
-    raise UserError(f"{where} may be percent or fractions, as none is above 1: give --unit percent or --unit fraction")
+    is_fraction = bool(
+        not values.any() or str(values.name).endswith("accuracy") or iterations[values > 0].min() <= early
+    )
+    if is_fraction != has_sign:
+        return "fraction" if is_fraction else "percent"
+    why = "has the sign of percent, but numbers as of" if has_sign else "may be percent or"
+    raise UserError(f"{where} {why} fractions, as none is above 1: give --unit percent or --unit fraction")
 
 
 def kind_of(quantity: str, name: str, runs: Sequence[pd.Series], where: str) -> str:

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, get_args
 from repro import names, study
 from repro.data.table import DATA_SETS
 from repro.errors import RecordError, UserError, counted, shown, unknown
-from repro.records.columns import QUANTITIES, What, columns_of, first_epoch_of, kind_of, option, unit_of, with_errors
+from repro.records.columns import (
+    QUANTITIES,
+    What,
+    columns_of,
+    first_epoch_of,
+    kind_of,
+    option,
+    unit_of,
+    with_errors,
+    words_of,
+)
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
 from repro.records.rows import apart, read_rows
@@ -133,7 +143,7 @@ def bring_in(paths: Sequence[Path], results: Path, target: Target) -> list[str]:
     tables = [(path, *apart(header, rows, target.columns, str(path))) for path, header, rows in read]
     for name, what in target.columns.items():
         if name != _ROW and not any(name in header for _, header, _ in (read if what == "split" else tables)):
-            raise UserError(f"--column {name}: there is no such column: they are {', '.join(tables[0][1])}")
+            raise UserError(f"--column {name}: there is no such column: they are {', '.join(tables[0][1]) or '(none)'}")
     lines = []
     found = [run for table in tables for run in _runs(*table, target)]
     _check_no_point_twice(found)
@@ -181,11 +191,14 @@ def _runs(
             f"accuracy of train or test, are needed; --column COLUMN=WHAT says which is which, and {_ROW}=epoch that "
             "each row is an epoch"
         )
-    table = _values(header, rows, columns, target, path)
+    table, with_sign = _values(header, rows, columns, target, path)
     if table.empty:
         raise RecordError(f"{path}: has no rows")
     said = [_to_iterations(table, columns, target, path)]
-    said += [_to_percent(table, name, what, target, path) for name, what in columns.items() if what in QUANTITIES]
+    for name, what in columns.items():
+        if what in QUANTITIES:
+            has_sign = what in with_sign or "%" in name
+            said.append(_to_percent(table, name, what, has_sign, target, path))
     aside = [name for name in whole if name and name not in columns]
     said += [f"left aside: {', '.join(aside[:8])}{', ...' if len(aside) > 8 else ''}"] if aside else []
     for _, mine in table.groupby(["network", "seed"], sort=False):
@@ -198,8 +211,11 @@ def _runs(
 
 def _values(
     header: list[str], rows: dict[int, list[str]], columns: Mapping[str, str], target: Target, path: Path
-) -> pd.DataFrame:
-    """What the columns hold, by line: names of networks, and numbers, NaN where there are none."""
+) -> tuple[pd.DataFrame, set[str]]:
+    """What the columns hold, by line: names of networks, and numbers, NaN where there are none.
+
+    And which of them have the sign of percent in their cells.
+    """
     import pandas as pd
 
     table = pd.DataFrame(rows.values(), index=list(rows), columns=header)[list(columns)]
@@ -210,13 +226,15 @@ def _values(
         raise UserError(f"{path}: which network is it? Give --network, or a column 'network'")
     family = study.family_of(target.preset)
     table["network"] = table["network"].map({name: str(names.parse(name, family)) for name in set(table["network"])})
+    with_sign = {key for key in table.columns if table[key].str.endswith("%").any()}
     for key in table.columns.drop("network"):
         texts = table[key].str.replace(r"(?<=\d)/\d+$" if key in ("epoch", "iteration") else r"\s*%$", "", regex=True)
         values = texts.map(_number).astype(float)
         if key == "seed" and "seed" in target.columns.values() and (values < 0).any():  # names of runs
             values = pd.Series(pd.factorize(texts)[0], table.index, float)
-        if line := _line((values < 0) | (values > 1e9) | ((values % 1 > 0) & (key == "seed"))):
-            needed = "a whole number" if key == "seed" else "a number from 0 to 1e9"
+        is_whole = key in ("seed", "iteration")
+        if line := _line((values < 0) | (values > 1e9) | ((values % 1 > 0) & is_whole)):
+            needed = "a whole number" if is_whole else "a number from 0 to 1e9"
             raise RecordError(f"{path}: line {line}: {key} is {shown(texts[line])}: {needed} is needed")
         table[key] = values
     # Such as a line of a program's settings.
@@ -227,7 +245,7 @@ def _values(
                 f"{path}: line {line} holds nothing of use: is it an epoch? Drop it, or number the epochs"
             )
         table[counts] = table.groupby(["network", "seed"]).cumcount() + (0 if target.first_epoch == 0 else 1)
-    return table[~empty]
+    return table[~empty], with_sign
 
 
 def _number(text: str) -> float:
@@ -247,17 +265,20 @@ def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Targ
     """Give each row its iteration, and the epoch that it is; how, in words."""
     name = next((name for name, what in columns.items() if what == "iteration"), "")
     last = table[columns[name]].max() if name else 0
-    # Some programs count calls of a logger, or epochs, as steps.
-    unsafe = "step" in name.lower() and not last >= target.per_epoch
+    # Some programs count calls of a logger, epochs, or thousands.
+    unsafe = bool(name) and last != 0 and not last >= target.per_epoch
     if name and "epoch" in table:  # others count anew in each epoch
         ends = table.groupby(["network", "seed", "epoch"])[columns[name]].max()
         unsafe |= bool((ends.groupby(["network", "seed"]).diff() <= 0).any())
     unsafe &= name not in target.columns
     if unsafe and "epoch" not in table:
+        few = "" if "step" in name.lower() else f", {option(name, 'iteration')} if there are no more"
         raise UserError(
             f"{path}: column {name!r} ends at {last:g}, less than an epoch of {target.per_epoch:.0f} iterations: "
-            f"give {option(name, 'epoch')} if it counts those"
+            f"give {option(name, 'epoch')} if it counts those{few}"
         )
+    if name and {"sample", "samples", "image", "images", "examples"} & {*words_of(name)}:
+        raise UserError(f"{path}: column {name!r} seems to count images: divide it by those of a batch")
     if name and not unsafe:
         said = f"{name} read as iterations"
         ours = last / target.per_epoch
@@ -279,11 +300,11 @@ def _to_iterations(table: pd.DataFrame, columns: Mapping[str, str], target: Targ
     return said
 
 
-def _to_percent(table: pd.DataFrame, name: str, quantity: str, target: Target, path: Path) -> str:
+def _to_percent(table: pd.DataFrame, name: str, quantity: str, has_sign: bool, target: Target, path: Path) -> str:
     """Make a column errors in percent; how it was read, in words."""
     values = table[quantity]
     early = 10 * target.per_epoch
-    unit = target.unit or unit_of(values, table["iteration"], early, f"{path}: column {name!r}")
+    unit = target.unit or unit_of(values, table["iteration"], early, has_sign, f"{path}: column {name!r}")
     values = values * (100 if unit == "fraction" else 1)
     if line := _line(values > 100):
         raise RecordError(f"{path}: line {line}: {name} is {values[line]:g} %: 100 is the most")

@@ -26,6 +26,7 @@ def read_rows(path: Path) -> Table:
         RecordError: it cannot be read, or is no table.
     """
     text = read_text(path, "file of curves", LARGEST_FILE).removeprefix("\ufeff")
+    text = re.sub(r'^\w+ (?=\{")', "", text, flags=re.MULTILINE)  # a logger's own mark before each object
     return (_of_json if re.match(r"\s*(\{|\[\s*([\[{\]]|$))", text) else _of_csv)(text, path)
 
 
@@ -37,6 +38,8 @@ def _of_csv(text: str, path: Path) -> Table:
     mark = max(",;\t|", key=lines[0].count)
     if mark not in lines[0] and len(lines[0].split()) == len("".join(lines[1:2]).split()):
         mark, lines = " ", [line.strip() for line in lines]
+    elif mark not in lines[0]:  # columns some spaces apart, whose names have one space within
+        mark, lines = "\t", [re.sub(" {2,}", "\t", line.strip()) for line in lines]
     if mark == "|":  # Markdown's, with a row of dashes below the header
         lines = ["" if re.fullmatch(r"[\s|:-]*", line) else line.strip().strip("|") for line in lines]
     reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
@@ -51,8 +54,7 @@ def _of_csv(text: str, path: Path) -> Table:
                     names = "(MLflow's: timestamp value step)"
                     raise RecordError(f"{path}: line 1 holds numbers alone: put the columns' names above them {names}")
             elif any(cells) and cells != header:  # a job that is started again may append its header
-                # Where a semicolon parts the cells, as in half of Europe, a comma is the decimal point.
-                rows[reader.line_num] = [cell.replace(",", "." if mark == ";" else ",") for cell in cells]
+                rows[reader.line_num] = cells
     except csv.Error as error:
         raise RecordError(f"{path}: cannot be read as a table: {error}") from error
     for line, cells in rows.items():
@@ -60,7 +62,19 @@ def _of_csv(text: str, path: Path) -> Table:
             raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}: {_TABLE}")
     if len({*header}) < len(header) and not any(re.search(r"\d", cell) for cell in [*rows.values(), ["0"]][0]):
         raise RecordError(f"{path}: line 2 is a second header: join the two to one, with names such as 'train acc'")
-    return header, rows
+    return header, _with_points(rows, path) if mark == ";" else rows
+
+
+def _with_points(rows: dict[int, list[str]], path: Path) -> dict[int, list[str]]:
+    """The same where a semicolon parts the cells, as in half of Europe, and a comma is the decimal point."""
+    has_commas = any(re.fullmatch(r"\d+,\d+\s*%?", cell) for cells in rows.values() for cell in cells)
+    for line, cells in rows.items():
+        for cell in cells:
+            if has_commas and re.fullmatch(r"\d{1,3}(\.\d{3})+", cell):
+                raise RecordError(
+                    f"{path}: line {line}: {cell!r} has a point, others a decimal comma: write no mark of thousands"
+                )
+    return {line: [cell.replace(",", ".") for cell in cells] for line, cells in rows.items()}
 
 
 def _of_json(text: str, path: Path) -> Table:

@@ -256,6 +256,24 @@ READ = {
         {},
         [(391, 55, 50), (781, 45, 40)],
     ),
+    "small percent with their sign": (
+        "epoch,test_err\n150,0.62%\n164,0.31 %\n", {}, [(58_594, NAN, 0.62), (64_062, NAN, 0.31)]
+    ),
+    "the top five by other names": (
+        "epoch,accuracy,accuracy05,top_k_categorical_accuracy,val_accuracy\n0,0.5,0.9,0.9,0.4\n1,0.6,1,1,0.5\n",
+        {},
+        [(391, 50, 60), (781, 40, 50)],
+    ),
+    "columns some spaces apart": (
+        "   epoch     lr   train acc   test acc\n       1  0.040        45.5         50\n       2  0.08    55   60\n",
+        {},
+        [(391, 54.5, 50), (781, 45, 40)],
+    ),
+    "a logger's mark before each object": (
+        'DLLL {"epoch": 1, "val": {"acc": 50}}\nDLLL {"epoch": 2, "val": {"acc": 60}}\n',
+        {},
+        [(391, NAN, 50), (781, NAN, 40)],
+    ),
     "epochs and steps that go together": (
         "epoch,step,test_error\n0,195,50\n59,11759,10\n", {"batch": 256}, [(195, NAN, 50), (11_759, NAN, 10)]
     ),
@@ -307,6 +325,10 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,test_error\n1,50,7\n", "line 2 has 3 cells, not 2"),
         ("epoch,test_error\n,50\n", "line 2: its iteration is missing"),
         ("epoch,test_error\n1e300,50\n", "line 2: epoch is '1e300'"),
+        ("Iteration;test_error\n500;40,5\n1.000;30\n", "line 3: '1.000' has a point, others a decimal comma"),
+        ("Iteration;test_error\n500;40\n1.500;30\n", "line 3: iteration is '1.500': a whole number is needed"),
+        ("iter. (1e4),test_error\n1,40\n6,30\n", "--column 'iter. (1e4)'=epoch if it counts those"),
+        ("epoch,Test err (%)\n1,0.6\n2,0.5\n", "has the sign of percent, but numbers as of fractions"),
         ("step,step,test_error\n1,1,50\n", "has several columns 'step'"),
         ("iteration,test_error\n0,90\n", "no row beyond iteration 0"),
         ("epoch,test_error\n1,45\n164,91\n", "--column test_error=test_error or --column test_error=test_accuracy"),
@@ -402,11 +424,17 @@ def test_one_file_may_hold_several_runs(tmp_path: Path) -> None:
     assert runs.to_dict() == {("plain-20", 0): 12, ("plain-20", 1): 13, ("resnet-20", 0): 12, ("resnet-20", 1): 13}
 
 
+def test_images_are_no_iterations(tmp_path: Path) -> None:
+    path = file(tmp_path, "samples,test_error\n64000,50\n128000,40\n")
+    with pytest.raises(UserError, match="column 'samples' seems to count images: divide it"):
+        bring_in([path], tmp_path / "r", Target("resnet-20", columns={"samples": "iteration"}))
+
+
 def test_a_run_of_ours_is_never_replaced(tmp_path: Path) -> None:
     folder = plant(tmp_path / "r", "resnet-20", preset="paper", coarse=10)
     before = (folder / "curve.csv").read_bytes()
     with pytest.raises(UserError, match="holds a run of this program"):
-        bring_in([file(tmp_path, "iteration,test_error\n10,30\n")], tmp_path / "r", Target("resnet-20"))
+        bring_in([file(tmp_path, "iteration,test_error\n1000,30\n")], tmp_path / "r", Target("resnet-20"))
     assert (folder / "curve.csv").read_bytes() == before
 
 
