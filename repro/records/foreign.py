@@ -195,10 +195,10 @@ def _runs(
     if table.empty:
         raise RecordError(f"{path}: has no rows")
     said = [_to_iterations(table, columns, target, path)]
-    for name, what in columns.items():
-        if what in QUANTITIES:
-            has_sign = what in with_sign or "%" in name
-            said.append(_to_percent(table, name, what, has_sign, target, path))
+    for name, quantity in columns.items():
+        if quantity in QUANTITIES:
+            has_sign = quantity in with_sign or "%" in name
+            said.append(_to_percent(table, name, quantity, has_sign, target, path))
     aside = [name for name in whole if name and name not in columns]
     said += [f"left aside: {', '.join(aside[:8])}{', ...' if len(aside) > 8 else ''}"] if aside else []
     for _, mine in table.groupby(["network", "seed"], sort=False):
