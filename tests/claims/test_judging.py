@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from claim_cases import SEEDS, judged, runs
+from claim_cases import LONG, SEEDS, judged, runs
 from planted import plant
 from scipy import stats
 
@@ -220,6 +220,16 @@ def test_a_verdict_that_welch_does_not_share_says_that_a_spread_is_assumed(tmp_p
     assert "Welch's, of the runs alone, +" in found.evidence
     runs(test={"plain-20": 10.0, "plain-56": 11.0}, seeds=(-0.5, 0.0, 0.5))(tmp_path / "wide")
     assert of(tmp_path / "wide").assumed == (of(tmp_path / "wide").verdict == "holds")
+
+
+def test_a_verdict_on_a_variant_of_fewer_seeds_than_planned_is_provisional(tmp_path):
+    """However many seeds the networks have without it."""
+    nets = {"plain-20": 1.0, "plain-56": 4.0}
+    runs(nets, seeds=SEEDS)(tmp_path)
+    runs(nets, settings=LONG)(tmp_path)
+    assert judged(tmp_path)["H15"].said == "holds (provisional, spread assumed)"
+    runs(nets, settings=LONG, seeds=SEEDS)(tmp_path)
+    assert judged(tmp_path)["H15"].said == "holds"
 
 
 def test_a_subset_of_seeds_is_not_firmer_than_all_of_them_in_expectation(tmp_path):
