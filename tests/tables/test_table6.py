@@ -108,5 +108,5 @@ def test_the_uncertainty_by_hand(ours: tuple[float, ...], printed: Row) -> None:
     variance = 100**2 * (printed.mean / 100) / (2 * 10_000)
     total = variance * (1 / printed.runs + 1 / len(ours)) + printed.reading**2 / 3
     assert found.effect == pytest.approx(sum(ours) / len(ours) - printed.mean)
-    assert found.high - found.effect == pytest.approx(stats.t.ppf(0.975, 8) * math.sqrt(total), rel=1e-9)
-    assert found.effect - found.low == pytest.approx(found.high - found.effect)
+    half = stats.t.ppf(0.975, 8) * math.sqrt(total)
+    assert found.interval() == pytest.approx((found.effect - half, found.effect + half), rel=1e-9)
