@@ -24,7 +24,8 @@ from repro.data.photographs import find
 from repro.data.photographs.crops import decode
 from repro.data.photographs.index import Index, check
 from repro.errors import DataError, RecordError, UserError, counted, unknown
-from repro.measure.views import CROP, PROTOCOLS, Protocol, error, places_of
+from repro.measure import views
+from repro.measure.views import CROP, PROTOCOLS, Protocol, error
 from repro.models.form import FORMS, Form
 from repro.models.imagenet import ImageNetNet
 from repro.models.public import known_as, load_weights
@@ -173,7 +174,7 @@ def _said(index: Index) -> str:
 def _places(
     nets: Sequence[ImageNetNet], index: Index, protocol: Protocol, form: Form, numerics: Numerics, crop: int
 ) -> Tensor:
-    """The place of each photograph's class, as `repro.measure.views.places_of` gives it."""
+    """The place of each photograph's class (`repro.measure.views.places`), on the CPU, in the order of the index."""
     batches = track(
         _batches(index, protocol, crop),
         protocol.__name__,
@@ -183,7 +184,8 @@ def _places(
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    return places_of(nets, batches, form, numerics, crop)
+    found = [views.places(views.probabilities(nets, seen, form, numerics, crop), labels) for seen, labels in batches]
+    return torch.cat(found).cpu()
 
 
 def _batches(index: Index, protocol: Protocol, crop: int) -> Iterator[tuple[list[list[Tensor]], Tensor]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean, variance
 from typing import Any
 
@@ -126,16 +126,6 @@ class Estimate:
         half = float(half_width(self.error, self.df, level))
         return self.effect - half, self.effect + half
 
-    @property
-    def low(self) -> float:
-        """Lower end of the 95 % interval."""
-        return self.interval()[0]
-
-    @property
-    def high(self) -> float:
-        """Upper end of the 95 % interval."""
-        return self.interval()[1]
-
     def p_below(self, bound: float = 0.0) -> float:
         """How surely the difference lies below a bound: 2 P(T < t), which is below 0.05 where the interval does."""
         return min(1.0, 2 * float(stats.t.cdf(_ratio(self.effect - bound, self.error), self.df)))
@@ -208,7 +198,7 @@ class Goal:
     `margin`, with its whole interval within that of zero.
     """
 
-    coefficients: Mapping[str, float] = field(default_factory=dict)
+    coefficients: Mapping[str, float]
     bound: float = 0.0
     margin: float | None = None
 

@@ -8,6 +8,7 @@ a run that diverged says is in `repro.claims.compare.above`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -104,7 +105,7 @@ def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
         runs=runs,
         links=found.links,
         assumed=_rests_on_a_prior(found),
-        provisional=found.verdict != "not run" and _lacks_seeds(claim, evidence),
+        provisional=found.verdict != "not run" and _lacks_seeds(claim, runs, evidence),
         foreign=any(link.foreign for link in found.links),
         command=claim.command(evidence.preset, evidence.data) if missing else None,
         source=evidence.source,
@@ -113,12 +114,15 @@ def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
     )
 
 
-def _lacks_seeds(claim: Claim, evidence: Evidence) -> bool:
-    """Whether a network that a claim needs has fewer runs than are planned (reports/PROTOCOL.md)."""
+def _lacks_seeds(claim: Claim, runs: Sequence[str], evidence: Evidence) -> bool:
+    """Whether a network that a claim needs, or a variant behind its verdict, has fewer runs than are planned
+    (reports/PROTOCOL.md).
+    """
     if claim.plan is None:
         return False
     planned = claim.seeds if (evidence.data, evidence.preset) == PAPER_SETTING else SEEDS_ELSEWHERE
-    return any(len(evidence.runs(network)) < planned for network in claim.plan.only)
+    usual = [len(evidence.runs(network)) for network in claim.plan.only]
+    return min([*usual, *evidence.repeats(runs).values()]) < planned
 
 
 def _rests_on_a_prior(found: Judgement) -> bool:

@@ -167,7 +167,7 @@ def alike(
         evidence: where the runs are.
         measure: which number.
         first: a network.
-        second: another, of which all runs may have diverged: then it does not do the same.
+        second: another. Where all runs of one of them diverged and the other trained, they do not do the same.
         margin: of the two means.
     """
     statement = f"{_said(first)} and {_said(second)} are similar in {WORDS[measure]}"
@@ -177,12 +177,12 @@ def alike(
     if blocked:
         return blocked
     if not (mine and theirs):
-        lost = [] if theirs else evidence.diverged(second, measure)
-        if mine and lost:
-            text = f"{_said(second)} diverged at iteration {lost[0]['iteration']:,}."
+        without = [name for name, runs in ((first, mine), (second, theirs)) if not runs]
+        lost = evidence.diverged(without[0], measure)
+        if lost and len(without) == 1:
+            text = f"{_said(without[0])} diverged at iteration {lost[0]['iteration']:,}."
             return Link(statement, "contradicted", text, runs=tuple(run["folder"] for run in lost))
-        pairs = ((first, mine), (second, theirs))
-        return absent(statement, *(evidence.absence(name) for name, runs in pairs if not runs))
+        return absent(statement, *map(evidence.absence, without))
     a, b = evidence.side(mine, measure), evidence.side(theirs, measure)
     estimate, most = difference(b, a), margin(a.mean, b.mean)
     text = (
@@ -196,7 +196,9 @@ def alike(
 
     link = measured(statement, text, estimate, (a, b), [*mine, *theirs], judge)
     link = replace(link, p=estimate.p_outside(most), margin=most)
-    return _lost(link, evidence, measure, second, unless="contradicted")
+    for name in (first, second):
+        link = _lost(link, evidence, measure, name, unless="contradicted")
+    return link
 
 
 def measured(

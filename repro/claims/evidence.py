@@ -143,6 +143,11 @@ class Evidence:
         others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         return Lack("no complete run of", f"{name} ({others})" if others else name)
 
+    def repeats(self, folders: Iterable[str]) -> Counter[tuple[str, str]]:
+        """How many of some runs there are of each network and variant."""
+        names_of = {row["folder"]: (row["network"], row["variant"]) for row in self._all}
+        return Counter(names_of[folder] for folder in folders)
+
     def side(self, runs: Sequence[Ended], measure: Measure) -> Side:
         """Runs of one network and variant as a side of a comparison, with the spread that seeds give it.
 

@@ -40,12 +40,9 @@ def _twins(networks: Iterable[str], cost: Callable[[str], Complexity]) -> Link:
     return _counted("plain and residual nets have equally many", not odd, text)
 
 
-def h23(
-    cost: Callable[[str, str], Complexity] = complexity,  # type: ignore[assignment]
-    others: Mapping[int, int] | None = None,
-) -> Judgement:
+def h23(others: Mapping[int, int] | None = None) -> Judgement:
     """Multiply-adds of resnet-152 below those of VGG-16 and VGG-19."""
-    ours = cost("resnet-152", "imagenet").macs
+    ours = complexity("resnet-152", "imagenet").macs
     theirs = others or {16: vgg(16).macs, 19: vgg(19).macs}
     return chain(
         _counted(

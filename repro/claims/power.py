@@ -45,7 +45,7 @@ def scenarios() -> dict[str, Scenario]:
     depths = (20, 32, 44, 56)
     return {
         "H1": _order("Figure 6's readings", train, [("plain-56", "plain-20")]),
-        "H2": _order("Figure 6's readings", test, [("plain-56", "plain-20")]),
+        "H2": _order("Figure 6's readings", test, ORDERS["H2"]),
         "H3": _order("Figure 6's readings", train, ORDERS["H3"]),
         "H5": _order("Table 6, the mean at 110 layers", test, ORDERS["H5"]),
         "H6": _order("Figure 6's readings", train, [(f"plain-{n}", f"resnet-{n}") for n in depths]),

@@ -6,8 +6,9 @@ H18 to H22 are about Table 1's networks (Section 4.1), and are judged on each se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pandas as pd
@@ -15,7 +16,7 @@ import pandas as pd
 from repro import paper, study
 from repro.claims.compare import above, absent, against, alike
 from repro.claims.course import all_along, slower
-from repro.claims.evidence import RESPONSES, Evidence
+from repro.claims.evidence import RESPONSES, Evidence, Measure
 from repro.claims.verdict import Judgement, Lack, Link, Word, by_interval, chain, strictly, together, undecided
 from repro.data.table import DATA_SETS
 from repro.errors import counted
@@ -33,28 +34,36 @@ HEALTHY, VANISHED = 1e-3, 1e-6
 NO_ADVANTAGE = 0.8
 
 
-#: Chains of several comparisons: of each, the network whose number should be the larger, and the other.
+#: Chains of comparisons: of each, the network whose number should be the larger, and the other.
 ORDERS = {
+    "H2": [("plain-56", "plain-20")],
     "H3": [("plain-56", "plain-44"), ("plain-44", "plain-32"), ("plain-44", "plain-20")],
     "H5": [(f"resnet-{a}", f"resnet-{b}") for a, b in ((20, 32), (32, 44), (32, 56), (44, 110), (56, 110))],
     "H10": [(f"plain-{n}", f"resnet-{n}") for n in (20, 56)],
     "H11": [("resnet-20", "resnet-56"), ("resnet-56", "resnet-110")],
+    "H19": [("resnet-18", "resnet-34"), ("plain-34", "resnet-34")],
+    "H21": list(pairwise(["plain-34", "resnet-34", "resnet-34-B", "resnet-34-C"])),
+    "H22": list(pairwise(["resnet-34-B", "resnet-50", "resnet-101", "resnet-152"])),
 }
+#: In which number those are that are of one; responses are measured in two modes.
+ORDERED_IN: dict[str, Measure] = {
+    "H2": "test_error",
+    "H3": "train_error",
+    "H5": "test_error",
+    "H19": "test_error",
+    "H21": "test_error",
+    "H22": "test_error",
+}
+
+
+def ordered(evidence: Evidence, name: str) -> Judgement:
+    """The order of a claim in one number, each of its comparisons for itself."""
+    return chain(above(evidence, ORDERED_IN[name], *pair) for pair in ORDERS[name])
 
 
 def h1(evidence: Evidence) -> Judgement:
     """Training error of plain-56 above that of plain-20, all along and at the end."""
     return chain(all_along(evidence, "plain-56", "plain-20"))
-
-
-def h2(evidence: Evidence) -> Judgement:
-    """Test error of plain-56 above that of plain-20."""
-    return chain([above(evidence, "test_error", "plain-56", "plain-20")])
-
-
-def h3(evidence: Evidence) -> Judgement:
-    """Training error of plain nets: 56 > 44 > {20, 32}."""
-    return chain(above(evidence, "train_error", *pair) for pair in ORDERS["H3"])
 
 
 def h4(evidence: Evidence) -> Judgement:
@@ -70,11 +79,6 @@ def h4(evidence: Evidence) -> Judgement:
     text = f"{link.evidence} Its lowest logged training error is {lowest:.1f} %."
     link = replace(link, evidence=text)
     return chain([undecided(link) if dips else link])
-
-
-def h5(evidence: Evidence) -> Judgement:
-    """Test error of residual nets: 20 > 32 > {44, 56} > 110."""
-    return chain(above(evidence, "test_error", *pair) for pair in ORDERS["H5"])
 
 
 def h6(evidence: Evidence) -> Judgement:
@@ -102,7 +106,8 @@ def h7(evidence: Evidence) -> Judgement:
         # Between the two it left chance, and a longer schedule might bring it further.
         between = link.verdict == "contradicted" and limit - link.interval[1] < threshold
         link = undecided(link) if between else link
-        link = replace(link, evidence=f"{link.evidence} {_warming(evidence, 'resnet-110', threshold)}")
+        if not link.foreign:  # of a foreign run it is not known whether it was warmed up
+            link = replace(link, evidence=f"{link.evidence} {_warming(evidence, 'resnet-110', threshold)}")
     without = "resnet-110+schedule.warm_up=off"
     return chain([link, alike(evidence, "test_error", "resnet-110", without, lambda *_: SIMILAR_ACCURACY)])
 
@@ -150,28 +155,18 @@ def h9(evidence: Evidence) -> Judgement:
     return Judgement((order, similar), "too close to call", note)
 
 
-def h10(evidence: Evidence) -> Judgement:
-    """Mean response of plain nets above that of residual ones."""
-    return responding(evidence, ORDERS["H10"])
-
-
-def h11(evidence: Evidence) -> Judgement:
-    """Mean response of residual nets: 20 > 56 > 110."""
-    return responding(evidence, ORDERS["H11"])
-
-
-def responding(evidence: Evidence, pairs: Sequence[tuple[str, str]]) -> Judgement:
-    """Mean response of the first of each pair above that of the second, in both readings of what the paper measured.
+def responding(evidence: Evidence, name: str) -> Judgement:
+    """The order of a claim in mean responses, in both readings of what the paper measured.
 
     What one reading shows and the other does not is too close to call: the paper does not say which is its own.
     """
-    found_at = {pair: [above(evidence, measure, *pair) for measure in RESPONSES] for pair in pairs}
+    found_at = {pair: [above(evidence, measure, *pair) for measure in RESPONSES] for pair in ORDERS[name]}
     judged = sum(any(link.p is not None for link in both) for both in found_at.values())
     links: list[Link] = []
     words: list[Word] = []
     pairs_with: dict[frozenset[Word], list[str]] = {}
-    for pair in pairs:
-        both = strictly(found_at[pair], judged)
+    for pair, compared in found_at.items():
+        both = strictly(compared, judged)
         links += both
         # What was not measured says nothing.
         found = frozenset(link.verdict for link in both) - {"not run"} or frozenset(["not run"])
@@ -289,35 +284,18 @@ def h18(evidence: Evidence) -> Judgement:
     return chain([*all_along(evidence, "plain-34", "plain-18"), above(evidence, "test_error", "plain-34", "plain-18")])
 
 
-def h19(evidence: Evidence) -> Judgement:
-    """Test error of resnet-34 below those of resnet-18 and of plain-34."""
-    return chain(above(evidence, "test_error", more, "resnet-34") for more in ("resnet-18", "plain-34"))
-
-
 def h20(evidence: Evidence) -> Judgement:
     """Test errors of plain-18 and resnet-18 similar at the end, and resnet-18's the lower one at the beginning."""
     similar = alike(evidence, "test_error", "plain-18", "resnet-18", lambda *_: SIMILAR_ACCURACY)
     return chain([similar] if similar.interval is None else [similar, slower(evidence, "plain-18", "resnet-18")])
 
 
-def h21(evidence: Evidence) -> Judgement:
-    """Test error of 34 layers: plain > A > B > C."""
-    return _falling(evidence, "plain-34", "resnet-34", "resnet-34-B", "resnet-34-C")
-
-
-def h22(evidence: Evidence) -> Judgement:
-    """Test error of ResNets with projections: 34 > 50 > 101 > 152 layers."""
-    return _falling(evidence, "resnet-34-B", "resnet-50", "resnet-101", "resnet-152")
-
-
-def _falling(evidence: Evidence, *networks: str) -> Judgement:
-    return chain(above(evidence, "test_error", more, less) for more, less in pairwise(networks))
-
-
 #: The claims that training runs can judge.
 RULES: dict[str, Callable[[Evidence], Judgement]] = {
-    "H1": h1, "H2": h2, "H3": h3, "H4": h4, "H5": h5, "H6": h6, "H7": h7, "H8": h8, "H9": h9, "H10": h10, "H11": h11,
-    "H13": h13, "H14": h14, "H15": h15, "H16": h16, "H18": h18, "H19": h19, "H20": h20, "H21": h21, "H22": h22,
+    "H1": h1, "H4": h4, "H6": h6, "H7": h7, "H8": h8, "H9": h9, "H13": h13, "H14": h14, "H15": h15, "H16": h16,
+    "H18": h18, "H20": h20,
+    **{name: partial(ordered, name=name) for name in ORDERED_IN},
+    **{name: partial(responding, name=name) for name in ("H10", "H11")},
 }  # fmt: skip
 #: In what their effects and intervals are measured, where it is not percentage points.
 UNITS = {"H10": "standard deviation", "H11": "standard deviation"}

@@ -192,7 +192,8 @@ def chain(links: Iterable[Link]) -> Judgement:
     """All links must hold; one that contradicts must do so at the level of all (`strictly`)."""
     links = strictly(links)
     verdict = together(link.verdict for link in links)
-    effects = [link.effect for link in links if link.effect is not None]
+    # A difference that should be none has no direction.
+    effects = [link.effect for link in links if link.effect is not None and link.margin is None]
     astray = verdict == "too close to call" and len(effects) > 1 and max(effects) < 0
     return Judgement(links, verdict, "Each difference points the other way, none beyond chance." if astray else "")
 

@@ -101,13 +101,16 @@ def notes(records: Records, found: pd.DataFrame, networks: tuple[str, ...], top:
     """How curves of errors were drawn."""
     as_there = top == 20 and paper.readings(6)["network"].isin(networks).any()
     said = [f"The axis of errors ends at {top:.0f} %{', as in the paper' if as_there else ', chosen from the data'}."]
-    widths = {drawn_width(run) for _, run in usual(records.runs, networks).iterrows()}
-    if len(widths) == 1:
+    runs = usual(records.runs, networks)
+    widths = {drawn_width(run) for _, run in runs.iterrows()}
+    # Of other programs' curves nobody knows here what was taken when.
+    if len(widths) == 1 and not (runs["status"] == "foreign").any():
         said.append(
             f"A point of training error is the mean over {widths.pop():,} iterations of training, on augmented crops."
         )
-    if group_of(records.runs).comparable:
+    group = group_of(records.runs)
+    if group.comparable:
         said.append("Diamonds: where the paper's curves end, hollow for training and filled for test error.")
-    else:
+    elif group.data != "imagenet":  # of that the paper's have a figure of their own
         said.append("The paper's own values are not marked: other data or another schedule.")
     return said + [f"{shown(end['network'])}: {end['note']}." for end in found.to_dict("records") if end["note"]]

@@ -7,7 +7,7 @@ does not say whether it averages them or what comes before the softmax; the auth
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -132,23 +132,6 @@ def places(found: Tensor, labels: Tensor) -> Tensor:
         raise RecordError("a network's output is not finite: its weights are damaged, or need --precision fp32")
     order = found.argsort(dim=1, descending=True, stable=True)
     return (order == labels.to(found.device)[:, None]).nonzero()[:, 1]
-
-
-def places_of(
-    nets: Sequence[ImageNetNet],
-    batches: Iterable[tuple[Sequence[Sequence[Tensor]], Tensor]],
-    form: Form,
-    numerics: Numerics,
-    crop: int = CROP,
-) -> Tensor:
-    """The place of each image's class, (N,) on the CPU, in the order of the images; each counts once.
-
-    Args:
-        batches: of images their views, and their labels; a batch has any number of images.
-
-    See `probabilities` for the others, and `places` for errors.
-    """
-    return torch.cat([places(probabilities(nets, x, form, numerics, crop), y).cpu() for x, y in batches])
 
 
 def error(found: Tensor, top: int) -> float:

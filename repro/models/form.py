@@ -18,7 +18,6 @@ class Form:
     """One program's networks.
 
     Attributes:
-        source: where the rest was read.
         order: of the channels that a network takes.
         largest: what the brightest pixel is to it.
         mean: what is subtracted from each channel, in this order and scale.
@@ -27,7 +26,6 @@ class Form:
         ceil_pooling: whether max pooling pads nothing and rounds sizes up; else it pads by one pixel.
     """
 
-    source: str
     order: Literal["RGB", "BGR"]
     largest: Literal[1, 255]
     mean: tuple[float, float, float]
@@ -75,8 +73,8 @@ def _listed(values: tuple[float, ...]) -> str:
 
 #: By the names that the command line has for them.
 FORMS = {
+    # pytorch/vision: transforms/_presets.py (ImageClassification) and models/resnet.py.
     "torchvision": Form(
-        source="pytorch/vision: transforms/_presets.py (ImageClassification) and models/resnet.py",
         order="RGB",
         largest=1,
         mean=(0.485, 0.456, 0.406),
@@ -84,11 +82,10 @@ FORMS = {
         stride_on_3x3=True,
         ceil_pooling=False,
     ),
+    # KaimingHe/deep-residual-networks: prototxt/ and issue 5; the mean per channel of its ResNet_mean.binaryproto
+    # (computed from the copy in ry/tensorflow-resnet). There the mean is one of 224x224 pixels, subtracted from a crop;
+    # the authors name its mean per channel as the other choice, and images of other sizes leave no other.
     "caffe": Form(
-        # There the mean is one of 224x224 pixels, subtracted from a crop; the authors name its mean per channel as the
-        # other choice, and images of other sizes leave no other.
-        source="KaimingHe/deep-residual-networks: prototxt/ and issue 5; the mean per channel of its "
-        "ResNet_mean.binaryproto (computed from the copy in ry/tensorflow-resnet)",
         order="BGR",
         largest=255,
         mean=(103.0626238, 115.9028826, 123.1516308),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -131,7 +132,8 @@ def _opening(maker: Maker, group: Group) -> dict[str, Any]:
         if figure := errors.draw(mine, None, "in-short"):
             break
     nets = ends(mine, (*errors.networks_of("in-short"), "resnet-110")).to_dict("records")
-    complete = {str(end["network"]): end for end in nets if not end["note"]}
+    # Of other programs' curves some have test errors alone.
+    complete = {str(end["network"]): end for end in nets if not end["note"] and math.isfinite(end["train_error"])}
     numbers = {
         f"training error of {shown(name)}, {said}": f"{complete[name]['train_error']:.2f} %"
         for name, said in (("plain-56", "without shortcuts"), ("resnet-56", "with shortcuts and as many weights"))

@@ -39,14 +39,16 @@ def mean_and_std(values: pd.Series[float], more: str = "") -> str:
 
 def verdict(estimate: Estimate) -> str:
     """What a difference says, in a word."""
-    if estimate.low <= 0 <= estimate.high:
+    low, high = estimate.interval()
+    if low <= 0 <= high:
         return "no difference shown"
-    return "higher" if estimate.low > 0 else "lower"
+    return "higher" if low > 0 else "lower"
 
 
 def in_words(estimate: Estimate) -> str:
     """A difference and its 95 % interval."""
-    return f"{_signed(estimate.effect)} ({_signed(estimate.low)} to {_signed(estimate.high)})"
+    low, high = map(_signed, estimate.interval())
+    return f"{_signed(estimate.effect)} ({low} to {high})"
 
 
 def _signed(points: float) -> str:

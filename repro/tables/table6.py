@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from repro import paper
-from repro.claims.evidence import FORMULA_DF
+from repro.claims.evidence import FORMULA_DF, WHOLE
 from repro.data.table import DATA_SETS
 from repro.ends import ERRORS
 from repro.groups import ENDED, Group, group_of, shown, usual
@@ -62,7 +62,8 @@ def table(records: Records, group: Group) -> Table:
         cells: list[str | Links] = [row.name, row.parameters, row.printed, _others(row.network)]
         for source in sources:
             mine = compare.measured(runs, row.network, source)
-            apart = against(mine, row) if group.comparable and len(mine) and not math.isnan(row.mean) else None
+            compared = group.comparable and len(mine) and not math.isnan(row.mean) and _whole(mine)
+            apart = against(mine, row) if compared else None
             cells.append(compare.errors_in_words(mine, row.network == BEST_AND_MEAN) if len(mine) else "")
             if group.comparable:
                 cells.append(compare.in_words(apart) if apart else "")
@@ -114,11 +115,17 @@ def against(runs: pd.DataFrame, row: Row) -> Estimate:
     return agreement(tuple(runs["test_error"].astype(float)), row.mean, prior, row.runs, row.reading)
 
 
+def _whole(runs: pd.DataFrame) -> bool:
+    """Whether all of them end near the end of the paper's schedule, as foreign curves need not."""
+    return bool(runs["iteration"].min() >= WHOLE * paper.constants()["cifar"]["iterations"])
+
+
 def _why_not(row: Row, group: Group, mine: pd.DataFrame, begun: pd.DataFrame) -> str:
     """Why a network is not compared; where it has no error, how far the run came that came farthest."""
+    if len(mine) and group.comparable:
+        return "a bound only" if math.isnan(row.mean) else f"ends at {mine['iteration'].min():,}: not comparable"
     if len(mine):
-        other = "other schedule: not comparable" if group.data == "cifar10" else "other data: not comparable"
-        return "a bound only" if group.comparable else other
+        return f"other {'schedule' if group.data == 'cifar10' else 'data'}: not comparable"
     if not row.network or not len(begun):
         return "not run" if row.network else ""
     run = begun.sort_values("iteration").iloc[-1]

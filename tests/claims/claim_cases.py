@@ -117,6 +117,8 @@ def table_1(train: dict[str, float] | None = None, test: dict[str, float] | None
 STEPS = {"plain-34": 40.0, "resnet-34": 20.0, "resnet-34-B": 8.0, "resnet-34-C": 3.0}
 DEPTHS = {"resnet-34-B": 40.0, "resnet-50": 20.0, "resnet-101": 8.0, "resnet-152": 3.0}
 
+ALIKE = table_1(test={"plain-18": 0.82, "resnet-18": 0.8})
+
 CASES: list[tuple[str, str, list[Planter]]] = [
     ("H1", "holds", [runs({"plain-20": 1.4, "plain-56": 5.9})]),
     ("H1", "holds", [runs({"plain-20": 25.0, "plain-56": 60.0})]),
@@ -215,11 +217,13 @@ CASES: list[tuple[str, str, list[Planter]]] = [
     ("H19", "contradicted", [table_1(test={"resnet-18": 6.0, "plain-34": 24.0, "resnet-34": 30.0})]),
     ("H19", "too close to call", [table_1(test={"resnet-18": 9.2, "plain-34": 24.0, "resnet-34": 9.0})]),
     ("H19", "not run", [table_1(test={"resnet-18": 20.0, "resnet-34": 9.0})]),
-    ("H20", "holds", [table_1(test={"plain-18": 0.82, "resnet-18": 0.8})]),
+    ("H20", "holds", [ALIKE]),
     ("H20", "contradicted", [table_1(test={"plain-18": 0.8, "resnet-18": 0.82})]),
     ("H20", "contradicted", [table_1(test={"plain-18": 20.0, "resnet-18": 0.8})]),
     ("H20", "too close to call", [table_1(test={"plain-18": 10.2, "resnet-18": 10.0})]),
     ("H20", "not run", [table_1(test={"plain-18": 10.2})]),
+    ("H20", "contradicted", [table_1(test={"resnet-18": 0.8}), diverged("plain-18", preset=TABLE_1)]),
+    ("H20", "too close to call", [ALIKE, diverged("plain-18", preset=TABLE_1, seed=7)]),
     ("H21", "holds", [table_1(test=STEPS)]),
     ("H21", "contradicted", [table_1(test={**STEPS, "resnet-34": 2.0})]),
     ("H21", "too close to call", [table_1(test={**STEPS, "resnet-34-B": 19.0})]),

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from claim_cases import SEEDS, judged, runs
+from claim_cases import LONG, SEEDS, judged, runs
 from planted import plant
 from scipy import stats
 
 from repro import claims
 from repro.claims import Verdict
-from repro.claims.evidence import Evidence
-from repro.claims.rules import RULES
 from repro.records import Source, collect, read_health, write_health, write_json
 from repro.records.foreign import Target, bring_in
 from repro.records.seal import seal
@@ -222,25 +219,14 @@ def test_a_verdict_that_welch_does_not_share_says_that_a_spread_is_assumed(tmp_p
     assert of(tmp_path / "wide").assumed == (of(tmp_path / "wide").verdict == "holds")
 
 
-def test_a_subset_of_seeds_is_not_firmer_than_all_of_them_in_expectation(tmp_path):
-    """Planted seeds with the spread of the formula: of H2's verdicts fewer are firm with one seed each than with three,
-    and of two nets that are alike hardly any is.
-    """
-    runs(test={"plain-20": 8.0, "plain-56": 8.0}, seeds=(0, 0, 0), coarse=640)(tmp_path)
-    records = collect([Source("local", tmp_path)])
-    random = np.random.default_rng(3)
-    trials = 60
-    for apart in (0.0, 0.5):
-        firm = {1: 0, 3: 0}
-        for _ in range(trials):
-            table = records.runs.assign(test_error=8.0 + 0.2 * random.standard_normal(len(records.runs)))
-            table.loc[table["network"] == "plain-56", "test_error"] += apart
-            for seeds in firm:
-                some = replace(records, runs=table[table["seed"] < seeds])
-                verdict = RULES["H2"](Evidence(some, source="local", data="cifar10", preset="paper")).verdict
-                firm[seeds] += verdict != "too close to call"
-        # Of two equal nets one in twenty is firm; of these 60, more than 8 once in 500 times.
-        assert (firm[1] < firm[3] > trials / 2) if apart else max(firm.values()) <= 8
+def test_a_verdict_on_a_variant_of_fewer_seeds_than_planned_is_provisional(tmp_path):
+    """However many seeds the networks have without it."""
+    nets = {"plain-20": 1.0, "plain-56": 4.0}
+    runs(nets, seeds=SEEDS)(tmp_path)
+    runs(nets, settings=LONG)(tmp_path)
+    assert judged(tmp_path)["H15"].said == "holds (provisional, spread assumed)"
+    runs(nets, settings=LONG, seeds=SEEDS)(tmp_path)
+    assert judged(tmp_path)["H15"].said == "holds"
 
 
 # On other images.
@@ -298,6 +284,7 @@ def test_nine_foreign_logs_are_judged_by_their_ends_and_say_so(tmp_path):
     assert {name: found[name].verdict for name in expected} == expected, found["H3"].evidence
     for name in ("H1", "H2", "H3", "H5", "H6"):
         assert found[name].foreign and "on how many images they were tested" in found[name].evidence
+    assert "80 %" not in found["H7"].evidence, "that it never fell below, as nothing says when it did"
     foreign(tmp_path / "theirs", resnet_1202=(0.04, 7.9), plain_20=(9.0, 12.0), resnet_56=(20.0, 10.0))
     found = judged(tmp_path / "theirs")
     changed = {"H1": "contradicted", "H3": "contradicted", "H5": "contradicted", "H6": "contradicted"}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from claim_cases import CASES, DEPTHS, LONG, OF_TABLE_1, SEEDS, TABLE_1, diverged, judged, runs, table_1
+from claim_cases import CASES, DEPTHS, LONG, OF_TABLE_1, SEEDS, TABLE_1, both, diverged, judged, runs, table_1
 from planted import plant
 from scipy import stats
 
@@ -104,6 +104,13 @@ def test_a_project_that_found_what_the_paper_did(paper_like):
     assert found["H13"].n == 5 and found["H13"].effect == pytest.approx(7.72 - 6.61)
     assert found["H2"].effect == pytest.approx(13.3 - 9.7)
     assert found["H10"].unit == "standard deviation" and found["H2"].unit == "percentage points"
+
+
+def test_a_difference_that_should_be_none_does_not_point_the_other_way(tmp_path):
+    both(0.05, 6.5)(tmp_path)
+    found = judged(tmp_path)["H9"]
+    assert [link.verdict for link in found.links] == ["too close to call", "holds"]
+    assert all(link.effect < 0 for link in found.links) and not found.note
 
 
 # The order all along (H1).

@@ -185,7 +185,9 @@ def test_the_papers_marks_are_within_the_panels_beside_a_shorter_run(name: str, 
     for panel, axis in enumerate(figure.axes if figure else ()):
         assert axis.get_xlim()[1] == 64_000
         assert all(x <= 64_000 for _, x, _ in marks(figure, panel))
-    assert figure is None or "23,460 iterations" in figure.figure.get_suptitle()
+    if figure is not None:
+        assert "23,460 iterations" in figure.figure.get_suptitle()
+        assert "augmented" not in " ".join(figure.notes), "how its errors were taken is not known"
 
 
 def test_incomplete_runs_are_drawn_and_marked(tmp_path: Path) -> None:
@@ -363,6 +365,11 @@ def test_figure_4_of_runs_has_a_panel_for_plain_nets_and_one_for_resnets(tmp_pat
     assert not marks(figure, 0) and not marks(figure, 1), "the paper's are of ImageNet"
     assert "plain-34 8.00 / 12.00" in figure.finding
     assert figure.axes[0].get_ylim() == (0, 20) and not any("as in the paper" in note for note in figure.notes)
+
+
+def test_on_imagenet_nothing_is_said_of_other_data(tmp_path: Path) -> None:
+    plant(tmp_path, "resnet-34", preset="imagenet", data="imagenet", coarse=50)
+    assert "other data" not in " ".join(drawn(partial(errors.draw, name="figure-4"), tmp_path).notes)
 
 
 def test_a_net_above_the_axis_is_named_and_one_that_has_only_begun_is_shown(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from repro import models
 from repro.measure.complexity import Complexity, Layer, complexity, figure_5, vgg
-from repro.names import CIFAR_DEPTHS, IMAGENET_DEPTHS, parse
 
 #: Computed by hand from Section 4.2: parameters of options A, B and C, and millions of multiply-adds of A.
 CIFAR = {
@@ -82,25 +81,12 @@ def test_imagenet_networks_cost_what_arithmetic_on_paper_says(name, stride_on_3x
     assert rounded(found.macs, 1e9, macs) == macs
 
 
-FORMS = ("plain-{}", "resnet-{}-A", "resnet-{}-B", "resnet-{}-C")
-#: 1,202 layers are in the numbers by hand above.
-NETS = [(form.format(depth), "cifar") for depth in CIFAR_DEPTHS[:-1] for form in FORMS]
-NETS += [(form.format(depth), "imagenet") for depth in IMAGENET_DEPTHS for form in FORMS]
-
-
-@pytest.mark.parametrize(("name", "family"), NETS)
-def test_arithmetic_and_counting_agree_layer_by_layer(name, family):
-    bottleneck = family == "imagenet" and parse(name, family).bottleneck
-    for stride_on_3x3 in {False, bottleneck}:
-        found = complexity(name, family, stride_on_3x3=stride_on_3x3)
-        assert found == counted(name, family, {"cifar": 32, "imagenet": 224}[family], stride_on_3x3=stride_on_3x3)
-
-
 @settings(deadline=None, max_examples=20)
 @given(
     network=st.sampled_from(
         [
             ("plain-8", "cifar"),
+            ("resnet-20", "cifar"),
             ("resnet-14-B", "cifar"),
             ("resnet-20-C", "cifar"),
             ("resnet-18-C", "imagenet"),

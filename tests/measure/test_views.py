@@ -7,19 +7,17 @@ import copy
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-import torchvision
 from handmade import randomised
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import ResNet50_Weights
-from torchvision.transforms import CenterCrop, Resize, TenCrop
+from torchvision.transforms import Resize, TenCrop
 
 from repro.errors import RecordError
 from repro.measure import views
-from repro.measure.views import center, dense, error, places, places_of, probabilities, ten
+from repro.measure.views import center, dense, error, places, probabilities, ten
 from repro.models.form import FORMS
 from repro.train.precision import Numerics
 
@@ -99,81 +97,10 @@ def test_an_images_probabilities_do_not_depend_on_those_beside_it(small, monkeyp
     assert (alone[0] - alone[2]).abs().max() > 1e-3
 
 
-def test_an_ensemble_averages_its_networks_probabilities(small):
-    other = randomised(THEIRS.build("resnet-18-A", classes=7), seed=1).float().eval()
-    images = [ten(photograph(80, 70, seed), 64) for seed in range(2)]
-    alone = [probabilities([net], images, THEIRS, FP32, crop=64) for net in (small, other)]
-    found = probabilities([small, other], images, THEIRS, FP32, crop=64)
-    assert (alone[0] - alone[1]).abs().max() > 1e-2
-    torch.testing.assert_close(found, (alone[0] + alone[1]) / 2)
-
-
 def test_networks_are_set_to_evaluation_mode(small):
     images = [center(photograph(80, 70), 64)]
     expected = probabilities([small], images, THEIRS, FP32, crop=64)
     assert torch.equal(probabilities([copy.deepcopy(small).train()], images, THEIRS, FP32, crop=64), expected)
-
-
-class CaffePool(nn.Module):
-    """No padding but at the far borders, where windows are cut off."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = ((length - 3) % 2 for length in x.shape[2:])
-        return F.max_pool2d(F.pad(x, (0, width, 0, height), value=-torch.inf), 3, 2)
-
-
-def torchvisions(form: str, x: Tensor) -> nn.Module:
-    """The resnet50 of torchvision, changed by hand to the form; by its statistics of x, outputs tell images apart."""
-    net = torchvision.models.resnet50(num_classes=12)
-    if form == "caffe":
-        for stage in (net.layer2, net.layer3, net.layer4):
-            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
-        net.maxpool = CaffePool()
-    randomised(net, seed=2).float().eval()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        net.train()(x)
-    return net.eval()
-
-
-def by_hand(theirs: nn.Module, image: np.ndarray, form: str, protocol: str) -> Tensor:
-    """Mean probabilities over the views of a photograph."""
-    resized = Resize(73)(Image.fromarray(image))
-    crops = TenCrop(64)(resized) if protocol == "ten" else [CenterCrop(64)(resized)]
-    pixels = np.stack([np.asarray(view) for view in crops]).astype(np.float64)
-    if form == "caffe":
-        pixels = pixels[..., ::-1] - np.array([103.0626, 115.9029, 123.1516])
-    else:
-        pixels = (pixels / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
-    with torch.no_grad():
-        return theirs(torch.from_numpy(pixels).permute(0, 3, 1, 2).float()).softmax(1).mean(0)
-
-
-@pytest.mark.parametrize("form", ["torchvision", "caffe"])
-def test_the_whole_computation_is_torchvisions(form):
-    """Shared random weights, from photographs to top-1 and top-5 errors."""
-    images = []
-    for seed, (height, width) in enumerate(SIZES):
-        blots = Image.fromarray(photograph(3, 4, seed)).resize((width, height), Image.Resampling.NEAREST)
-        images.append(np.asarray(blots))
-    theirs = torchvisions(form, FORMS[form].prepare(torch.cat([torch.stack(center(image, 64)) for image in images])))
-    ours = FORMS[form].build("resnet-50", classes=12)
-    ours.load_state_dict(theirs.state_dict())
-    for protocol in ("center", "ten"):
-        expected = torch.stack([by_hand(theirs, image, form, protocol) for image in images])
-        assert expected.std(0).max() > 1e-2, "the images differ"
-        # Right; among the first five; not.
-        order = [sorted(range(12), key=lambda label: -row[label].item()) for row in expected]
-        labels = torch.tensor([best[place] for best, place in zip(order, (0, 1, 4, 5, 0, 11), strict=True)])
-        seen = [views.PROTOCOLS[protocol](image, 64) for image in images]
-        found = probabilities([ours], seen, FORMS[form], FP32, crop=64)
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
-        # The last batch is smaller.
-        batches = [(seen[:4], labels[:4]), (seen[4:], labels[4:])]
-        found = places_of([ours], batches, FORMS[form], FP32, crop=64)
-        assert (len(found), error(found, 1), error(found, 5)) == (6, pytest.approx(400 / 6), pytest.approx(200 / 6))
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=6), st.data())

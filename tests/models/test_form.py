@@ -27,3 +27,10 @@ def test_max_pooling_of_caffes_form_is_caffes(size):
     counts = [-(-(length - 3) // 2) + 1 for length in x.shape]
     expected = [[x[2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max() for j in range(counts[1])] for i in range(counts[0])]
     np.testing.assert_array_equal(pool(torch.from_numpy(x)[None, None])[0, 0].numpy(), expected)
+
+
+@pytest.mark.parametrize(("form", "strides"), [("caffe", (2, 1)), ("torchvision", (1, 2))])
+def test_the_stride_of_a_bottleneck_is_on_the_layer_that_its_form_has_it_on(form, strides):
+    with torch.device("meta"):
+        block = FORMS[form].build("resnet-50").layer2[0]
+    assert [block.conv1.stride, block.conv2.stride] == [(stride, stride) for stride in strides]

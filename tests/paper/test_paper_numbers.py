@@ -106,15 +106,6 @@ def test_table_1_s_blocks_add_up_to_the_depths():
     assert (2 + blocks * frame["block"].map(layers) == frame["depth"]).all()
 
 
-def test_parameters_are_the_printed_form_of_the_exact_counts():
-    exact = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
-    ours = paper.table(6).query("network != ''")
-    assert ours["layers"].tolist() == list(exact)
-    for printed, count in zip(ours["params"], exact.values(), strict=True):
-        digits = len(printed.rstrip("M").partition(".")[2])
-        assert f"{count / 1e6:.{digits}f}M" == printed
-
-
 def test_readings_lie_within_their_bounds_and_beside_table_6():
     curves = paper.table("readings-curves")
     known = curves.dropna(subset=["value"])

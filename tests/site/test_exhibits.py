@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,12 @@ from repro.claims import Verdict
 from repro.claims.verdict import Lack, Link
 from repro.ends import reading
 from repro.groups import Group, shown
+from repro.records import Source
+from repro.records.foreign import Target, bring_in
 from repro.site import render
-from repro.site.build import effect
-from repro.site.exhibits import TEXTS
+from repro.site.build import _opening, effect
+from repro.site.exhibits import TEXTS, Maker
+from repro.site.load import load
 
 
 def verdict_on(*links: Link, turns: Link) -> Verdict:
@@ -45,6 +49,17 @@ def test_the_number_behind_a_chain_is_told_with_the_comparison_that_it_is_of() -
     assert effect(verdict_on(weaker, strong, turns=strong)).startswith(
         "Least sure is that c is above d in error: +3.00"
     )
+
+
+def test_of_curves_without_training_errors_the_opening_names_none(tmp_path: Path) -> None:
+    for network in ("plain-20", "plain-56", "resnet-20", "resnet-56"):
+        (tmp_path / "c.csv").write_text("iteration,test_error\n391,75\n64000,10\n")
+        bring_in([tmp_path / "c.csv"], tmp_path / "theirs", Target(network))
+    group = Group("cifar10", "paper")
+    gathered = load([Source("theirs", tmp_path / "theirs")])
+    opening = _opening(Maker(gathered, [group], tmp_path / "out", "committed"), group)
+    assert opening["picture"] and not opening["numbers"]
+    assert not any("nan" in line or "At the end plain-56" in line for line in opening["lines"])
 
 
 @pytest.mark.parametrize(

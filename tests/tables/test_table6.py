@@ -72,6 +72,15 @@ def test_other_data_and_schedules_are_not_judged(tmp_path: Path, data: str, pres
     assert not any("− paper" in column for column in table.columns)
 
 
+def test_a_foreign_curve_that_ends_early_is_not_judged(tmp_path: Path) -> None:
+    for network, iteration in (("resnet-20", 40_000), ("resnet-32", 63_000)):
+        plant(tmp_path, network, preset="paper", status="foreign", iteration=iteration, test_end=17.0)
+    table = made(collect([Source("ours", tmp_path)]), PAPER)
+    early, whole = (cells(table, network) for network in ("ResNet-20", "ResNet-32"))
+    assert (early["ours − paper"], early["verdict"]) == ("", "ends at 40,000: not comparable")
+    assert early["ours"] == whole["ours"] == "17.00 (n = 1 foreign)" and whole["verdict"] == "higher"
+
+
 def test_incomplete_runs_and_variants_stay_out_and_are_named(tmp_path: Path) -> None:
     plant(tmp_path, "resnet-20", seed=0, test_end=10.0)
     plant(tmp_path, "resnet-20", seed=1, status="stopped")
@@ -99,5 +108,5 @@ def test_the_uncertainty_by_hand(ours: tuple[float, ...], printed: Row) -> None:
     variance = 100**2 * (printed.mean / 100) / (2 * 10_000)
     total = variance * (1 / printed.runs + 1 / len(ours)) + printed.reading**2 / 3
     assert found.effect == pytest.approx(sum(ours) / len(ours) - printed.mean)
-    assert found.high - found.effect == pytest.approx(stats.t.ppf(0.975, 8) * math.sqrt(total), rel=1e-9)
-    assert found.effect - found.low == pytest.approx(found.high - found.effect)
+    half = stats.t.ppf(0.975, 8) * math.sqrt(total)
+    assert found.interval() == pytest.approx((found.effect - half, found.effect + half), rel=1e-9)
