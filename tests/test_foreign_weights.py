@@ -216,6 +216,12 @@ def test_safetensors(trained, tmp_path, capsys):
     assert "cannot be read as a checkpoint" in problem(capsys, tmp_path / "n.safetensors", "resnet-14-B")
 
 
+def test_one_part_of_several_is_told(tmp_path, capsys):
+    for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json"):
+        (tmp_path / name).write_bytes(b"x")
+        assert "one of several parts of a checkpoint" in problem(capsys, tmp_path / name, "resnet-8")
+
+
 def test_safetensors_without_the_package_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     (tmp_path / "n.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
@@ -333,11 +339,12 @@ def test_by_order_nothing_ambiguous_is_taken():
             taken(other | {more: torch.ones(16)})
 
 
+@pytest.mark.parametrize("names", [UNITS, ((r"bn(\d)", r"conv\1.bn"),)], ids=["units", "a norm in its convolution"])
 @pytest.mark.parametrize("name", ["resnet-8", "plain-14", "resnet-14-C", "resnet-20-B"])
-def test_every_net_of_cifar_is_read_by_order(name):
+def test_every_net_of_cifar_is_read_by_order(name, names):
     made = build(name, channels=1)
     net = build(name, channels=1)
-    load_weights(net, networks(renamed(made.state_dict(), *UNITS)), str(parse(name)))
+    load_weights(net, networks(renamed(made.state_dict(), *names)), str(parse(name)))
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in made.state_dict().items() if value.dim())
 
 
@@ -361,6 +368,18 @@ def transposed(net):
     net.fc.weight = nn.Parameter(net.fc.weight.T.clone())
 
 
+def channels_last(net):
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight = nn.Parameter(module.weight.permute(0, 2, 3, 1).contiguous())
+
+
+def quantised(net):
+    net.conv1.weight_fake_quant = nn.Module()
+    for name in ("scale", "min_val", "max_val"):
+        net.conv1.weight_fake_quant.register_buffer(name, torch.ones(1))
+
+
 def averaged(net):
     for layer in (net.layer2, net.layer3):
         layer[0].downsample = nn.Sequential(nn.AvgPool2d(2), *layer[0].downsample)
@@ -373,6 +392,8 @@ def averaged(net):
         (parametrised, "remove_parametrizations"),
         (folded, "may be folded into its convolutions"),
         (transposed, "classifier is transposed, as Flax and Keras keep arrays: load it"),
+        (channels_last, "(outputs, height, width, inputs), as by MLX: load it"),
+        (quantised, "quantisation-aware training"),
         (averaged, "layer2.0.downsample.1.weight is second in its shortcut"),
     ],
 )

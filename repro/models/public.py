@@ -110,8 +110,13 @@ def _check_layers(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
     leaves = {key.rpartition(".")[2] for key in given}
     shapes = ({value.shape for value in weights.values() if value.dim() == 2} for weights in (given, wanted))
     theirs, ours = ({*found} for found in shapes)
+    convolutions = [value.shape for value in given.values() if value.dim() == 4]
     problem = ""
-    if not theirs & ours and {shape[::-1] for shape in theirs} & ours:
+    if all(shape[1] == shape[2] for shape in convolutions) and any(shape[2] != shape[3] for shape in convolutions):
+        problem = f"its convolutions, each of them, are kept as (outputs, height, width, inputs), as by MLX: {CONVERT}"
+    elif {"min_val", "max_val"} <= leaves:
+        problem = "it has quantisers (quantisation-aware training), which are not applied here: use weights without"
+    elif not theirs & ours and {shape[::-1] for shape in theirs} & ours:
         problem = f"its classifier is transposed, as Flax and Keras keep arrays: {CONVERT}"
     elif "weight_mask" in leaves:
         problem = "its layers are pruned: save it after torch.nn.utils.prune.remove(layer, 'weight') on each"
@@ -159,7 +164,7 @@ def _by_order(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], problem
         ours, theirs = ([(key.rpartition(".")[2], x.shape) for key, x in one.items()] for one in (order, weights))
         layers = list(dict.fromkeys(key.rpartition(".")[0] for key in weights))
         beside = all(
-            layer.rpartition(".")[0] == after.rpartition(".")[0]
+            layer.rpartition(".")[0] == after.rpartition(".")[0] or after.startswith(f"{layer}.")
             for layer, after in pairwise(layers)
             if f"{layer}.weight" in weights and weights[f"{layer}.weight"].dim() == 4
         )

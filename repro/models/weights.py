@@ -73,6 +73,10 @@ def read(path: Path) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    if re.search(r"-\d+-of-(?!0*1\.)\d+\.|\.index\.json$", path.name):
+        raise RecordError(
+            f"{path}: is one of several parts of a checkpoint: load them all into one dict, and save that"
+        )
     if path.suffix == ".caffemodel":
         return read_caffemodel(path, content)
     try:

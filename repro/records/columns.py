@@ -60,6 +60,10 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
         alike.setdefault(re.sub("accuracy|top", "error", what), []).append(name)
     for what, names in alike.items():
         if what == "iteration":  # a step may be of something else
+            own = {split for name in names for split in splits_of(name)}
+            if len(own) > 1 or sum(name in told for name in names) > 1:
+                each = " and ".join(map(repr, names))
+                raise UserError(f"{where}: columns {each} are both iterations: give training and test a file each")
             for other in sorted(names, key=lambda name: (name not in told, "step" in name.lower()))[1:]:
                 del found[other]
         elif len(names) > 1:

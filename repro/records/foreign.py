@@ -234,7 +234,7 @@ def _values(
             values = pd.Series(pd.factorize(texts)[0], table.index, float)
         is_whole = key in ("seed", "iteration")
         if line := _line((values < 0) | (values > 1e9) | ((values % 1 > 0) & is_whole)):
-            needed = "a whole number" if is_whole else "a number from 0 to 1e9"
+            needed = "a whole number, not thousands or the like," if is_whole else "a number from 0 to 1e9"
             raise RecordError(f"{path}: line {line}: {key} is {shown(texts[line])}: {needed} is needed")
         table[key] = values
     # Such as a line of a program's settings.

@@ -141,7 +141,14 @@ def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str]
     found = {}
     for line, cells in rows.items():
         words = " ".join(cells[at] for at in kinds)
-        names = [name if name in shared else words if is_long else f"{words} {name}" for name in header]
-        found[line] = {names[at]: cell for at, cell in enumerate(cells) if cell and at not in kinds}
+        names = [words if is_long else f"{words} {name}" for name in header]
+        # A row's words may be those of a count, as of an epoch: they go before errors and accuracies alone.
+        own = [
+            name in shared or not (is_long or is_quantity(name) or new in told)
+            for name, new in zip(header, names, strict=True)
+        ]
+        found[line] = {
+            header[at] if own[at] else names[at]: cell for at, cell in enumerate(cells) if cell and at not in kinds
+        }
     names = list(dict.fromkeys(name for row in found.values() for name in row))
     return names, {line: [row.get(name, "") for name in names] for line, row in found.items()}

@@ -221,6 +221,12 @@ READ = {
     "a split known by its cells": (
         "epoch,images,acc\n1,Train,45\n1,Test,50\n2,Train,55\n2,Test,60\n", {}, [(391, 55, 50), (781, 45, 40)]
     ),
+    "a split that is told, whose words count": (
+        '{"_type": "train_epoch", "epoch": "1/2", "top1_err": 55, "eta": "0:01"}\n'
+        '{"_type": "test_epoch", "epoch": "1/2", "top1_err": 50}\n',
+        {"columns": {"_type": "split"}},
+        [(391, 55, 50)],
+    ),
     "a split that is told": (
         "epoch,images,acc\n1,train-augmented,45\n1,test,50\n2,train-augmented,55\n2,test,60\n",
         {"columns": {"images": "split"}},
@@ -326,7 +332,11 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,test_error\n,50\n", "line 2: its iteration is missing"),
         ("epoch,test_error\n1e300,50\n", "line 2: epoch is '1e300'"),
         ("Iteration;test_error\n500;40,5\n1.000;30\n", "line 3: '1.000' has a point, others a decimal comma"),
-        ("Iteration;test_error\n500;40\n1.500;30\n", "line 3: iteration is '1.500': a whole number is needed"),
+        ("Iteration;test_error\n500;40\n1.500;30\n", "line 3: iteration is '1.500': a whole number"),
+        (
+            "train iteration,train error,test iteration,test error\n400,50,500,45\n800,40,900,35\n",
+            "columns 'train iteration' and 'test iteration' are both iterations: give training and test a file each",
+        ),
         ("iter. (1e4),test_error\n1,40\n6,30\n", "--column 'iter. (1e4)'=epoch if it counts those"),
         ("epoch,Test err (%)\n1,0.6\n2,0.5\n", "has the sign of percent, but numbers as of fractions"),
         ("step,step,test_error\n1,1,50\n", "has several columns 'step'"),
