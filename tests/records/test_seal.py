@@ -55,10 +55,16 @@ def test_one_byte_that_was_changed_is_told(name, sealed):
     assert str(sealed / name) in said and "was changed" in said
 
 
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda folder: (folder / "health.csv").unlink(), "health.csv: is gone"),
+        (lambda folder: a_folder(folder / "curve.csv"), "curve.csv: cannot be read: Is a directory"),
         (lambda folder: (folder / NAME).write_text(f"{'0' * 64}  ../../etc/passwd\n"), f"{NAME}: is no list of hashes"),
         (lambda folder: (folder / NAME).write_bytes(b"\xff"), f"{NAME}: cannot be read"),
     ],
