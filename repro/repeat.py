@@ -224,10 +224,19 @@ def _output(theirs: Evidence, mine: Ended, measure: Measure, level: float) -> Ou
 
 
 def write(path: Path, repeats: Iterable[Repeat], references: References, by: str = "") -> None:
-    """Write an attestation: what was repeated, by whom, on what, and what came of it."""
+    """Write an attestation: what was repeated, by whom, on what, and what came of it.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
     about = {"data": references.evidence.data, "preset": references.evidence.preset, "environment": environment()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": 1, "date": _today(), "by": by, **about, "repeats": [asdict(one) for one in repeats]})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(
+            path, {"format": 1, "date": _today(), "by": by, **about, "repeats": [asdict(one) for one in repeats]}
+        )
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read(path: Path) -> Attestation:
