@@ -26,8 +26,12 @@ class OutputLostError(UserError):
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"its output cannot be written: {error.strerror or error}")
-        self.no_reader = isinstance(error, BrokenPipeError)
+        self.error, self.no_reader = error, isinstance(error, BrokenPipeError)
         self.status = NO_READER if self.no_reader else 1
+
+    def __reduce__(self) -> tuple[type[OutputLostError], tuple[OSError]]:
+        # Rank 0 sends it to the others.
+        return OutputLostError, (self.error,)
 
 
 class Parser(argparse.ArgumentParser):
