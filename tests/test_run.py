@@ -68,6 +68,7 @@ def refused(capsys, place, *arguments, status=2):
         ([STUDY, "--address", "head:6379"], "--address is for --launcher ray, not local"),
         ([STUDY, "--launcher", "slurm", "--slurm", "time"], "--slurm time: KEY=VALUE is needed, such as time=240"),
         ([STUDY, "--launcher", "ray", "--gpus-per-run", "2"], "a run trains on one GPU"),
+        ([STUDY, "--launcher", "ray", "--log", "tensorboard"], "--log is for --launcher local and slurm, not ray"),
         ([STUDY, "--launcher", "slurm", "--gpus-per-run", "0.5"], "Slurm gives whole GPUs: give 1"),
         ([STUDY, "--lanucher", "ray"], "unrecognized arguments: --lanucher ray (--help lists the options)"),
         ([STUDY, "--budget", "soon"], "argument --budget: 'soon' is no time: give 90s, 20m, 1h30m or 2d"),
@@ -75,7 +76,7 @@ def refused(capsys, place, *arguments, status=2):
         ([STUDY, "--yes"], "--yes is for --budget TIME"),
         (["degra\x1b[2J\ndation"], r"unknown study 'degra\x1b[2J\ndation': did you mean 'degradation'?"),
     ],
-    ids=range(29),
+    ids=range(30),
 )
 def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(
     arguments, said, place, capsys, monkeypatch
