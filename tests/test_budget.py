@@ -33,6 +33,10 @@ def chosen(minutes, budget, jobs=2, done=()):
     return [(run.network, run.seed) for run in largest(runs, left, Budget(60.0 * budget, jobs))]
 
 
+def test_more_runs_side_by_side_than_there_are_take_as_long_as_the_longest():
+    assert [makespan([1.0, 3.0, 2.0], jobs) for jobs in (1, 2, 10**12)] == [6.0, 3.0, 3.0]
+
+
 def test_seeds_of_all_networks_come_first_and_what_is_left_is_used():
     """Nine networks of ten minutes, two at a time."""
     found = chosen({}, 70)
