@@ -20,7 +20,7 @@ from repro.checked import Text, checked
 from repro.claims.evidence import REFERENCE, WORDS, Ended, Evidence, Measure, departures
 from repro.disk import write_json
 from repro.environment import environment, instructions
-from repro.errors import RecordError, UserError, unknown
+from repro.errors import RecordError, UserError
 from repro.records import Record, Records, bits
 from repro.records.record import Environment, Numerics, read_json
 from repro.spec import Run
@@ -162,8 +162,6 @@ def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> R
         UserError: an unknown preset.
         RecordError: a network has no such run; which ones have.
     """
-    if preset not in study.presets():
-        raise unknown("preset", preset, study.presets())
     data = study.preset_run(preset, networks[0]).data
     evidence = Evidence(records, source=REFERENCE, data=data, preset=preset)
     found = {}
