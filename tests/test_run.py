@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -197,15 +196,6 @@ def test_bars_are_drawn_where_a_cursor_can_move(terminal, backend, drawn, place,
     said = capsys.readouterr().out
     assert ("\x1b" in said) is drawn
     assert drawn or ": 2/2 loss" in said
-
-
-def test_ctrl_c_before_or_after_the_training_is_no_traceback(place, capsys, monkeypatch):
-    def interrupted(name):
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(studies, "load", interrupted)
-    assert main(["degradation"]) == 130
-    assert capsys.readouterr().err == "repro.run: stopped\n"
 
 
 WORDS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)

@@ -245,12 +245,6 @@ def test_where_nothing_is_what_lies_there_is_named_and_what_to_do(tmp_path: Path
     assert "it holds .cache" in refused(tmp_path)
 
 
-def test_a_file_for_a_folder(tmp_path: Path) -> None:
-    path = write_archive(tmp_path)
-    message = refused(path)
-    assert message.startswith(f"{path}: is no folder") and "take the folder" in message
-
-
 def test_folders_that_may_not_be_read(tmp_path: Path, unprivileged: Callable) -> None:
     """As for a user who is not root: below the one given they are passed over."""
     write_parquet(tmp_path / "plain_text")
