@@ -55,15 +55,6 @@ def test_of_what_is_too_much_the_pairs_that_settle_most_are_taken():
     assert chosen({"plain-56": 99, "resnet-56": 99}, 10) == [("plain-20", 0), ("plain-32", 0)]
 
 
-@pytest.mark.parametrize("minutes", [1, 2.3, 7])
-def test_a_plan_uses_three_quarters_of_its_budget_and_no_more_than_all(minutes):
-    costs = {name: minutes * int(name.split("-")[1]) / 56 for name in NETWORKS}
-    runs = asking(seeds=range(30))()
-    left = taking(runs, costs)
-    plan = largest(runs, left, Budget(1200, 2))
-    assert 900 <= makespan([left[run] for run in plan], 2) <= 1200
-
-
 def test_what_is_complete_is_of_the_plan_and_takes_nothing():
     done = [(network, 0) for network in NETWORKS if network != "resnet-110"]
     assert sorted(chosen({}, 10, jobs=1, done=done)) == sorted([*done, ("resnet-110", 0)])

@@ -46,6 +46,8 @@ def refused(capsys, place, *arguments, status=2):
     [
         ([], "name a study: ambiguities, degradation"),
         (["degradaton"], "unknown study 'degradaton': did you mean 'degradation'?"),
+        (["../experiments/degradation"], "did you mean 'degradation'?"),
+        (["presets"], "unknown study 'presets'"),
         ([STUDY, "--preset", "shrt"], "unknown preset 'shrt': did you mean 'short'?"),
         ([STUDY, "--data", "../../etc"], "unknown data set '../../etc'"),
         (["table-1", "--preset", "demo"], "its presets are table-1-demo, table-1-short, table-1-wide"),
@@ -75,7 +77,7 @@ def refused(capsys, place, *arguments, status=2):
         ([STUDY, "--yes"], "--yes is for --budget TIME"),
         (["degra\x1b[2J\ndation"], r"unknown study 'degra\x1b[2J\ndation': did you mean 'degradation'?"),
     ],
-    ids=range(30),
+    ids=range(32),
 )
 def test_bad_usage_is_one_line_with_the_nearest_choice_and_nothing_is_written(
     arguments, said, place, capsys, monkeypatch

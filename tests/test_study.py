@@ -200,22 +200,6 @@ def test_what_is_no_file_is_refused(tmp_path):
     assert "cannot be read" in refusal(str(tmp_path / ("n" * 300)) + ".toml")
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("degradaton", "did you mean 'degradation'?"),
-        ("../experiments/degradation", "did you mean 'degradation'?"),
-        ("presets", "unknown study 'presets'"),
-        ("x" * 100_000, "unknown study"),
-    ],
-)
-def test_an_unknown_study_is_told_with_the_nearest(name, said):
-    with pytest.raises(UserError) as caught:
-        load(name)
-    assert said in str(caught.value)
-    assert len(str(caught.value)) < 500
-
-
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_a_study_of_ours_with_bytes_changed_is_read_or_refused_in_a_line(data, file):
