@@ -1,6 +1,4 @@
-"""python -m repro.evaluate CHECKPOINT: test error, and responses, of a checkpoint, ours or a public one.
-
-With --family imagenet: top-1 and top-5 errors on photographs (`repro.photographs`).
+"""Test error, and responses, of a checkpoint, ours or a public one; with --family imagenet top-1 and top-5 errors.
 
 Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C,
 141 what reads its output is gone.
@@ -78,8 +76,7 @@ def _check_family(arguments: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m repro.evaluate",
-        description="Test error, and responses, of a checkpoint. Exit status: 0 evaluated, 1 the checkpoint or the "
-        "images cannot be used, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
+        description=__doc__,
     )
     add = parser.add_argument
     add(
