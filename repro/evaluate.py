@@ -211,14 +211,11 @@ def _trained_on(record: Record | None, data: Dataset | Photographs) -> str:
 
 
 def _found(run: Run, data: Prepared | Shown, loss: float, percent: float) -> str:
-    """Error and loss, with the standard error by the choice of images."""
-    count = len(data.test_images)
+    """Error and loss."""
+    from repro.train.evaluate import in_words
+
     kind, whose = ("", " on held-out images") if run.images.evaluate_on == "held-out" else ("test ", "")
-    spread = 100 * math.sqrt(percent / 100 * (1 - percent / 100) / count)
-    return (
-        f"{kind}error{whose} {percent:.2f} % ({round(percent * count / 100):,} of {count:,} wrong, standard error "
-        f"{spread:.2f}), {kind}loss {loss:.4f}"
-    )
+    return f"{kind}error{whose} {in_words(percent, len(data.test_images))}, {kind}loss {loss:.4f}"
 
 
 def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:

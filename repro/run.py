@@ -156,19 +156,11 @@ def _can_draw() -> bool:
 
 
 def _listing() -> str:
-    rows = [_listed(name) for name in studies.names()]
+    found = {name: studies.load(name) for name in studies.names()}
+    rows = [(name, study.title, study.paper) for name, study in found.items()]
     text = tabulate(rows, headers=("study", "what it shows", "in the paper"), tablefmt="plain")
     presets = [(name, values["summary"]) for name, values in studies.presets().items()]
     return f"{text}\n\n{tabulate(presets, headers=('preset', 'what it trains on'), tablefmt='plain')}"
-
-
-def _listed(name: str) -> tuple[str, str, str]:
-    """A study's row; one whose file is wrong hides no other."""
-    try:
-        study = studies.load(name)
-    except UserError as error:
-        return name, f"cannot be read: {error}", ""
-    return name, study.title, study.paper
 
 
 def _words(text: str) -> list[str]:

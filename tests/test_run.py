@@ -1,7 +1,6 @@
 """The command line of `python -m repro.run`: bad usage in one line that says what to do, and nothing written."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -125,15 +124,6 @@ def test_images_or_a_folder_that_is_not_there_are_told_with_what_to_do(place, tm
 )
 def test_a_preset_or_a_network_in_place_of_a_study_is_told_with_what_to_type(word, said, place, capsys):
     assert said in refused(capsys, place, word)
-
-
-def test_a_study_that_cannot_be_read_hides_no_other(place, capsys, monkeypatch):
-    folder = Path(shutil.copytree(studies.EXPERIMENTS, place / "experiments"))
-    (folder / "mine.toml").write_text("title = 5\n")
-    monkeypatch.setattr(studies, "EXPERIMENTS", folder)
-    assert main(["--list"]) == 0
-    said = capsys.readouterr().out
-    assert "mine.toml" in said and "title is 5" in said and "degradation" in said and "warm-up" in said
 
 
 def test_the_list_names_every_study_and_preset(place, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -47,6 +48,12 @@ def mistakes(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], numerics:
         wrong.append(logits.float().argmax(1) != y)
     net.train(training)
     return torch.cat(wrong).cpu()
+
+
+def in_words(percent: float, count: int) -> str:
+    """An error on so many images, and its standard error by the choice of these."""
+    spread = 100 * math.sqrt(percent / 100 * (1 - percent / 100) / count)
+    return f"{percent:.2f} % ({round(percent * count / 100):,} of {count:,} wrong, standard error {spread:.2f})"
 
 
 def _sum(values: list[Tensor]) -> float:
