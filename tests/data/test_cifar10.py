@@ -29,7 +29,7 @@ from small_cifar import (
 )
 
 from repro import data
-from repro.data import pixels
+from repro.data import forms, pixels
 from repro.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -233,6 +233,17 @@ def test_what_lies_too_deep_or_goes_round_in_circles_ends_the_search(tmp_path: P
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     write_batches(tmp_path.joinpath(*"123456"))
     assert "no CIFAR-10 there" in refused(tmp_path)
+
+
+def test_so_many_folders_are_looked_into_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c", "d"):
+        for below in range(8):
+            (tmp_path / name / str(below)).mkdir(parents=True)
+    really, looked = forms._look, []
+    monkeypatch.setattr(forms, "MOST_FOLDERS", 3)
+    monkeypatch.setattr(forms, "_look", lambda place: looked.append(place) or really(place))
+    assert forms.find(tmp_path) == []
+    assert looked == [tmp_path, tmp_path / "a", tmp_path / "b"]
 
 
 def test_where_nothing_is_what_lies_there_is_named_and_what_to_do(tmp_path: Path) -> None:
