@@ -55,13 +55,6 @@ def whole(batches: Batches) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return taken(batches)
 
 
-def test_shapes_and_types(whole: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    assert len(whole) == ITERATIONS
-    for x, y in whole:
-        assert x.dtype == torch.uint8 and x.shape == (BATCH, 3, 16, 16)
-        assert y.dtype == torch.int64 and y.shape == (BATCH,)
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_make_the_same_batches(
     workers: int, batches: Batches, whole: list[tuple[torch.Tensor, torch.Tensor]]
