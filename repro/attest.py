@@ -13,8 +13,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from repro import names, places, study
-from repro.errors import RecordError, UserError
-from repro.shell import Parser, command
+from repro.errors import RecordError
+from repro.records.record import MOST_THREADS
+from repro.shell import Parser, command, whole
 
 #: Where attestations are collected.
 ATTESTATIONS = places.RESULTS / "attestations"
@@ -34,7 +35,11 @@ def _parser() -> argparse.ArgumentParser:
     add("networks", nargs="*", default=["plain-20", "resnet-20"], metavar="NETWORK", help="(plain-20 resnet-20)")
     add("--preset", default="demo", help="of the reference's runs (demo)")
     add("--seed", type=int, default=0, help="of the reference's runs (0)")
-    add("--threads", type=int, help="another number than the reference's: bits differ, results should not")
+    add(
+        "--threads",
+        type=whole(1, MOST_THREADS),
+        help="another number than the reference's: bits differ, results should not",
+    )
     add("--data-dir", type=Path, metavar="DIR", help="where the images are, for presets on CIFAR-10")
     add("--results", type=Path, default=places.LOCAL, metavar="DIR", help="where the repeats go, or are")
     add("--by", default="", metavar="NAME", help="who you are, for the attestation (nobody is named)")
@@ -49,8 +54,6 @@ def _attest(arguments: argparse.Namespace) -> int:
     from repro.records import Source, collect
     from repro.repeat import REPEATED, compare, file_name, find, write
 
-    if arguments.threads is not None and arguments.threads < 1:
-        raise UserError(f"--threads {arguments.threads}: a number from 1 is needed")
     networks = [str(names.parse(name, study.family_of(arguments.preset))) for name in arguments.networks]
     if not places.reference().is_dir():
         raise RecordError(places.NO_REFERENCE)

@@ -1,6 +1,4 @@
-"""python -m repro.evaluate CHECKPOINT: test error, and responses, of a checkpoint, ours or a public one.
-
-With --family imagenet: top-1 and top-5 errors on photographs (`repro.photographs`).
+"""Test error, and responses, of a checkpoint, ours or a public one; with --family imagenet top-1 and top-5 errors.
 
 Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C,
 141 what reads its output is gone.
@@ -78,8 +76,7 @@ def _check_family(arguments: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m repro.evaluate",
-        description="Test error, and responses, of a checkpoint. Exit status: 0 evaluated, 1 the checkpoint or the "
-        "images cannot be used, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
+        description=__doc__,
     )
     add = parser.add_argument
     add(
@@ -216,14 +213,11 @@ def _trained_on(record: Record | None, data: Dataset | Photographs) -> str:
 
 
 def _found(run: Run, data: Prepared | Shown, loss: float, percent: float) -> str:
-    """Error and loss, with the standard error by the choice of images."""
-    count = len(data.test_images)
+    """Error and loss."""
+    from repro.train.evaluate import in_words
+
     kind, whose = ("", " on held-out images") if run.images.evaluate_on == "held-out" else ("test ", "")
-    spread = 100 * math.sqrt(percent / 100 * (1 - percent / 100) / count)
-    return (
-        f"{kind}error{whose} {percent:.2f} % ({round(percent * count / 100):,} of {count:,} wrong, standard error "
-        f"{spread:.2f}), {kind}loss {loss:.4f}"
-    )
+    return f"{kind}error{whose} {in_words(percent, len(data.test_images))}, {kind}loss {loss:.4f}"
 
 
 def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:

@@ -50,8 +50,8 @@ class Hold:
         return _read(self.path) == self.text
 
     def renew(self) -> None:
-        """Send heartbeats until the claim is over."""
-        while not self.over.wait(RENEW) and _read(self.path) == self.text:
+        """Send heartbeats until the claim is over, or another's."""
+        while not self.over.wait(RENEW) and _read(self.path) in (self.text, None):
             with suppress(OSError):  # the next one may succeed
                 os.utime(self.path)
 

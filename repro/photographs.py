@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import math
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from repro.models.public import known_as, load_weights
 from repro.models.weights import Weights, networks, read
 from repro.records import tested
 from repro.records.tested import Errors, Tested
+from repro.train.evaluate import in_words
 from repro.train.precision import Numerics, best_device, cores, resolve, settle
 
 #: Photographs that are decoded and tested together, and how many such batches are made ahead.
@@ -74,7 +74,7 @@ def evaluate(arguments: argparse.Namespace) -> Iterator[str]:
         wrong = _places(nets, index, PROTOCOLS[protocol], FORMS[form], numerics, crop)
         top1, top5 = error(wrong, 1), error(wrong, 5)
         yield (
-            f"{protocol}: top-1 error {_with_spread(top1, len(index))}, top-5 error {_with_spread(top5, len(index))}, "
+            f"{protocol}: top-1 error {in_words(top1, len(index))}, top-5 error {in_words(top5, len(index))}, "
             f"in {numerics.precision}{_CHOSEN[protocol]}"
         )
         if place and made:
@@ -202,12 +202,6 @@ def _batches(index: Index, protocol: Protocol, crop: int) -> Iterator[tuple[list
             yield [ready.popleft().result() for _ in labels], labels
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _with_spread(percent: float, count: int) -> str:
-    """An error, and its standard error by the choice of photographs."""
-    spread = 100 * math.sqrt(percent / 100 * (1 - percent / 100) / count)
-    return f"{percent:.2f} % ({round(percent * count / 100):,} of {count:,} wrong, standard error {spread:.2f})"
 
 
 def _record(arguments: argparse.Namespace, form: str, crop: int, index: Index) -> Tested:

@@ -20,7 +20,7 @@ from repro.checked import Text, checked
 from repro.claims.evidence import REFERENCE, WORDS, Ended, Evidence, Measure, departures
 from repro.disk import write_json
 from repro.environment import environment, instructions
-from repro.errors import RecordError, UserError, unknown
+from repro.errors import RecordError, UserError
 from repro.records import Record, Records, bits
 from repro.records.record import Environment, Numerics, read_json
 from repro.spec import Run
@@ -162,8 +162,6 @@ def find(records: Records, networks: Sequence[str], preset: str, seed: int) -> R
         UserError: an unknown preset.
         RecordError: a network has no such run; which ones have.
     """
-    if preset not in study.presets():
-        raise unknown("preset", preset, study.presets())
     data = study.preset_run(preset, networks[0]).data
     evidence = Evidence(records, source=REFERENCE, data=data, preset=preset)
     found = {}
@@ -224,10 +222,19 @@ def _output(theirs: Evidence, mine: Ended, measure: Measure, level: float) -> Ou
 
 
 def write(path: Path, repeats: Iterable[Repeat], references: References, by: str = "") -> None:
-    """Write an attestation: what was repeated, by whom, on what, and what came of it."""
+    """Write an attestation: what was repeated, by whom, on what, and what came of it.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
     about = {"data": references.evidence.data, "preset": references.evidence.preset, "environment": environment()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": 1, "date": _today(), "by": by, **about, "repeats": [asdict(one) for one in repeats]})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(
+            path, {"format": 1, "date": _today(), "by": by, **about, "repeats": [asdict(one) for one in repeats]}
+        )
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read(path: Path) -> Attestation:

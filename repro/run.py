@@ -27,7 +27,7 @@ from repro.errors import UserError
 from repro.launch.options import Options
 from repro.places import LOCAL
 from repro.records.record import MOST_THREADS
-from repro.shell import Parser, command
+from repro.shell import Parser, command, whole
 
 #: More seeds than anyone trains; "0-1000000000" is a slip of the finger.
 MOST_SEEDS = 10_000
@@ -73,17 +73,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--results", type=Path, default=LOCAL, metavar="DIR", help=f"results folder (default: {LOCAL})")
     add("--seeds", type=_seeds, metavar="0,1,2", help="seeds instead of the study's own; 0-4 is a range")
     add("--only", type=_words, metavar="NETWORKS", help="of the study's networks these, e.g. plain-20,resnet-56")
-    add("--stop-at", type=_positive, metavar="N", help="end each run after iteration N instead of the study's stop_at")
+    add("--stop-at", type=whole(1), metavar="N", help="end each run after iteration N instead of the study's stop_at")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="change a setting of each run")
     add(
         "--jobs",
-        type=_positive,
+        type=whole(1),
         metavar="N",
         help="runs side by side (default: one per core, or per GPU; ray, slurm: all)",
     )
     add(
         "--threads",
-        type=_threads,
+        type=whole(1, MOST_THREADS),
         metavar="N",
         help="threads per run (default: the cores shared out among the jobs; ray, slurm: 1)",
     )
@@ -101,7 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run: 1, or 0.5, say, with ray")
     add("--slurm", action="append", default=[], metavar="KEY=VALUE", help="of each job: partition=NAME, time=MINUTES")
     add("--log", metavar="tensorboard", help="write the curves for TensorBoard as well: tensorboard --logdir DIR")
-    add("--workers", type=_workers, metavar="N", help="processes per run that read photographs (0: it does so itself)")
+    add(
+        "--workers",
+        type=whole(0, MOST_THREADS),
+        metavar="N",
+        help="processes per run that read photographs (0: it does so itself)",
+    )
     add("--budget", type=_time, metavar="20m", help="plan what fits this time (or 90s, 1h30m, 2d); train it on a yes")
     add("--yes", action="store_true", help="with --budget: train without a question")
     add("--dry-run", action="store_true", help="print the plan with an estimated time per run, and train nothing")
@@ -151,19 +156,11 @@ def _can_draw() -> bool:
 
 
 def _listing() -> str:
-    rows = [_listed(name) for name in studies.names()]
+    found = {name: studies.load(name) for name in studies.names()}
+    rows = [(name, study.title, study.paper) for name, study in found.items()]
     text = tabulate(rows, headers=("study", "what it shows", "in the paper"), tablefmt="plain")
     presets = [(name, values["summary"]) for name, values in studies.presets().items()]
     return f"{text}\n\n{tabulate(presets, headers=('preset', 'what it trains on'), tablefmt='plain')}"
-
-
-def _listed(name: str) -> tuple[str, str, str]:
-    """A study's row; one whose file is wrong hides no other."""
-    try:
-        study = studies.load(name)
-    except UserError as error:
-        return name, f"cannot be read: {error}", ""
-    return name, study.title, study.paper
 
 
 def _words(text: str) -> list[str]:
@@ -187,22 +184,6 @@ def _seeds(text: str) -> list[int]:
             raise argparse.ArgumentTypeError(f"{word!r} makes more than {MOST_SEEDS:,} seeds")
         seeds += span
     return list(dict.fromkeys(seeds))
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 12) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 999,999,999,999")
-    return int(text)
-
-
-def _threads(text: str) -> int:
-    if _positive(text) > MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"{text} is more than {MOST_THREADS:,}")
-    return int(text)
-
-
-def _workers(text: str) -> int:
-    return 0 if text == "0" else _threads(text)
 
 
 def _time(text: str) -> float:

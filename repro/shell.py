@@ -7,6 +7,7 @@ import errno
 import io
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,8 +27,12 @@ class OutputLostError(UserError):
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"its output cannot be written: {error.strerror or error}")
-        self.no_reader = isinstance(error, BrokenPipeError)
+        self.error, self.no_reader = error, isinstance(error, BrokenPipeError)
         self.status = NO_READER if self.no_reader else 1
+
+    def __reduce__(self) -> tuple[type[OutputLostError], tuple[OSError]]:
+        # Rank 0 sends it to the others.
+        return OutputLostError, (self.error,)
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,6 +41,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UserError."""
         raise UserError(f"{message} (--help lists the options)")
+
+
+def whole(least: int, most: int = 999_999_999_999) -> Callable[[str], int]:
+    """Reads a whole number in these bounds, as a type for argparse."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,12}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: a whole number from {least:,} to {most:,} is needed")
+        return int(text)
+
+    return read
 
 
 def command(name: str, act: Callable[[], int]) -> int:

@@ -140,10 +140,7 @@ class Study:
 
 def preset_run(preset: str, network: str, seed: int = 0, data: str | None = None) -> Run:
     """The run of one network as a preset has it."""
-    values = presets().get(preset)
-    if values is None:
-        raise unknown("preset", preset, presets())
-    values = {key: value for key, value in values.items() if key != "summary"}
+    values = {key: value for key, value in presets()[_preset(preset)].items() if key != "summary"}
     own = {"preset": preset, "seed": seed, **({"data": data} if data else {})}
     return override(Run(network), {**values, **own})
 

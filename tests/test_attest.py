@@ -96,6 +96,13 @@ def test_what_cannot_be_repeated_is_told_in_a_line(words, status, said, referenc
     assert said in error and error.count("\n") == 1
 
 
+def test_an_attestation_that_cannot_be_written_is_told_in_a_line(reference, tmp_path, capsys):
+    shutil.copytree(reference, tmp_path / "results" / "local")
+    assert attest.main(["plain-20", "--out", str(reference / "digits")]) == 1
+    error = capsys.readouterr().err
+    assert f"{reference / 'digits'}: cannot be written: Is a directory" in error and error.count("\n") == 1
+
+
 def test_a_reference_that_was_tampered_with_is_told(reference, capsys):
     folder = reference / "digits" / "demo" / "plain-20" / "seed-0"
     seal(folder, (folder / "run.json").read_text())

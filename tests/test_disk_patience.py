@@ -1,9 +1,11 @@
-"""Files that another program has open, as Windows treats them."""
+"""Files as Windows treats them: open in another program, and with line ends of its own."""
 
 import pytest
+from planted import plant
 
 from repro import disk
 from repro.errors import RecordError
+from repro.records import RunFolder, Source, collect, read_record
 
 
 @pytest.fixture
@@ -44,3 +46,16 @@ def test_a_file_that_stays_open_is_named_and_left_whole(held, windows, error, tr
         disk.write_text(path, "after")
     assert (path.read_text(), len(tried)) == ("before", tries)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_record_has_the_bytes_that_its_seal_was_made_of(tmp_path, monkeypatch):
+    def write_text(self, text, encoding=None, errors=None, newline=None):
+        """Where nobody asks for other line ends."""
+        return self.write_bytes(text.replace("\n", newline or "\r\n").encode(encoding))
+
+    record = read_record(plant(tmp_path, "plain-20") / "run.json")
+    folder = RunFolder(tmp_path, record.spec)
+    monkeypatch.setattr(disk.Path, "write_text", write_text)
+    folder.write(record.to_dict())
+    assert collect([Source("ours", tmp_path)]).damaged == ()
+    assert folder.put_back(folder.tables()) == []

@@ -108,7 +108,6 @@ FORMS = {
         lambda w, o: {"model": w, "optimizer": o, "epoch": 9, "args": argparse.Namespace(lr=0.1)},
         ["at 'model'", "left aside: optimizer, epoch, args"],
     ),
-    "timm": (lambda w, o: {"arch": "x", "state_dict": w, "args": argparse.Namespace(lr=0.1)}, ["at 'state_dict'"]),
     "lightning": (
         lambda w, o: {"state_dict": below("model.", w) | {"train_acc.correct": torch.zeros(1)}, "loops": {}},
         ["prefix 'model.' taken off", "left aside: loops, train_acc"],

@@ -157,11 +157,6 @@ def test_what_is_wrong_with_a_preset_is_said_with_the_file(text, said, preset_fi
     assert said in str(caught.value) and str(path) in str(caught.value)
 
 
-def test_a_setting_that_is_the_presets_own_names_no_variant():
-    assert load("degradation").runs("short", settings={"schedule.iterations": 8000})[0].variant == ""
-    assert load("degradation").runs("demo", settings={"schedule.iterations": 8000})[0].variant != ""
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -189,20 +184,6 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(content, said, file):
     assert said in refusal(file(content))
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("settings.schedul.lr = 1", "did you mean 'schedule.lr'?"),
-        ("settings.seed = 1", "seeds of the study, or --seeds"),
-        ("variants = [{schedule.iterations = 'x'}]", "a whole number is needed"),
-    ],
-)
-def test_settings_are_checked_when_the_plan_is_made(line, said, file):
-    with pytest.raises(UserError) as caught:
-        load(file(GOOD + line)).runs("demo")
-    assert said in str(caught.value)
-
-
 def test_what_is_no_file_is_refused(tmp_path):
     folder, pipe, loop = tmp_path / "folder.toml", tmp_path / "pipe.toml", tmp_path / "loop.toml"
     folder.mkdir()
@@ -217,29 +198,6 @@ def test_what_is_no_file_is_refused(tmp_path):
     assert "cannot be read" in refusal(str(loop))
     assert "No such file" in refusal(str(tmp_path / "none.toml"))
     assert "cannot be read" in refusal(str(tmp_path / ("n" * 300)) + ".toml")
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("degradaton", "did you mean 'degradation'?"),
-        ("../experiments/degradation", "did you mean 'degradation'?"),
-        ("presets", "unknown study 'presets'"),
-        ("x" * 100_000, "unknown study"),
-    ],
-)
-def test_an_unknown_study_is_told_with_the_nearest(name, said):
-    with pytest.raises(UserError) as caught:
-        load(name)
-    assert said in str(caught.value)
-    assert len(str(caught.value)) < 500
-
-
-VALUES = st.recursive(
-    st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.dates() | st.datetimes() | st.times(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
-    max_leaves=6,
-)
 
 
 @given(data=st.data())
@@ -278,14 +236,3 @@ def test_words_of_the_command_line_are_read_as_toml_or_else_as_texts(word, key, 
 def test_a_word_without_key_or_value_is_refused(word):
     with pytest.raises(UserError, match=r"KEY=VALUE is needed, such as schedule\.iterations=4000"):
         parse_settings([word])
-
-
-PAIRS = st.builds("{}={}".format, st.sampled_from(["schedule.lr", "log_every", "seed", "x"]), VALUES)
-
-
-@given(st.lists(st.text(max_size=40) | PAIRS, max_size=4))
-def test_any_words_are_settings_or_refused_in_a_line(words):
-    try:
-        load("degradation").runs("demo", settings=parse_settings(words))
-    except UserError as error:
-        assert "\n" not in str(error)

@@ -16,8 +16,8 @@ import numpy as np
 from repro.data.pixels import SIZE, Split, reason
 from repro.errors import DataError
 
-#: A batch has 31 MB; one beyond this is passed over unread.
-LARGEST_BATCH = 100_000_000
+#: A batch has 31 MB; a file beyond this is passed over unread.
+LARGEST_FILE = 100_000_000
 #: Of the binary version, which is for C: a label, then 1,024 red, 1,024 green and 1,024 blue values.
 _ROW = 1 + 3 * SIZE * SIZE
 _AGAIN = "unpack the archive again, or delete it and fetch it again (--download)"
@@ -67,12 +67,7 @@ class Version:
             DataError: unreadable, a batch is missing, or is not the published one by its MD5 (Python) or no whole
                 number of rows (binary).
         """
-        try:
-            contents = dict(_in_folder(place, self.names) if place.is_dir() else _in_archive(place, self.names))
-        except PermissionError as error:
-            raise DataError(f"{place}: cannot be read: {reason(error)}") from error
-        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            raise DataError(f"{place}: is damaged or incomplete ({reason(error)}): {_AGAIN}") from error
+        contents = read_files(place, self.names, _AGAIN)
         for name in self.names:
             if name not in contents:
                 raise DataError(f"{place}: holds no {name} of CIFAR-10: {_AGAIN}")
@@ -85,17 +80,30 @@ PYTHON = Version("cifar-10-python.tar.gz", _NAMES, _unpickled)
 BINARY = Version("cifar-10-binary.tar.gz", tuple(f"{name}.bin" for name in _NAMES), _rows)
 
 
+def read_files(place: Path, names: tuple[str, ...], cure: str) -> dict[str, bytes]:
+    """Files with those names in a folder, or in whichever folder of an archive; in memory, nothing is unpacked.
+
+    Raises:
+        DataError: it cannot be read, is damaged or incomplete; `cure` says what to do then.
+    """
+    try:
+        return dict(_in_folder(place, names) if place.is_dir() else _in_archive(place, names))
+    except PermissionError as error:
+        raise DataError(f"{place}: cannot be read: {reason(error)}") from error
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise DataError(f"{place}: is damaged or incomplete ({reason(error)}): {cure}") from error
+
+
 def _in_folder(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     for path in (folder / name for name in names):
-        if path.exists() and path.stat().st_size <= LARGEST_BATCH:
+        if path.exists() and path.stat().st_size <= LARGEST_FILE:
             yield path.name, path.read_bytes()
 
 
 def _in_archive(path: Path, names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """Files with those names, in whichever folder of an archive; in memory, nothing is unpacked."""
     with tarfile.open(path, "r:gz") as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
             file = archive.extractfile(member) if name in names and member.isfile() else None
-            if file is not None and member.size <= LARGEST_BATCH:
+            if file is not None and member.size <= LARGEST_FILE:
                 yield name, file.read()

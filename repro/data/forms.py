@@ -105,7 +105,7 @@ def find(folder: Path) -> list[Form]:
     level, seen = [folder], 0
     for _ in range(DEEPEST + 1):
         below: list[Path] = []
-        for place in level[: MOST_FOLDERS - seen]:
+        for place in level[: max(0, MOST_FOLDERS - seen)]:
             try:
                 here, inside = _look(place)
             except FileNotFoundError:

@@ -30,11 +30,13 @@ from repro.spec import Run
 LINE_EVERY, LINES = 15.0, 50
 #: Seconds between two looks at the files of runs.
 LOOK_EVERY = 1.0
+#: Seconds of the longest time that Python tells.
+_LONGEST = 86_400 * 999_999_999
 
 
 def duration(seconds: float) -> str:
     """As rich tells it: '0:03:20', or '2 days, 3:00:00'."""
-    return str(timedelta(seconds=round(seconds)))
+    return str(timedelta(seconds=round(min(seconds, _LONGEST))))
 
 
 def progress(folder: RunFolder) -> tuple[tuple[Session, ...], list[Row]]:

@@ -75,6 +75,8 @@ class Options:
             ("--address", self.address, ["ray"]),
             ("--gpus-per-run", gpus is not None, ["ray", "slurm"]),
             ("--slurm", self.slurm, ["slurm"]),
+            # From a node of Ray only the files of a record and its checkpoints come back.
+            ("--log", self.log, ["local", "slurm"]),
         ):
             if given and name not in takers:
                 raise UserError(f"{option} is for --launcher {' and '.join(takers)}, not {name}")

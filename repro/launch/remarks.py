@@ -1,35 +1,18 @@
-"""What a plan's runs have to be told of before they train: where bits, or code, are others than those on record."""
+"""What complete runs have to be told of: where the code of their networks has changed since."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from repro.errors import RecordError, counted
 from repro.models import build
 from repro.models.source import source_hash
 from repro.names import Family
-from repro.places import reference
 from repro.records import RunFolder
 from repro.spec import Model, Run
-
-
-def other_bits(plan: Sequence[Run], device: str, threads: int) -> str | None:
-    """That the reference ran this plan, on such a device, with other numbers of threads, by which bits differ."""
-    theirs = set()
-    for run in plan:
-        with suppress(RecordError):
-            record = RunFolder(reference(), run).read()
-            if record and record.numerics.device == device and record.numerics.threads:
-                theirs.add(record.numerics.threads)
-    if not (theirs := theirs - {threads}):
-        return None
-    others = " or ".join(map(str, sorted(theirs)))
-    return f"{counted(threads, 'thread')}: other bits than the reference's {others} (--threads {others})"
 
 
 def other_source(done: Sequence[Run], results: Path) -> str | None:

@@ -16,8 +16,9 @@ from submitit.core.job_environment import JobEnvironment
 from submitit.core.utils import DelayedSubmission, UncompletedJobError
 from submitit.slurm.slurm import SlurmExecutor, SlurmJob
 
-from repro.errors import UserError, unknown
+from repro.errors import RecordError, UserError, unknown
 from repro.launch.attempt import Outcome, attempt
+from repro.launch.failure import reason
 from repro.launch.local import images
 from repro.launch.options import Options
 from repro.launch.stop import Stop
@@ -75,6 +76,7 @@ class Slurm:
 
         Raises:
             UserError: no Slurm here, or a setting that it does not have.
+            RecordError: the results folder cannot be made.
         """
         if not isinstance(options.slurm.get("time", TIME), int):
             raise UserError(f"--slurm time={options.slurm['time']}: a whole number of minutes is needed")
@@ -88,7 +90,10 @@ class Slurm:
         data_dir, results = (options.data_dir or Path()).resolve(), options.results.resolve()
         device = options.device or ("cuda" if gpus else None)
         self.training = Training(replace(options, results=results, data_dir=data_dir, device=device))
-        results.mkdir(parents=True, exist_ok=True)
+        try:
+            results.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecordError(reason(error, results)) from error
         self.executor = SlurmExecutor(results / ".slurm", max_num_timeout=MOST_TIMEOUTS)
         self.executor.update_parameters(
             **{

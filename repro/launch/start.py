@@ -24,7 +24,7 @@ from repro.launch.display import Display, duration, label
 from repro.launch.failure import out_of_memory
 from repro.launch.local import Here
 from repro.launch.options import Options
-from repro.launch.remarks import other_bits, other_source
+from repro.launch.remarks import other_source
 from repro.launch.scheduler import Scheduler, longest_first
 from repro.launch.stop import HANGUP, Stop
 from repro.measure.cost import Cost, makespan, measure
@@ -118,8 +118,6 @@ def _announce(study: Study, plan: Sequence[Run], numerics: Numerics, options: Op
         soft_wrap=True,
         markup=False,
     )
-    if note := other_bits(plan, numerics.device, numerics.threads):
-        console.print(note, soft_wrap=True, markup=False)
     if options.launcher == "local" and not options.precision and (reason := fallback(numerics.device)):
         console.print(f"It computes in {reason}.", soft_wrap=True, markup=False)
 

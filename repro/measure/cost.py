@@ -74,7 +74,7 @@ def measure(runs: Sequence[Run], numerics: Numerics) -> list[Cost]:
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:
     """Seconds until all is done, so many at a time, the longest first."""
-    free_at = [0.0] * max(1, jobs)
+    free_at = [0.0] * max(1, min(jobs, len(seconds)))
     for run in sorted(seconds, reverse=True):
         heapq.heapreplace(free_at, free_at[0] + run)
     return max(free_at)

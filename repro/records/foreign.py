@@ -7,8 +7,7 @@ what cannot be told safely is refused with the option that says it.
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -31,6 +30,7 @@ from repro.records.folder import RunFolder
 from repro.records.record import read_record
 from repro.records.rows import apart, read_rows
 from repro.records.tables import COLUMNS, Row, read_curve, write_curve
+from repro.shell import whole
 from repro.spec import Run, Schedule
 
 if TYPE_CHECKING:  # it takes a second, and --help needs none of it
@@ -86,7 +86,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--as", dest="name", metavar="NAME", help="their source's name")
     add("--network", metavar="NETWORK", help="what they are of, such as resnet-20")
     add("--data", default="cifar10", metavar="NAME", help="on which images (default: cifar10)")
-    add("--seed", type=_whole(0), default=0, metavar="N", help="their seed (default: 0)")
+    add("--seed", type=whole(0), default=0, metavar="N", help="their seed (default: 0)")
     add(
         "--column",
         dest="columns",
@@ -102,17 +102,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of all errors and accuracies (default: each column as it looks)",
     )
     add("--first-epoch", type=int, choices=(0, 1), help="the number of the first epoch (default: as the rows look)")
-    add("--images", type=_whole(1), metavar="N", help="training images of an epoch (default: all of the data set)")
-    add("--batch", type=_whole(1), default=BATCH, metavar="N", help=f"images to a batch (default: {BATCH})")
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text}: a whole number from {least} to 999,999,999 is needed")
-        return int(text)
-
-    return read
+    add("--images", type=whole(1), metavar="N", help="training images of an epoch (default: all of the data set)")
+    add("--batch", type=whole(1), default=BATCH, metavar="N", help=f"images to a batch (default: {BATCH})")
 
 
 def _column(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import from_json
@@ -29,7 +29,6 @@ MOST_THREADS = 1024
 
 #: How a run ended, or that it has not. "stopped" is one that can be carried on; "foreign" was imported.
 Status = Literal["running", "stopped", "complete", "diverged", "failed", "foreign"]
-STATUSES: tuple[str, ...] = get_args(Status)
 Percent = Annotated[Number, Field(ge=0, le=100)]
 T = TypeVar("T")
 

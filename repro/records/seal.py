@@ -41,7 +41,10 @@ def check(folder: Path) -> None:
         raise RecordError(f"{path}: is no list of hashes as sha256sum writes it: fetch this run's folder again")
     for name in FILES:
         file = folder / name
-        found = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+        try:
+            found = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+        except OSError as error:
+            raise RecordError(f"{file}: cannot be read: {error.strerror}") from error
         if found != sealed.get(name):
             how = "is gone" if found is None else "was changed" if name in sealed else "was added"
             raise RecordError(

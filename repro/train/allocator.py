@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 
 #: Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 #: The largest threshold glibc takes (on 64 bits): blocks beyond it, such as a whole data set, still go back when freed.
 _LARGEST = 32 * 2**20
-#: By these a user or an administrator has decided already.
-_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_")
 
 
 def keep_memory() -> bool:
@@ -22,11 +19,9 @@ def keep_memory() -> bool:
     bit. Calling it again changes nothing.
 
     Returns:
-        Whether it was done: not elsewhere than on Linux with glibc, nor where the environment sets these parameters.
+        Whether it was done: not elsewhere than on Linux with glibc.
     """
-    if platform.system() != "Linux" or any(name in os.environ for name in _SETTINGS):
-        return False
-    if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+    if platform.system() != "Linux":
         return False
     try:
         library = ctypes.CDLL(None)

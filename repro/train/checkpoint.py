@@ -93,12 +93,15 @@ def resume(newest: Path, run_hash: str, training: Training) -> tuple[dict[str, A
 
     Raises:
         RecordError: all that there are are damaged, or of another run.
+        torch.OutOfMemoryError: the device has no room for one.
     """
     problems: list[str] = []
     for path in _there(newest):
         try:
             content, kept = _read_own(path, run_hash, training.state.wrong.device)
             _take_up(content, training)
+        except torch.OutOfMemoryError:  # which says nothing against the file
+            raise
         except RecordError as error:
             problems.append(str(error))
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -140,6 +143,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
 
     Raises:
         RecordError: it cannot be read, is damaged, or holds anything that would have to be executed.
+        torch.OutOfMemoryError: the device has no room for it.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -148,7 +152,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
             if bad is not None:
                 raise RecordError(f"{path}: is damaged: {bad} does not match its checksum")
         return torch.load(path, map_location=device, weights_only=True)
-    except RecordError:
+    except (RecordError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # torch.load documents no exceptions of its own: any of them means unreadable here
         raise RecordError(f"{path}: {_unreadable(error)}") from error

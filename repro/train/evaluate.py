@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -20,17 +21,11 @@ def evaluate(
 
     Several ranks, each with the whole network and the batches whose turn is its (`Ranks.turns`), share the work.
     """
-    training = net.training
-    net.eval()
     losses, wrong, images = [], [], 0
-    for x, y in batches:
-        with numerics.autocast():
-            logits = net(x)
-        logits = logits.float()
+    for logits, y in _judged(net, batches, numerics):
         losses.append(F.cross_entropy(logits, y, reduction="sum"))
         wrong.append((logits.argmax(1) != y).sum())
         images += len(y)
-    net.train(training)
     loss, mistakes, seen = ranks.total(_sum(losses), _sum(wrong), images)
     return loss / seen, 100 * mistakes / seen
 
@@ -38,15 +33,26 @@ def evaluate(
 @torch.no_grad()
 def mistakes(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], numerics: Numerics) -> Tensor:
     """Which images a network gets wrong, (N,) bool on the CPU, in evaluation mode; its mode is left as found."""
+    return torch.cat([logits.argmax(1) != y for logits, y in _judged(net, batches, numerics)]).cpu()
+
+
+def _judged(
+    net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], numerics: Numerics
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits in float32, and labels, of each batch in evaluation mode."""
     training = net.training
     net.eval()
-    wrong = []
     for x, y in batches:
         with numerics.autocast():
             logits = net(x)
-        wrong.append(logits.float().argmax(1) != y)
+        yield logits.float(), y
     net.train(training)
-    return torch.cat(wrong).cpu()
+
+
+def in_words(percent: float, count: int) -> str:
+    """An error on so many images, and its standard error by the choice of these."""
+    spread = 100 * math.sqrt(percent / 100 * (1 - percent / 100) / count)
+    return f"{percent:.2f} % ({round(percent * count / 100):,} of {count:,} wrong, standard error {spread:.2f})"
 
 
 def _sum(values: list[Tensor]) -> float:

@@ -29,7 +29,7 @@ from small_cifar import (
 )
 
 from repro import data
-from repro.data import pixels
+from repro.data import forms, pixels
 from repro.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -235,6 +235,17 @@ def test_what_lies_too_deep_or_goes_round_in_circles_ends_the_search(tmp_path: P
     assert "no CIFAR-10 there" in refused(tmp_path)
 
 
+def test_so_many_folders_are_looked_into_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c", "d"):
+        for below in range(8):
+            (tmp_path / name / str(below)).mkdir(parents=True)
+    really, looked = forms._look, []
+    monkeypatch.setattr(forms, "MOST_FOLDERS", 3)
+    monkeypatch.setattr(forms, "_look", lambda place: looked.append(place) or really(place))
+    assert forms.find(tmp_path) == []
+    assert looked == [tmp_path, tmp_path / "a", tmp_path / "b"]
+
+
 def test_where_nothing_is_what_lies_there_is_named_and_what_to_do(tmp_path: Path) -> None:
     for call in (data.identify, data.load):
         with pytest.raises(DataError, match=r"absent: there is no such folder .*--download, .*\.parquet.*train/"):
@@ -243,12 +254,6 @@ def test_where_nothing_is_what_lies_there_is_named_and_what_to_do(tmp_path: Path
     assert "--download" not in refused(tmp_path, "cifar10-jpeg"), "that does not help"
     write_parquet(tmp_path / ".cache")  # hidden folders are left alone
     assert "it holds .cache" in refused(tmp_path)
-
-
-def test_a_file_for_a_folder(tmp_path: Path) -> None:
-    path = write_archive(tmp_path)
-    message = refused(path)
-    assert message.startswith(f"{path}: is no folder") and "take the folder" in message
 
 
 def test_folders_that_may_not_be_read(tmp_path: Path, unprivileged: Callable) -> None:

@@ -69,7 +69,7 @@ REPORT, EVALUATE = ["--results", "x=results", "--out", "out"], ["--network", "re
         (report, ["--no\x1b[2Jpe\n"], 2, r"unrecognized arguments: --no\x1b[2Jpe\n (--help lists the options)"),
         (report, [*CURVES, "/dev/zero"], 1, "/dev/zero: is no file"),
         (report, [*CURVES, "wide.csv"], 1, "wide.csv: cannot be read as a table: field larger"),
-        (report, [*CURVES, "curves.csv", "--seed", "-3"], 2, "argument --seed: -3: a whole number from 0"),
+        (report, [*CURVES, "curves.csv", "--seed", "-3"], 2, "argument --seed: '-3': a whole number from 0"),
         (evaluate, ["results"], 1, "results: is no file"),
         (evaluate, ["loop"], 1, "loop: cannot be read: Too many levels of symbolic links"),
         (evaluate, ["file"], 1, "file: cannot be read as a checkpoint"),

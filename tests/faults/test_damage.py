@@ -169,6 +169,17 @@ def test_without_any_checkpoint_the_run_begins_anew_and_says_so(place, go_on):
     assert [session["from"] for session in commands.record(place)["sessions"]] == [0, 7, 0]
 
 
+def test_a_gpu_without_room_for_a_checkpoint_says_nothing_against_it(place, study, tmp_path, monkeypatch, capsys):
+    before = contents(place.path)
+    for owner, name in ((torch, "load"), (torch.nn.Module, "load_state_dict")):
+        with monkeypatch.context() as patch:
+            error = torch.OutOfMemoryError("CUDA out of memory")
+            patch.setattr(owner, name, lambda *_, error=error, **__: (_ for _ in ()).throw(error))
+            assert main(commands.arguments(study, tmp_path / "results", "--only", "resnet-8")) == 1
+        assert "failed: out of memory (CUDA out of memory)" in capsys.readouterr().out
+        assert {**contents(place.path), "run.json": None} == {**before, "run.json": None}
+
+
 def test_killed_between_the_two_steps_of_saving(place, go_on):
     place.checkpoint_path.replace(checkpoint.previous(place.checkpoint_path))
     (place.path / ".checkpoint.pt.99999.tmp").write_bytes(b"half")

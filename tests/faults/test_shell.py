@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from runs import assert_same_bits, folder_of
 
 from repro import evaluate, report, run
 from repro.launch import start
+from repro.shell import OutputLostError
 from repro.site import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +114,12 @@ def test_a_command_whose_output_goes_nowhere_ends_without_a_traceback(
         assert err.count("\n") == (number != errno.EPIPE), "a reader that has enough is no news"
     assert (tmp_path / "out" / "index.html").is_file(), "the report is there"
     assert not (tmp_path / "r").exists()
+
+
+def test_other_ranks_are_told_of_output_that_was_lost():
+    lost = pickle.loads(pickle.dumps(OutputLostError(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))))
+    assert (str(lost), lost.status) == ("its output cannot be written: No space left on device", 1)
+    assert pickle.loads(pickle.dumps(OutputLostError(BrokenPipeError()))).status == 141
 
 
 def test_closed_channels(study, undisturbed, tmp_path, monkeypatch):

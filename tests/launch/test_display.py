@@ -69,6 +69,11 @@ def test_the_time_left_is_that_of_iterations_since_a_run_was_begun_or_resumed_la
     assert at(2150)[-1].endswith("200/1,000 loss 1.500, train 40.00 %, test 30.00 %, 0:13:20 left")
 
 
+def test_times_are_told_however_long():
+    times = [display.duration(seconds) for seconds in (200.4, 2 * 86_400 + 10_800, 9e15)]
+    assert times == ["0:03:20", "2 days, 3:00:00", "999999999 days, 0:00:00"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown_at"), [(1, ["50", "800", "1,000"]), (1000, ["50", "300", "550", "800", "1,000"])]
 )

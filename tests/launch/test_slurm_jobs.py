@@ -43,6 +43,13 @@ def test_settings_of_slurm_are_those_that_submitit_knows(tmp_path):
         launcher.launcher(Options(tmp_path, slurm={"partitoin": "gpu"}), "digits")
 
 
+def test_a_results_folder_that_cannot_be_made_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher.shutil, "which", lambda program: program)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="Not a directory: give another --results folder"):
+        launcher.launcher(Options(tmp_path / "file" / "results"), "digits")
+
+
 @pytest.fixture
 def watched(job, run, tmp_path, monkeypatch):
     """What comes of a job that leaves nothing behind, by answers of squeue, one for each question; and the calls."""

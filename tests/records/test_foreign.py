@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
-import io
 import json
-import lzma
 import math
-import pickle
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -326,7 +320,6 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,test_error\n", "has no rows"),
         ("epoch,test_error\n1,abc\n", "line 2: test_error is 'abc'"),
         ("epoch,test_error\n1,inf\n", "line 2: test_error is 'inf'"),
-        ("epoch,test_error\n1,-3\n", "line 2: test_error is '-3'"),
         ("epoch,test_error\n1,50\n2,101\n", "line 3: test_error is 101 %"),
         ("epoch,test_error\n1,50,7\n", "line 2 has 3 cells, not 2"),
         ("epoch,test_error\n,50\n", "line 2: its iteration is missing"),
@@ -346,21 +339,16 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,val_acc\n1,55\n164,9\n", "--column val_acc=test_error or --column val_acc=test_accuracy"),
         ("epoch,val_acc\n163,8.8\n164,8.7\n", "goes from 8.8 to 8.7 %"),
         ("epoch,network,test_err\n1,resnet-20,50\n2,resnet-20,40\n1,plain-20,50\n2,plain-20,60\n", "may be errors"),
-        ("epoch,val_prec@1\n163,91.1\n164,91.2\n", "--column val_prec@1=test_error"),
         ("epoch,top1\n1,50\n", "--column top1=train_error or test_error or train_accuracy or test_accuracy"),
         ("train_acc,val_acc\n45,50\n", "row=epoch"),
         ("epoch,best_val_acc,val_top3\n1,50,80\n2,60,90\n", "an error or accuracy"),
         ("model,epoch,val_acc\na,1,45\nb,1,50\na,2,55\nb,2,60\n", "line 2 and those below it differ"),
-        ("epoch,iter,train_err\n1,100,60\n1,391,50\n2,100,45\n2,391,40\n", "line 2 and those below it differ"),
         (
             "run,tag,step,value\na,val/acc,391,45\nb,val/acc,391,55\n",
             "keep rows of one kind, or --column COLUMN=ignore; for several runs",
         ),
-        ("epoch,a - val acc,b - val acc\n1,50,50\n", "--column 'b - val acc'=ignore"),
         ("epoch,val acc,test_err\n1,50,50\n", "are both test accuracy and test error: give"),
-        ("epoch,top 1\n1,50\n", "--column 'top 1'=train_error or"),
         ("my step,test_error\n1,50\n100,40\n", "--column 'my step'=epoch if it counts those"),
-        ("epoch,val acc\n1,55\n164,9\n", "--column 'val acc'=test_error or --column 'val acc'=test_accuracy"),
         (MLFLOW, "line 4 begins again at iteration 391: for several runs, give network or seed a column"),
         ("step,train_err,val_err\n90,50,\n780,40,\n390,42,\n780,41,\n391,,55\n782,,45\n", "line 6: one error stands"),
         ("[[1700000000.1, 390, 45.8]]", "line 1 has the columns Wall time, Step, Value"),
@@ -368,16 +356,13 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
             '{"accuracy": {"train": {"name": "train", "x": [391], "y": [0.5]}}, "loss": {}}',
             "'accuracy' holds lists or objects, not numbers: write its numbers as a table",
         ),
-        ('{"train.acc": {"steps": [391, 782], "values": [45, 55]}}', "'train.acc' holds lists or objects"),
         ("- epoch: 1\n  train: {err: 54.2}\n- epoch: 2\n", "seems to be what a program prints, or YAML"),
-        ("Epoch: [0][0/391]\tPrec@1 44\nEpoch: [0][50/391]\tPrec@1 45\n", "seems to be what a program prints"),
         ("[2023-10-04 11:00] epoch 1 acc 45\n[2023-10-04 11:01] epoch 2 acc 55\n", "seems to be what a program"),
         (
             ",train,train,test,test\n,loss,acc,loss,acc\nepoch,,,,\n1,1.6,45,1.6,50\n2,1.3,55,1.4,60\n",
             "line 2 is a second header: join the two",
         ),
         ("1700000000000 0.47 0\n1700000030000 0.59 1\n", "line 1 holds numbers alone"),
-        ("0.1,0.5\n0.2,0.6\n", "put the columns' names above them"),
         ('{"acc": [1, 2], "val_acc": [1]}', "no list of objects"),
         ('{"epoch": 1, "val_acc": 50}\n{"epoch": 2, "val_', "no list of objects"),
         ("[" * 100_000, "no list of objects"),
@@ -464,26 +449,11 @@ def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
             bring_in([gone], tmp_path / "r", Target("resnet-20"))
 
 
-def saved_by_numpy(save: Callable[..., None], content: object) -> bytes:
-    held = io.BytesIO()
-    save(held, content)
-    return held.getvalue()
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (gzip.compress(KERAS.encode()), "is packed by gzip, no file of curves: unpack it: gunzip FILE"),
-        (bz2.compress(KERAS.encode()), "bunzip2 FILE"),
-        (lzma.compress(KERAS.encode()), "unxz FILE"),
-        *(
-            (pickle.dumps({"acc": [0.5]}, protocol), "is a pickle, which is not executed here")
-            for protocol in (2, 4, 5)
-        ),
-        (saved_by_numpy(np.savez, [0.5]), "is a zip archive, as NumPy's .npz and Excel's .xlsx are, no file of curves"),
-        (saved_by_numpy(np.save, [0.5]), "is no text, no file of curves: save what it holds as CSV"),
-        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
-        (b"<!DOCTYPE html><title>Log in", "is a page of a website, no file of curves: download the file itself"),
+        (b"\x93NUMPY\x01\0", "is no text, no file of curves: save what it holds as CSV"),
     ],
 )
 def test_what_is_no_text_is_named_for_what_it_is(content: bytes, said: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from runs import words, write_study
+from runs import trained, words
 
 from repro.records import RunFolder, Source, collect, read_record
 from repro.records.seal import NAME
@@ -12,23 +12,15 @@ from repro.run import main
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"), 10)
-
-
-@pytest.fixture(scope="module")
-def trained(study, tmp_path_factory):
-    """A results folder with one run, trained to its end."""
-    results = tmp_path_factory.mktemp("sealed")
-    assert main(words(study, results, "--only", "resnet-8")) == 0
-    return results
+def study_and_results(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("sealed"), 10)
 
 
 @pytest.fixture
-def sealed(trained, tmp_path):
-    """The folder of a copy of that run."""
-    shutil.copytree(trained, tmp_path / "copy")
-    return next((tmp_path / "copy").rglob("run.json")).parent
+def sealed(study_and_results, tmp_path):
+    """The folder of a copy of one of the runs."""
+    shutil.copytree(study_and_results[1], tmp_path / "copy")
+    return next((tmp_path / "copy").rglob("resnet-8*/seed-0"))
 
 
 def problems(folder):
@@ -55,10 +47,16 @@ def test_one_byte_that_was_changed_is_told(name, sealed):
     assert str(sealed / name) in said and "was changed" in said
 
 
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda folder: (folder / "health.csv").unlink(), "health.csv: is gone"),
+        (lambda folder: a_folder(folder / "curve.csv"), "curve.csv: cannot be read: Is a directory"),
         (lambda folder: (folder / NAME).write_text(f"{'0' * 64}  ../../etc/passwd\n"), f"{NAME}: is no list of hashes"),
         (lambda folder: (folder / NAME).write_bytes(b"\xff"), f"{NAME}: cannot be read"),
     ],
@@ -68,7 +66,7 @@ def test_what_else_is_not_as_it_was(change, said, sealed):
     assert said in problems(sealed)[0]
 
 
-def test_a_run_that_goes_on_is_sealed_anew(study, sealed):
+def test_a_run_that_goes_on_is_sealed_anew(study_and_results, sealed):
     """Stopped after its seal was written and before its record called it complete."""
     folder = RunFolder(sealed.parents[3], read_record(sealed / "run.json").spec)
     record = folder.read()
@@ -76,6 +74,6 @@ def test_a_run_that_goes_on_is_sealed_anew(study, sealed):
     before = (sealed / "curve.csv").read_bytes()
     folder.write({**record.to_dict(), "status": "running", "final": None})
     assert problems(sealed) == []
-    assert main(words(study, folder.path.parents[3], "--only", "resnet-8")) == 0
+    assert main(words(study_and_results[0], folder.path.parents[3], "--only", "resnet-8")) == 0
     assert problems(sealed) == []
     assert (sealed / "curve.csv").read_bytes() == before, "no clock is in a curve"

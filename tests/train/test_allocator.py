@@ -53,24 +53,8 @@ def test_a_step_finds_the_memory_of_the_one_before():
     assert faults("kept") < 1
 
 
-@pytest.fixture
-def undecided(monkeypatch):
-    """An environment on Linux that leaves the allocator alone."""
+def test_with_another_c_library_or_system_nothing_is_done(monkeypatch):
     monkeypatch.setattr(allocator.platform, "system", lambda: "Linux")
-    for name in (*allocator._SETTINGS, "GLIBC_TUNABLES"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("MALLOC_TRIM_THRESHOLD_", "1"), ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1")]
-)
-def test_settings_in_the_environment_win(monkeypatch, undecided, name, value):
-    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: pytest.fail("called"))
-    monkeypatch.setenv(name, value)
-    assert allocator.keep_memory() is False
-
-
-def test_with_another_c_library_or_system_nothing_is_done(monkeypatch, undecided):
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: SimpleNamespace())
     assert allocator.keep_memory() is False, "it has neither glibc's version nor its parameters"
     monkeypatch.setattr(allocator.platform, "system", lambda: "Darwin")

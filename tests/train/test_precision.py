@@ -136,14 +136,6 @@ def test_what_is_asked_for_wins_over_the_machine_and_a_record_over_both(machine)
     assert resolve(None, None, None, None, default_threads=4).threads == 4
 
 
-def test_autocast_is_what_the_name_says():
-    product = torch.ones(8, 8)
-    with Numerics("cpu", "bf16", 1).autocast():
-        assert (product @ product).dtype == torch.bfloat16
-    with Numerics("cpu", "fp32", 1).autocast():
-        assert (product @ product).dtype == torch.float32
-
-
 def test_threads_determinism_and_tf32_are_settled_without_a_warning(monkeypatch):
     backends, asked = torch.backends, []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)

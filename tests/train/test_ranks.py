@@ -156,16 +156,6 @@ def test_the_other_collectives(two):
     torch.testing.assert_close(found, expected, rtol=3e-3, atol=3e-3)
 
 
-def test_one_process_has_all_and_changes_nothing():
-    net = nn.BatchNorm2d(3)
-    assert ALONE.arrange(net, 1) is net
-    assert list(range(8))[ALONE.part(8)] == list(range(8))
-    loss, wrong = torch.tensor(1.0), torch.tensor(2)
-    averaged = ALONE.average(net, loss, wrong)
-    assert averaged[0] is loss and averaged[1] is wrong
-    assert (ALONE.largest(3), ALONE.total(1, 2), ALONE.broadcast(lambda: 5)) == (3, (1, 2), 5)
-
-
 @pytest.mark.parametrize(("device", "expected"), [("cpu", "gloo"), ("cuda", "nccl")])
 def test_gpus_use_nccl(device, expected, monkeypatch):
     made = []

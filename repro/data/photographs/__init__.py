@@ -12,16 +12,6 @@ from repro.errors import DataError
 
 #: Where in the folder that the user gives: itself, Kaggle's place, the hub's.
 _BASES = (".", "ILSVRC/Data/CLS-LOC", "data")
-#: Files of other layouts that ImageNet also comes in, by a pattern of their names.
-_OTHERS = {
-    "*.beton": "of FFCV",
-    "*-of-?????": "of TFRecords",
-    "*.mdb": "of LMDB",
-    "*.tgz": "compressed, so unpack it",
-    "*.gz": "compressed, so unpack it",
-    "*.zip": "compressed, so unpack it",
-    "cifar-10*": "of CIFAR-10",
-}
 _CHOICES = (
     "put one of these there: folders train/n01440764/*.JPEG and val/n01440764/*.JPEG; the archives "
     "ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz; Kaggle's folder ILSVRC with "
@@ -65,10 +55,9 @@ def _instead(folder: Path, split: Split) -> str:
     for path in inside:
         if path.is_dir() and (parquet.files(path, split) or any(one(path, path, split) for one in RECOGNISERS)):
             return f"holds no photographs of the {split} set, but {path.name} in it does: give {path}"
-    for pattern, what in _OTHERS.items():
-        for path in inside:
-            if path.match(pattern):
-                return f"holds {path.name}, which is {what}; or {_CHOICES}"
+    for path in inside:
+        if path.suffix in (".tgz", ".gz", ".zip"):
+            return f"holds {path.name}, which is compressed, so unpack it; or {_CHOICES}"
     for path in (folder / name for name in NAMES[split]):
         named = sorted(one.name for one in path.iterdir() if one.is_dir()) if path.is_dir() else []
         if named and not SYNSET.fullmatch(named[0]):

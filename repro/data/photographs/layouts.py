@@ -11,13 +11,13 @@ import io
 import os
 import re
 import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 from scipy.io import loadmat
 
+from repro.data.batches import read_files
 from repro.data.photographs.index import SYNSET, Chunk
 from repro.data.pixels import reason
 from repro.errors import DataError, shown
@@ -30,8 +30,6 @@ DEVKIT, GROUND_TRUTH, META = "ILSVRC2012_devkit_t12", "ILSVRC2012_validation_gro
 KAGGLE_LABELS = "LOC_val_solution.csv"
 _SUFFIXES = (".jpeg", ".jpg", ".png")
 _VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})\.jpe?g", re.IGNORECASE)
-#: In bytes; both files of the devkit are far below it.
-_LARGEST = 50_000_000
 _FETCH = "fetch it again"
 
 
@@ -109,30 +107,13 @@ def validation_classes(*folders: Path) -> Mapping[int, str]:
                 return _of_devkit(files, place)
         archive = folder / f"{DEVKIT}.tar.gz"
         if archive.is_file():
-            return _of_devkit(_devkit_files(archive), archive)
+            return _of_devkit(read_files(archive, (GROUND_TRUTH, META), _FETCH), archive)
         if (folder / KAGGLE_LABELS).is_file():
             return _of_kaggle(folder / KAGGLE_LABELS)
     raise DataError(
         f"{folders[0]}: the classes of its photographs are not there: put {DEVKIT}.tar.gz, or Kaggle's "
         f"{KAGGLE_LABELS}, in {folders[-1]}"
     )
-
-
-def _devkit_files(path: Path) -> dict[str, bytes]:
-    """The two files out of the devkit's archive, whichever folder they are in; in memory, nothing is unpacked."""
-    found = {}
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                file = archive.extractfile(member) if name in (GROUND_TRUTH, META) and member.isfile() else None
-                if file is not None and member.size <= _LARGEST:
-                    found[name] = file.read()
-    except PermissionError as error:
-        raise DataError(f"{path}: cannot be read: {reason(error)}") from error
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise DataError(f"{path}: is damaged or incomplete ({reason(error)}): {_FETCH}") from error
-    return found
 
 
 def _of_devkit(files: Mapping[str, bytes], where: Path) -> dict[int, str]:

@@ -59,13 +59,6 @@ def test_damaged_exif_is_no_obstacle(recwarn: pytest.WarningsRecorder) -> None:
     assert not recwarn.list
 
 
-@pytest.mark.parametrize(("size", "expected"), [((100, 75), (341, 256)), ((75, 100), (256, 341)), ((8, 8), (256, 256))])
-def test_the_shorter_side_is_scaled_and_the_longer_rounded_down(
-    size: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    assert scaled(*size, 256) == expected
-
-
 @pytest.mark.parametrize("seed", [1, 3, 4, 7], ids=lambda seed: "{}x{}".format(*picture(seed).size))
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("side", [32, 47, 96])

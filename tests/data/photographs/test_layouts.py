@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -207,7 +206,6 @@ WRONG_TRAINING_SETS: list[tuple[Callable[[Path], object], dict[str, bytes], list
     (write_folders, {"train/n01751748/n01751748_3.JPEG": b""}, ["n01751748_3.JPEG is empty"]),
     (nothing, {"train/airplane/1.png": b"x"}, ["folders named airplane", "synset"]),
     (lambda root: write_folders(root / "imagenette2-160"), {}, ["give", "imagenette2-160"]),
-    (nothing, {"train-00000-of-01024": b"x"}, ["TFRecords"]),
     (nothing, {"imagenette2-160.tgz": b"x"}, ["unpack it"]),
     (cut(write_archives, ARCHIVE, lambda size: size // 2), {}, [f"{ARCHIVE}: is damaged", "fetch it again"]),
     (write_archives, {ARCHIVE: tar({"n01440764.tar": b""}, "w:gz")}, ["no tar archive"]),
@@ -319,9 +317,3 @@ def test_a_file_that_changed_after_it_was_indexed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(DataError, match=f"{path}: cannot be read"):
         index.read(3)
-
-
-def test_rows_hold_no_python_objects(tmp_path: Path) -> None:
-    write_folders(tmp_path)
-    rows = find(tmp_path, "train").rows
-    assert not rows.dtype.hasobject and np.array_equal(np.sort(rows["label"]), rows["label"])

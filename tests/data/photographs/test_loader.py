@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_imagenet import LAYOUTS, write_folders
+from small_imagenet import write_folders
 from torchvision.transforms.functional import resize
 
 from repro.data.photographs import find
@@ -53,13 +53,6 @@ def same(one: list[tuple[torch.Tensor, torch.Tensor]], other: list[tuple[torch.T
 @pytest.fixture(scope="module")
 def whole(batches: Batches) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return taken(batches)
-
-
-def test_shapes_and_types(whole: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    assert len(whole) == ITERATIONS
-    for x, y in whole:
-        assert x.dtype == torch.uint8 and x.shape == (BATCH, 3, 16, 16)
-        assert y.dtype == torch.int64 and y.shape == (BATCH,)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -109,14 +102,6 @@ def test_crops_differ_by_photograph_iteration_and_seed(
     assert (normal.std(0) - 1).abs().max() < 0.033
     correlations = np.corrcoef(torch.cat([uniform, normal], 1).T.numpy()) - np.eye(7)
     assert np.abs(correlations).max() < 0.046
-
-
-@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"folders"}))
-def test_the_same_crops_from_every_layout(
-    layout: str, tmp_path: Path, batches: Batches, whole: list[tuple[torch.Tensor, torch.Tensor]]
-) -> None:
-    LAYOUTS[layout](tmp_path)
-    assert same(taken(replace(batches, index=find(tmp_path, "train"))), whole)
 
 
 def test_nothing_is_drawn_from_torchs_own_generator(batches: Batches) -> None:
