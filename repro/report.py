@@ -104,6 +104,9 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
     if not (options.import_curves and options.name):
         raise UserError("--import-curves FILE.csv and --as NAME go together")
     folder = places.new_source(options.name)
+    known = [source for source in sources if os.path.realpath(source.path) != os.path.realpath(folder)]
+    if options.name in (source.name for source in known):
+        raise UserError(f"--as {options.name}: there is a source of that name already, give another one")
     for preset in options.preset:
         if preset not in study.presets():
             raise unknown("preset", preset, study.presets())
@@ -111,9 +114,6 @@ def _with_foreign(options: argparse.Namespace, sources: list[Source]) -> list[So
     target = target_of(options, preset)
     for line in bring_in(options.import_curves, folder, target):
         print(printable(line))
-    known = [source for source in sources if os.path.realpath(source.path) != os.path.realpath(folder)]
-    if options.name in (source.name for source in known):
-        raise UserError(f"--as {options.name}: there is a source of that name already, give another one")
     return [*known, Source(options.name, folder)]
 
 

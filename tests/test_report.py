@@ -217,6 +217,9 @@ def test_foreign_curves_are_brought_in_and_shown(
     assert "1 runs (1 jsg)" in capsys.readouterr().out
     assert report.main([*arguments[:2], "--network", "resnet-20"]) == 2
     assert report.main([*arguments[:2], "--as", "local"]) == 2
+    (tmp_path / "jsg2").mkdir()
+    assert report.main([*arguments[:3], "jsg2", *arguments[4:], "--results", "jsg2"]) == 2
+    assert not (tmp_path / "results" / "jsg2").exists(), "two sources of one name: nothing is brought in"
 
 
 @pytest.mark.parametrize(

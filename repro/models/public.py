@@ -82,9 +82,9 @@ def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple
     """The weights under the names used here, and how they came to these where not by their own."""
     given = {key: value for key, value in given.items() if not _is_aside(key)}
     _check_layers(wanted, given)
-    theirs, ours = ({len(value) for value in weights.values() if value.dim() == 2} for weights in (given, wanted))
+    theirs, ours = ([len(value) for value in weights.values() if value.dim() == 2] for weights in (given, wanted))
     if len(theirs) == 1 and theirs != ours:
-        raise RecordError(f"its classifier has {max(theirs)} outputs, not {max(ours)}: it was trained on other images")
+        raise RecordError(f"its classifier has {theirs[0]} outputs, not {ours[0]}: it was trained on other images")
     named = {_name(key): value for key, value in given.items()}
     # What else a program keeps has names of other beginnings.
     used = {key.split(".")[0] for key in wanted}

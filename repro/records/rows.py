@@ -50,9 +50,9 @@ def _of_csv(text: str, path: Path) -> Table:
             cells = [cell.strip() for cell in cells]
             if not header:
                 header = cells
-                if "." in lines[0] and all(re.fullmatch(r"[\d.eE+-]+", cell) for cell in cells):
+                if any(re.fullmatch(r"\d*\.\d+([eE][+-]?\d+)?", cell) for cell in cells):
                     names = "(MLflow's: timestamp value step)"
-                    raise RecordError(f"{path}: line 1 holds numbers alone: put the columns' names above them {names}")
+                    raise RecordError(f"{path}: line 1 holds numbers: put the columns' names above them {names}")
             elif any(cells) and cells != header:  # a job that is started again may append its header
                 rows[reader.line_num] = cells
     except csv.Error as error:
@@ -92,6 +92,9 @@ def _of_json(text: str, path: Path) -> Table:
         of_objects = [one for one in lists if one and all(isinstance(row, dict) for row in one)]
         if len(of_objects) == 1:  # as the log_history of Hugging Face's trainer_state.json
             found = of_objects[0]
+        elif of_objects and len({*map(len, of_objects)}) == 1:  # as MatConvNet has them, a list a split
+            lists = [[(key, one) for one in rows] for key, rows in found.items() if rows in of_objects]
+            found = [dict(row) for row in zip(*lists, strict=True)]
         table = pd.DataFrame(found) if isinstance(found, dict) else pd.json_normalize(found, sep="/")
     # pandas documents none of its exceptions for what is no table.
     except (ValueError, TypeError, AttributeError, NotImplementedError, RecursionError) as error:

@@ -65,6 +65,14 @@ def cut(name: str, kept: float) -> Damage:
 
 
 NO_PARQUET = "cannot be read as a parquet file ("
+
+
+def hold_out(root: Path) -> None:
+    (root / "val" / "cat").mkdir(parents=True)
+    file = first(root / "train" / "cat")
+    file.rename(root / "val" / "cat" / file.name)
+
+
 DAMAGED: list[tuple[Callable, Damage, str]] = [
     (write_batches, remove(f"{PY}/data_batch_5"), f"{PY}: holds no data_batch_5 of CIFAR-10: unpack"),
     (write_binary, remove(f"{BIN}/test_batch.bin"), f"{BIN}: holds no test_batch.bin of CIFAR-10"),
@@ -80,6 +88,7 @@ DAMAGED: list[tuple[Callable, Damage, str]] = [
     (write_images, remove("test/truck"), "test: lacks truck: "),
     (write_images, lambda root: (root / "train" / "car").mkdir(), "train: also holds car: "),
     (write_images, lambda root: first(root / "train" / "cat").rename(root / "train/dog/1.png"), "3 labelled 5"),
+    (write_images, hold_out, "(1 labelled 3): put those of "),
     (write_images, lambda root: cut(first(root / "test" / "deer").name, 1000)(root / "test/deer"), "cannot be decoded"),
 ]
 

@@ -206,6 +206,12 @@ READ = {
         {},
         [(391, NAN, 50), (782, NAN, 40)],
     ),
+    "a list of objects a split": (
+        '{"train": [{"loss": 1.5, "top1err": 0.55}, {"loss": 1.2, "top1err": 0.45}],'
+        '"val": [{"loss": 1.4, "top1err": 0.5}, {"loss": 1.1, "top1err": 0.4}]}',
+        {"columns": {"row": "epoch"}},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
     "rows of a test whose steps are epochs": (
         MMENGINE,
         {"columns": {"step": "epoch"}},
@@ -362,7 +368,7 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
             ",train,train,test,test\n,loss,acc,loss,acc\nepoch,,,,\n1,1.6,45,1.6,50\n2,1.3,55,1.4,60\n",
             "line 2 is a second header: join the two",
         ),
-        ("1700000000000 0.47 0\n1700000030000 0.59 1\n", "line 1 holds numbers alone"),
+        ("1700000000000 0.47 0\n1700000030000 0.59 1\n", "line 1 holds numbers"),
         ('{"acc": [1, 2], "val_acc": [1]}', "no list of objects"),
         ('{"epoch": 1, "val_acc": 50}\n{"epoch": 2, "val_', "no list of objects"),
         ("[" * 100_000, "no list of objects"),
