@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise, product
 
 import torch
@@ -276,12 +277,17 @@ def _said(name: NetworkName) -> str:
 
 
 def _has(shapes: Sequence[tuple[int, ...]], network: str, family: names.Family) -> bool:
+    # The first layer, which alone sees the channels of an image, may be for other images.
+    inner = [sorted(found, key=lambda shape: shape[1])[1:] for found in (_shapes_of(network, family), shapes)]
+    return sorted(inner[0]) == sorted(inner[1])
+
+
+@cache
+def _shapes_of(network: str, family: names.Family) -> list[tuple[int, ...]]:
+    """Of its convolutions."""
     with torch.device("meta"):
         net = build(network, family=family)
-    ours = [tuple(value.shape) for value in net.state_dict().values() if value.dim() == 4]
-    # The first layer, which alone sees the channels of an image, may be for other images.
-    inner = [sorted(found, key=lambda shape: shape[1])[1:] for found in (ours, shapes)]
-    return sorted(inner[0]) == sorted(inner[1])
+    return [tuple(value.shape) for value in net.state_dict().values() if value.dim() == 4]
 
 
 def normalisation(weights: Weights) -> tuple[list[float], list[float]] | None:
