@@ -75,11 +75,13 @@ def test_what_the_page_of_findings_says_is_in_the_records(records):
     assert f"plain-20 at {plain:.2f} % (paper 9.7, read from its Figure 6; another 9.40)" in readme
     plain, usual = originals["train_error"][["plain-20", "resnet-20"]]
     assert f"For these two H6 (below) holds, by {plain - usual:.2f} points of training error" in readme
-    small = records.runs.query("preset == 'table-1-short'").set_index("network")
-    for name in ("plain-18", "plain-34", "resnet-18", "resnet-34"):
-        train, test = small.loc[name, ["train_error", "test_error"]]
-        said = re.search(rf"{name}(?: ends)? at ([\d.]+) %(?: training)? and ([\d.]+) %", findings, re.IGNORECASE)
-        assert said and (said[1], said[2]) == (f"{train:.1f}", f"{test:.1f}")
+    for preset in ("table-1-short", "imagenette"):
+        small = records.runs.query(f"preset == '{preset}'").set_index("network")
+        paragraph = findings[findings.index(f"--preset {preset}") :]
+        for name in ("plain-18", "plain-34", "resnet-18", "resnet-34"):
+            train, test = small.loc[name, ["train_error", "test_error"]]
+            said = re.search(rf"{name}(?: ends)? at ([\d.]+) %(?: training)? and ([\d.]+) %", paragraph, re.IGNORECASE)
+            assert said and (said[1], said[2]) == (f"{train:.1f}", f"{test:.1f}")
     curves = records.curves.query("preset == 'paper' and data == 'cifar10-jpeg'")
     for pair in (("plain-56", "plain-20"), ("ResNet-56", "ResNet-20")):
         end = curves[curves["network"] == pair[0].lower()]["iteration"].max()
