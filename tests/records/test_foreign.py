@@ -458,7 +458,7 @@ def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (gzip.compress(KERAS.encode()), "is packed by gzip, no file of curves: unpack it: gunzip FILE"),
+        (gzip.compress(KERAS.encode(), mtime=0), "is packed by gzip, no file of curves: unpack it: gunzip FILE"),
         (b"\x93NUMPY\x01\0", "is no text, no file of curves: save what it holds as CSV"),
     ],
 )
