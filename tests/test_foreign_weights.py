@@ -351,6 +351,10 @@ def pruned(net):
     prune.l1_unstructured(net.conv1, "weight", 0.5)
 
 
+def masked(net):
+    net.register_buffer("mask_conv1___weight", torch.ones(net.conv1.weight.shape, dtype=torch.bool))
+
+
 def parametrised(net):
     parametrizations.weight_norm(net.fc)
 
@@ -388,6 +392,7 @@ def averaged(net):
     ("change", "words"),
     [
         (pruned, "torch.nn.utils.prune.remove"),
+        (masked, "multiply each weight by its mask"),
         (parametrised, "remove_parametrizations"),
         (folded, "may be folded into its convolutions"),
         (transposed, "classifier is transposed, as Flax and Keras keep arrays: load it"),

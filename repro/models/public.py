@@ -119,8 +119,6 @@ def _check_layers(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
         problem = "it has quantisers (quantisation-aware training), which are not applied here: use weights without"
     elif not theirs & ours and {shape[::-1] for shape in theirs} & ours:
         problem = f"its classifier is transposed, as Flax and Keras keep arrays: {CONVERT}"
-    elif "weight_mask" in leaves:
-        problem = "its layers are pruned: save it after torch.nn.utils.prune.remove(layer, 'weight') on each"
     elif {"original", "original0", "weight_g"} & leaves:
         remove = "torch.nn.utils.parametrize.remove_parametrizations, or torch.nn.utils.remove_weight_norm,"
         problem = f"its layers have weights made of others (parametrisations): save it after {remove} on each"

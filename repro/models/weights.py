@@ -163,6 +163,13 @@ def networks(content: Any, place: str | None = None) -> list[Weights]:
         RecordError: there is nothing.
     """
     mappings = list(_mappings(content))
+    for holder, own in mappings:
+        for key, value in own.items():
+            if "mask" in ".".join((*holder, str(key))).lower() and isinstance(value, Tensor) and value.dim() == 4:
+                raise RecordError(
+                    f"is of a pruned network, with masks ({key}, ...): multiply each weight by its mask "
+                    "(torch.nn.utils.prune.remove(layer, 'weight') does), and save the weights alone"
+                )
     found = [weights for holder, mapping in mappings for weights in _below(content, holder, mapping)]
     if not found:
         # Of layers, each a mapping of its own.

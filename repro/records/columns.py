@@ -25,6 +25,8 @@ _KINDS = {"error": {"error", "err"}, "accuracy": {"accuracy", "acc"}, "top": {"t
 QUANTITIES = tuple(f"{split}_{kind}" for split in _SPLITS for kind in _KINDS)
 #: What is none of these, or a part of it: losses, the top five or k, the best so far, the range of several runs.
 _OTHER = {"loss", "3", "5", "10", "k", "best", "min", "max", "std"}
+#: What counts nothing, though it be of an epoch or iteration.
+_TIMES = {"time", "seconds", "secs", "sec", "ms", "duration", "eta", "speed"}
 #: In points of percent: a larger change tells errors from accuracies.
 _CLEAR = 5
 _Table = tuple[list[str], dict[int, list[str]]]
@@ -120,6 +122,8 @@ def meaning_of(name: str) -> str:
         if words & known:
             splits = splits_of(name)
             return f"{splits[0]}_{kind}" if len(splits) == 1 else kind
+    if words & _TIMES:
+        return "ignore"
     named = [key for key in get_args(What)[:4] if words & {key, f"{key}s"}]
     return named[0] if named else "iteration" if words & {"iter", "step", "steps"} else "ignore"
 

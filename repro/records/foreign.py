@@ -217,8 +217,10 @@ def _values(
         raise UserError(f"{path}: which network is it? Give --network, or a column 'network'")
     family = study.family_of(target.preset)
     table["network"] = table["network"].map({name: str(names.parse(name, family)) for name in set(table["network"])})
-    with_sign = {key for key in table.columns if table[key].str.endswith("%").any()}
+    with_sign = set()
     for key in table.columns.drop("network"):
+        if table[key].str.endswith("%").any():
+            with_sign.add(key)
         texts = table[key].str.replace(r"(?<=\d)/\d+$" if key in ("epoch", "iteration") else r"\s*%$", "", regex=True)
         values = texts.map(_number).astype(float)
         if key == "seed" and "seed" in target.columns.values() and (values < 0).any():  # names of runs
@@ -226,7 +228,8 @@ def _values(
         is_whole = key in ("seed", "iteration")
         if line := _line((values < 0) | (values > 1e9) | ((values % 1 > 0) & is_whole)):
             needed = "a whole number, not thousands or the like," if is_whole else "a number from 0 to 1e9"
-            raise RecordError(f"{path}: line {line}: {key} is {shown(texts[line])}: {needed} is needed")
+            name = {what: name for name, what in columns.items()}.get(key, key)
+            raise RecordError(f"{path}: line {line}: {name} is {shown(texts[line])}: {needed} is needed")
         table[key] = values
     # Such as a line of a program's settings.
     empty = table.drop(columns=["network", "seed"]).isna().all(axis=1)

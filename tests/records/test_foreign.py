@@ -167,6 +167,11 @@ READ = {
         {"columns": {"row": "epoch"}},
         [(391, 55, 50), (781, 45, 40)],
     ),
+    "seconds of an iteration, which count nothing": (
+        "training_iteration,train_acc,val_acc,time_this_iter_s\n1,45,50,25.3\n2,55,60,25.1\n",
+        {"columns": {"training_iteration": "epoch"}},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
     "rows that are epochs, counted from 0": (
         "Train Acc.\tValid Acc.\t\n45\t50\t\n55\t60\t\n",
         {"columns": {"row": "epoch"}, "first_epoch": 0},
@@ -331,7 +336,7 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,test_error\n,50\n", "line 2: its iteration is missing"),
         ("epoch,test_error\n1e300,50\n", "line 2: epoch is '1e300'"),
         ("Iteration;test_error\n500;40,5\n1.000;30\n", "line 3: '1.000' has a point, others a decimal comma"),
-        ("Iteration;test_error\n500;40\n1.500;30\n", "line 3: iteration is '1.500': a whole number"),
+        ("Iteration;test_error\n500;40\n1.500;30\n", "line 3: Iteration is '1.500': a whole number"),
         (
             "train iteration,train error,test iteration,test error\n400,50,500,45\n800,40,900,35\n",
             "columns 'train iteration' and 'test iteration' are both iterations: give training and test a file each",
