@@ -28,7 +28,7 @@ from repro.records.columns import (
 )
 from repro.records.folder import RunFolder
 from repro.records.record import read_record
-from repro.records.rows import apart, read_rows
+from repro.records.rows import TABLE, apart, read_rows
 from repro.records.tables import COLUMNS, Row, read_curve, write_curve
 from repro.shell import whole
 from repro.spec import Run, Schedule
@@ -228,8 +228,9 @@ def _values(
         is_whole = key in ("seed", "iteration")
         if line := _line((values < 0) | (values > 1e9) | ((values % 1 > 0) & is_whole)):
             needed = "a whole number, not thousands or the like," if is_whole else "a number from 0 to 1e9"
+            needed = f"a list, or an object: {TABLE}" if texts[line][:1] in ("[", "{") else f"{needed} is needed"
             name = {what: name for name, what in columns.items()}.get(key, key)
-            raise RecordError(f"{path}: line {line}: {name} is {shown(texts[line])}: {needed} is needed")
+            raise RecordError(f"{path}: line {line}: {name} is {shown(texts[line])}: {needed}")
         table[key] = values
     # Such as a line of a program's settings.
     empty = table.drop(columns=["network", "seed"]).isna().all(axis=1)

@@ -11,11 +11,12 @@ from typing import get_args
 
 from repro.disk import read_text
 from repro.errors import RecordError, UserError
-from repro.records.columns import What, is_quantity, meaning_of, option, splits_of, words_of
+from repro.records.columns import QUANTITIES, What, is_quantity, meaning_of, option, splits_of, words_of
 
 #: A file beyond this is no file of curves.
 LARGEST_FILE = 50_000_000
-_TABLE = "write its numbers as a table, CSV say: a header, then a row an epoch, a column for each number"
+#: What to do with what is none.
+TABLE = "write its numbers as a table, CSV say: a header, then a row an epoch, a column for each number"
 Table = tuple[list[str], dict[int, list[str]]]
 
 
@@ -34,7 +35,7 @@ def _of_csv(text: str, path: Path) -> Table:
     lines = text.splitlines() or [""]
     lines[0] = lines[0].removeprefix("# ")  # as numpy.savetxt begins it
     if len(lines) > 1 and all(re.match(r"(- )?[\w ]*[:=\[]", line) for line in lines[:2]):
-        raise RecordError(f"{path}: seems to be what a program prints, or YAML: {_TABLE}")
+        raise RecordError(f"{path}: seems to be what a program prints, or YAML: {TABLE}")
     mark = max(",;\t|", key=lines[0].count)
     if mark not in lines[0] and len(lines[0].split()) == len("".join(lines[1:2]).split()):
         mark, lines = " ", [line.strip() for line in lines]
@@ -59,7 +60,7 @@ def _of_csv(text: str, path: Path) -> Table:
         raise RecordError(f"{path}: cannot be read as a table: {error}") from error
     for line, cells in rows.items():
         if len(cells) != len(header):
-            raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}: {_TABLE}")
+            raise RecordError(f"{path}: line {line} has {len(cells)} cells, not {len(header)}: {TABLE}")
     if len({*header}) < len(header) and not any(re.search(r"\d", cell) for cell in [*rows.values(), ["0"]][0]):
         raise RecordError(f"{path}: line 2 is a second header: join the two to one, with names such as 'train acc'")
     return header, _with_points(rows, path) if mark == ";" else rows
@@ -98,16 +99,20 @@ def _of_json(text: str, path: Path) -> Table:
         table = pd.DataFrame(found) if isinstance(found, dict) else pd.json_normalize(found, sep="/")
     # pandas documents none of its exceptions for what is no table.
     except (ValueError, TypeError, AttributeError, NotImplementedError, RecursionError) as error:
+        if re.match(r"\s*[\[{]\s*'", text):
+            raise RecordError(
+                f"{path}: is what Python prints of its objects, no JSON: write them by json.dump"
+            ) from error
         raise RecordError(
             f"{path}: is JSON, or looks like it, but no list of objects, object a line, or object of lists of one "
-            f"length: {_TABLE}"
+            f"length: {TABLE}"
         ) from error
     names = table.columns.map(str).to_list()
     curves = [name for name in names if is_quantity(name)]
     if curves and all(
         any(isinstance(cell, list | dict) for cell in table.iloc[:, names.index(name)]) for name in curves
     ):
-        raise RecordError(f"{path}: {curves[0]!r} holds lists or objects, not numbers: {_TABLE}")
+        raise RecordError(f"{path}: {curves[0]!r} holds lists or objects, not numbers: {TABLE}")
     cells = table.astype(object).where(table.notna(), "").map(str).to_numpy().tolist()
     return names, dict(enumerate(cells, start=1))
 
@@ -147,7 +152,7 @@ def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str]
         names = [words if is_long else f"{words} {name}" for name in header]
         # A row's words may be those of a count, as of an epoch: they go before errors and accuracies alone.
         own = [
-            name in shared or not (is_long or is_quantity(name) or new in told)
+            name in shared or not (is_long or is_quantity(name) or {told.get(name), told.get(new)} & {*QUANTITIES})
             for name, new in zip(header, names, strict=True)
         ]
         found[line] = {

@@ -367,6 +367,8 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
             '{"accuracy": {"train": {"name": "train", "x": [391], "y": [0.5]}}, "loss": {}}',
             "'accuracy' holds lists or objects, not numbers: write its numbers as a table",
         ),
+        ('[{"epoch": [1, 2], "val_acc": 50}]', "line 1: epoch is '[1, 2]': a list, or an object: write its numbers as"),
+        ("{'loss': [1.5], 'val_accuracy': [0.5]}", "is what Python prints of its objects"),
         ("- epoch: 1\n  train: {err: 54.2}\n- epoch: 2\n", "seems to be what a program prints, or YAML"),
         ("[2023-10-04 11:00] epoch 1 acc 45\n[2023-10-04 11:01] epoch 2 acc 55\n", "seems to be what a program"),
         (
@@ -497,6 +499,16 @@ def test_what_a_row_is_of_is_no_run(text: str, column: str, tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"says what a row is of .*, no run: give --column .*=split"):
         bring_in([file(tmp_path, text)], tmp_path / "r", Target("resnet-20", columns={column: "seed"}))
     assert not (tmp_path / "r").exists()
+
+
+def test_a_number_of_both_splits_is_of_neither_alone(tmp_path: Path) -> None:
+    path = file(tmp_path, "name,x,y\ntrain,1,55\ntrain,2,45\ntest,1,50\ntest,2,40\n")
+    told = {"row": "epoch", "x": "ignore", "y": "test_error"}
+    with pytest.raises(UserError, match=r"there is no such column: they are .*train y, test y"):
+        bring_in([path], tmp_path / "r", Target("resnet-20", columns=told))
+    told = {"x": "epoch", "train y": "train_error", "test y": "test_error"}
+    bring_in([path], tmp_path / "r", Target("resnet-20", columns=told))
+    assert same(curve(tmp_path / "r"), [(391, 55, 50), (781, 45, 40)])
 
 
 def test_a_split_that_no_file_has_is_refused(tmp_path: Path) -> None:
