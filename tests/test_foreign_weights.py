@@ -359,6 +359,10 @@ def parametrised(net):
     parametrizations.weight_norm(net.fc)
 
 
+def of_unit_norm(net):
+    nn.utils.spectral_norm(net.conv1)
+
+
 def folded(net):
     for name, module in list(net.named_modules()):
         if isinstance(module, nn.BatchNorm2d):
@@ -394,6 +398,7 @@ def averaged(net):
         (pruned, "torch.nn.utils.prune.remove"),
         (masked, "multiply each weight by its mask"),
         (parametrised, "remove_parametrizations"),
+        (of_unit_norm, "remove_spectral_norm"),
         (folded, "may be folded into its convolutions"),
         (transposed, "classifier is transposed, as Flax and Keras keep arrays: load it"),
         (channels_last, "(outputs, height, width, inputs), as by MLX: load it"),

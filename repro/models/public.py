@@ -119,9 +119,9 @@ def _check_layers(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
         problem = "it has quantisers (quantisation-aware training), which are not applied here: use weights without"
     elif not theirs & ours and {shape[::-1] for shape in theirs} & ours:
         problem = f"its classifier is transposed, as Flax and Keras keep arrays: {CONVERT}"
-    elif {"original", "original0", "weight_g"} & leaves:
-        remove = "torch.nn.utils.parametrize.remove_parametrizations, or torch.nn.utils.remove_weight_norm,"
-        problem = f"its layers have weights made of others (parametrisations): save it after {remove} on each"
+    elif {"original", "original0", "weight_g", "weight_u"} & leaves:
+        remove = "remove_parametrizations (or remove_weight_norm, remove_spectral_norm)"
+        problem = f"its layers have weights made of others: save it after {remove} of torch.nn.utils on each"
     elif all(key.endswith("bias") for key, value in given.items() if value.dim() == 1):
         problem = (
             "it has no batch normalisation, which may be folded into its convolutions: use weights from before that"

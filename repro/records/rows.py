@@ -32,8 +32,11 @@ def read_rows(path: Path) -> Table:
 
 
 def _of_csv(text: str, path: Path) -> Table:
-    lines = text.splitlines() or [""]
-    lines[0] = lines[0].removeprefix("# ")  # as numpy.savetxt begins it
+    lines, comments = text.splitlines() or [""], 0
+    # Comments may stand above the header, and numpy.savetxt makes one of the header itself.
+    while len(lines) > 1 and lines[0][:1] in ("#", "%") and not re.match(r"\s*[\d.]", lines[1]):
+        lines, comments = lines[1:], comments + 1
+    lines[0] = lines[0].removeprefix("# ")
     if len(lines) > 1 and all(re.match(r"(- )?[\w ]*[:=\[]", line) for line in lines[:2]):
         raise RecordError(f"{path}: seems to be what a program prints, or YAML: {TABLE}")
     mark = max(",;\t|", key=lines[0].count)
@@ -55,7 +58,7 @@ def _of_csv(text: str, path: Path) -> Table:
                     names = "(MLflow's: timestamp value step)"
                     raise RecordError(f"{path}: line 1 holds numbers: put the columns' names above them {names}")
             elif any(cells) and cells != header:  # a job that is started again may append its header
-                rows[reader.line_num] = cells
+                rows[comments + reader.line_num] = cells
     except csv.Error as error:
         raise RecordError(f"{path}: cannot be read as a table: {error}") from error
     for line, cells in rows.items():

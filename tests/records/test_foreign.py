@@ -248,6 +248,11 @@ READ = {
         {},
         [(391, 55, 50), (781, 45, 40)],
     ),
+    "comments above the header": (
+        "% resnet-20, one seed\n% by pgfplots\niteration train_err test_err\n391 55 50\n782 45 40\n",
+        {},
+        [(391, 55, 50), (782, 45, 40)],
+    ),
     "numpy.savetxt, by commas": ("# epoch,test_err\n1.00e+00,5.0e+01\n", {}, [(391, NAN, 50)]),
     "a metric of MLflow under names": (
         "timestamp value step\n1700000000000 0.45 390\n1700000030000 0.55 780\n",
@@ -329,6 +334,7 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("", "line 1 has the columns (none)"),
         ("step,err\n1,2\n", "--column err=train_error"),
         ("epoch,test_error\n", "has no rows"),
+        ("# mine\nepoch,test_error\n1,abc\n", "line 3: test_error is 'abc'"),
         ("epoch,test_error\n1,abc\n", "line 2: test_error is 'abc'"),
         ("epoch,test_error\n1,inf\n", "line 2: test_error is 'inf'"),
         ("epoch,test_error\n1,50\n2,101\n", "line 3: test_error is 101 %"),
