@@ -69,6 +69,12 @@ def columns_of(header: Sequence[str], told: Mapping[str, str], where: str) -> di
             for other in sorted(names, key=lambda name: (name not in told, "step" in name.lower()))[1:]:
                 del found[other]
         elif len(names) > 1:
+            # What is told, or named so exactly, comes before such as epochs, their number, or epoch_step, a schedule.
+            chosen = [name for name in names if name in told] or [name for name in names if words_of(name) == [what]]
+            if len(chosen) == 1:
+                for other in {*names} - {*chosen}:
+                    del found[other]
+                continue
             both = " and ".join(dict.fromkeys(found[name].replace("_", " ") for name in names[:2]))
             raise UserError(
                 f"{where}: columns {names[0]!r} and {names[1]!r} are both {both}: "

@@ -226,6 +226,16 @@ READ = {
     "a split known by its cells": (
         "epoch,images,acc\n1,Train,45\n1,Test,50\n2,Train,55\n2,Test,60\n", {}, [(391, 55, 50), (781, 45, 40)]
     ),
+    "settings in each row": (
+        '{"epochs": 164, "epoch_step": "[82,123]", "train_acc": 45, "test_acc": 50, "epoch": 1}\n'
+        '{"epochs": 164, "epoch_step": "[82,123]", "train_acc": 55, "test_acc": 60, "epoch": 2}\n',
+        {},
+        [(391, 55, 50), (781, 45, 40)],
+    ),
+    "of two columns the one that is told": (
+        "epoch,val_acc,test_acc\n1,40,50\n2,50,60\n", {"columns": {"test_acc": "test_accuracy"}},
+        [(391, NAN, 50), (781, NAN, 40)],
+    ),
     "a split that is told, whose words count": (
         '{"_type": "train_epoch", "epoch": "1/2", "top1_err": 55, "eta": "0:01"}\n'
         '{"_type": "test_epoch", "epoch": "1/2", "top1_err": 50}\n',
