@@ -166,7 +166,7 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     try:
         found = networks(content, arguments.weights)
         if not run.network:
-            known = " or ".join(known_as(found[0])) or "net unknown here"
+            known = " or ".join(next(filter(None, map(known_as, found)), ["net unknown here"]))
             raise UserError(
                 f"--network is needed: nothing in {path}, or beside it, says what it is; by its shapes it is a {known}"
             )

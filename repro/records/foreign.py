@@ -177,10 +177,13 @@ def _runs(
     columns = columns_of(header, target.columns, str(path))
     what = set(columns.values())
     if not {"iteration", "epoch"} & what or not set(QUANTITIES) & what:
+        turned = (
+            "; or are rows and columns to change places?" if sum(map(str.isdigit, header)) > len(header) / 2 else ""
+        )
         raise RecordError(
-            f"{path}: line 1 has the columns {', '.join(header) or '(none)'}: an epoch or iteration, and an error or "
+            f"{path}: line 1 has the columns {_few(header) or '(none)'}: an epoch or iteration, and an error or "
             f"accuracy of train or test, are needed; --column COLUMN=WHAT says which is which, and {_ROW}=epoch that "
-            "each row is an epoch"
+            f"each row is an epoch{turned}"
         )
     table, with_sign = _values(header, rows, columns, target, path)
     if table.empty:
@@ -191,13 +194,17 @@ def _runs(
             has_sign = quantity in with_sign or "%" in name
             said.append(_to_percent(table, name, quantity, has_sign, target, path))
     aside = [name for name in whole if name and name not in columns]
-    said += [f"left aside: {', '.join(aside[:8])}{', ...' if len(aside) > 8 else ''}"] if aside else []
+    said += [f"left aside: {_few(aside)}"] if aside else []
     for _, mine in table.groupby(["network", "seed"], sort=False):
         kept, replaced = _in_order(mine.reindex(columns=["iteration", "epoch", *_ERRORS]), path)
         start = int((mine["iteration"] == 0).sum())
         more = [f"{counted(replaced, 'row')} of before a restart replaced"] if replaced else []
         more += [f"{counted(start, 'row')} from before training left out"] if start else []
         yield path, str(mine["network"].iloc[0]), int(mine["seed"].iloc[0]), kept, "; ".join([*said, *more])
+
+
+def _few(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
 
 
 def _values(

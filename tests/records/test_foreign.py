@@ -342,6 +342,7 @@ def test_the_line_says_how_it_was_read(name: str, parts: list[str], tmp_path: Pa
         ("epoch,test_error\n0,90\n1,50\n", "--first-epoch 0"),
         ("epoch,test_error\n1,50\n2,40\n1,45\n2,35\n", "--column COLUMN=seed"),
         ("", "line 1 has the columns (none)"),
+        ("epoch,1,2,3\ntrain error,50,40,30\n", "or are rows and columns to change places?"),
         ("step,err\n1,2\n", "--column err=train_error"),
         ("epoch,test_error\n", "has no rows"),
         ("# mine\nepoch,test_error\n1,abc\n", "line 3: test_error is 'abc'"),
