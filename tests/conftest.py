@@ -97,9 +97,9 @@ def unprivileged(tmp_path: Path) -> Iterator[Callable[[], AbstractContextManager
     if os.geteuid() != 0:
         yield nullcontext
         return
-    # Folders of pytest are its user's alone.
-    ours = [folder for folder in tmp_path.parents if Path(tempfile.gettempdir()) in folder.parents]
-    modes = {folder: folder.stat().st_mode for folder in (tmp_path, *ours)}
+    # Folders of pytest are its user's alone. They stay open: tests in other processes have those above in common.
+    for folder in (tmp_path, *(path for path in tmp_path.parents if Path(tempfile.gettempdir()) in path.parents)):
+        folder.chmod(folder.stat().st_mode | 0o055)
 
     @contextmanager
     def nobody() -> Iterator[None]:
@@ -109,8 +109,4 @@ def unprivileged(tmp_path: Path) -> Iterator[Callable[[], AbstractContextManager
         finally:
             os.seteuid(0)
 
-    for folder, mode in modes.items():
-        folder.chmod(mode | 0o055)
     yield nobody
-    for folder, mode in modes.items():
-        folder.chmod(mode)
