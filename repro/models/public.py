@@ -109,8 +109,7 @@ def _matched(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple
 def _check_layers(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
     """Raise RecordError where layers are kept in another form than PyTorch's: in which, and what gives that."""
     leaves = {key.rpartition(".")[2] for key in given}
-    shapes = ({value.shape for value in weights.values() if value.dim() == 2} for weights in (given, wanted))
-    theirs, ours = ({*found} for found in shapes)
+    theirs, ours = ({value.shape for value in weights.values() if value.dim() == 2} for weights in (given, wanted))
     convolutions = [value.shape for value in given.values() if value.dim() == 4]
     problem = ""
     if all(shape[1] == shape[2] for shape in convolutions) and any(shape[2] != shape[3] for shape in convolutions):

@@ -166,7 +166,7 @@ def unit_of(values: pd.Series, iterations: pd.Series, early: float, has_sign: bo
         UserError: it may be either: errors late in training, none of which is above 1; or numbers of fractions, with
             that sign.
     """
-    if values.max() > 1:
+    if values.max() > 1 or (has_sign and not values.any()):
         return "percent"
     # No network has an accuracy of 1 %, ten times worse than chance.
     is_fraction = bool(

@@ -169,7 +169,7 @@ def _runs(
 
     Rows have their iteration as index, rising, and columns "epoch" and `_ERRORS` (percent, NaN where there is none).
     """
-    whole = header
+    full = header
     if _ROW in target.columns and _ROW not in header:
         header, rows = [*header, _ROW], {line: [*cells, ""] for line, cells in rows.items()}
     else:
@@ -193,7 +193,7 @@ def _runs(
         if quantity in QUANTITIES:
             has_sign = quantity in with_sign or "%" in name
             said.append(_to_percent(table, name, quantity, has_sign, target, path))
-    aside = [name for name in whole if name and name not in columns]
+    aside = [name for name in full if name and name not in columns]
     said += [f"left aside: {_few(aside)}"] if aside else []
     for _, mine in table.groupby(["network", "seed"], sort=False):
         kept, replaced = _in_order(mine.reindex(columns=["iteration", "epoch", *_ERRORS]), path)

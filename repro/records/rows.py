@@ -149,17 +149,16 @@ def apart(header: list[str], rows: dict[int, list[str]], told: Mapping[str, str]
     of_run = get_args(What)[:4]
     shared = {name for name in header if {meaning_of(name), told.get(name)} & {*of_run}}
     shared |= {*header} - {*values} if is_long else set()
-    found = {}
+    # A row's words may be those of a count, as of an epoch: they go before errors and accuracies alone.
+    of_row = {name for name in header if is_long or is_quantity(name) or told.get(name) in QUANTITIES} - shared
+    found: dict[int, dict[str, str]] = {}
     for line, cells in rows.items():
         words = " ".join(cells[at] for at in kinds)
-        names = [words if is_long else f"{words} {name}" for name in header]
-        # A row's words may be those of a count, as of an epoch: they go before errors and accuracies alone.
-        own = [
-            name in shared or not (is_long or is_quantity(name) or {told.get(name), told.get(new)} & {*QUANTITIES})
-            for name, new in zip(header, names, strict=True)
-        ]
-        found[line] = {
-            header[at] if own[at] else names[at]: cell for at, cell in enumerate(cells) if cell and at not in kinds
-        }
+        named = found[line] = {}
+        for at, (name, cell) in enumerate(zip(header, cells, strict=True)):
+            new = words if is_long else f"{words} {name}"
+            takes = name in of_row or (name not in shared and told.get(new) in QUANTITIES)
+            if cell and at not in kinds:
+                named[new if takes else name] = cell
     names = list(dict.fromkeys(name for row in found.values() for name in row))
     return names, {line: [row.get(name, "") for name in names] for line, row in found.items()}

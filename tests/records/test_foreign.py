@@ -285,6 +285,9 @@ READ = {
     "small percent with their sign": (
         "epoch,test_err\n150,0.62%\n164,0.31 %\n", {}, [(58_594, NAN, 0.62), (64_062, NAN, 0.31)]
     ),
+    "no percent at all, with their sign": (
+        "epoch,train_err,test_err\n164,0%,8.4%\n", {}, [(64_062, 0, 8.4)]
+    ),
     "the top five by other names": (
         "epoch,accuracy,accuracy05,top_k_categorical_accuracy,val_accuracy\n0,0.5,0.9,0.9,0.4\n1,0.6,1,1,0.5\n",
         {},
