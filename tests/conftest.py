@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import signal
@@ -100,6 +101,7 @@ def unprivileged(tmp_path: Path) -> Iterator[Callable[[], AbstractContextManager
     # Folders of pytest are its user's alone. They stay open: tests in other processes have those above in common.
     for folder in (tmp_path, *(path for path in tmp_path.parents if Path(tempfile.gettempdir()) in path.parents)):
         folder.chmod(folder.stat().st_mode | 0o055)
+    codecs.lookup("cp437")  # which zip archives need: Python itself may lie where others may not read
 
     @contextmanager
     def nobody() -> Iterator[None]:
