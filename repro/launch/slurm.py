@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from submitit.core.job_environment import JobEnvironment
 from submitit.core.utils import DelayedSubmission, UncompletedJobError
@@ -30,6 +33,8 @@ ASK = 15.0
 TIME = 60
 #: How often a job may run out of time. Each time it has come further, so this only has to be many.
 MOST_TIMEOUTS = 10_000
+#: Settings that submitit takes as lists of texts.
+_OF_LINES = ("setup", "teardown", "srun_args")
 
 
 @dataclass(frozen=True)
@@ -95,17 +100,21 @@ class Slurm:
         except OSError as error:
             raise RecordError(reason(error, results)) from error
         self.executor = SlurmExecutor(results / ".slurm", max_num_timeout=MOST_TIMEOUTS)
+        asked = {name: _lines(name, value) if name in _OF_LINES else value for name, value in options.slurm.items()}
+        more = asked.get("additional_parameters", {})
+        if not isinstance(more, Mapping):
+            raise UserError(f"--slurm additional_parameters={more}: a table such as {{nice=100}} is needed")
         self.executor.update_parameters(
             **{
                 "job_name": "repro",
                 "time": TIME,
                 "cpus_per_task": cpus,
-                # Since Slurm 22.05 steps do not take over what sbatch was given.
-                "srun_args": [f"--cpus-per-task={cpus}"],
-                # Some clusters queue no job again that does not say that it may be.
-                "additional_parameters": {"requeue": True},
                 **({"gpus_per_node": gpus} if gpus else {}),
-                **options.slurm,
+                **asked,
+                # Since Slurm 22.05 steps do not take over what sbatch was given.
+                "srun_args": [f"--cpus-per-task={cpus}", *asked.get("srun_args", ())],
+                # Some clusters queue no job again that does not say that it may be.
+                "additional_parameters": {"requeue": True, **more},
             }
         )
         #: By id of each job that is not known to have ended: in how many answers of Slurm in a row it was missing.
@@ -155,6 +164,14 @@ class Slurm:
         if answer and (not answer.returncode or "Invalid job id" in answer.stderr):
             found = answer.stdout.split()
             self.missing = {name: 0 if name in found else times + 1 for name, times in self.missing.items()}
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """A setting of lines, or of words, from a text or a list of texts."""
+    lines = value if not isinstance(value, str) else shlex.split(value) if name == "srun_args" else [value]
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise UserError(f"--slurm {name}={value}: a text, or a list of texts, is needed")
+    return lines
 
 
 def _call(*command: str) -> subprocess.CompletedProcess[str] | None:

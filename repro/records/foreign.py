@@ -138,8 +138,10 @@ def bring_in(paths: Sequence[Path], results: Path, target: Target) -> list[str]:
     lines = []
     found = [run for table in tables for run in _runs(*table, target)]
     _check_no_point_twice(found)
-    for path, network, seed, rows, said in found:
-        run = study.preset_run(target.preset, network, seed, target.data)
+    runs = [study.preset_run(target.preset, network, seed, target.data) for _, network, seed, _, _ in found]
+    for run in runs:  # nothing is written where a later run cannot be
+        _former(RunFolder(results, run))
+    for run, (path, network, seed, rows, said) in zip(runs, found, strict=True):
         try:
             before = _write(results, run, rows, path)
         except OSError as error:
@@ -355,19 +357,26 @@ def _in_order(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, int]:
     return kept.set_index("iteration"), replaced + len(rows) - len(kept)
 
 
-def _write(results: Path, run: Run, rows: pd.DataFrame, path: Path) -> str:
-    """Write a run's folder; gives the files that the columns kept from before are of."""
+def _former(folder: RunFolder) -> tuple[pd.DataFrame, str]:
+    """The curve that was brought into a folder before, by iteration, without rows if none was; and of which files."""
     import pandas as pd
 
-    folder = RunFolder(results, run)
     former = read_record(folder.record_path) if folder.record_path.exists() else None
     if former and former.status != "foreign":
         raise RecordError(f"{folder.path} holds a run of this program: give another name as --as")
-    old = pd.DataFrame(read_curve(folder.curve_path) if former else [], columns=list(COLUMNS)).set_index("iteration")
+    rows = read_curve(folder.curve_path) if former else []
+    files = (former.data.source if former else None) or "another file"
+    return pd.DataFrame(rows, columns=list(COLUMNS)).set_index("iteration"), files
+
+
+def _write(results: Path, run: Run, rows: pd.DataFrame, path: Path) -> str:
+    """Write a run's folder; gives the files that the columns kept from before are of."""
+    folder = RunFolder(results, run)
+    old, files = _former(folder)
     kept = [key for key in _ERRORS if rows[key].isna().all() and old[key].notna().any()]
     if kept:
         rows = rows.combine_first(old[["epoch", *kept]].dropna(subset=kept, how="all"))
-    before = (former.data.source or "another file") if former and kept else ""
+    before = files if kept else ""
     curve = [Row(*values) for values in rows.reset_index().reindex(columns=list(COLUMNS)).itertuples(False, None)]
     # How it was trained is not known beyond its length.
     schedule = run.schedule if run.schedule.iterations == curve[-1].iteration else Schedule(curve[-1].iteration)

@@ -24,9 +24,12 @@ def page(run: pd.Series, record: Record, curve: pd.DataFrame, responses: pd.Data
     whether its bits are those of the reference's run.
     """
     shown = {key: value for key, value in record.to_dict().items() if key not in _NOT_SHOWN}
+    of_training, of_test = "last evaluation interval", "final iterate"
+    if record.status == "foreign":
+        of_training = of_test = "last value"
     results = {
-        "training error (%), last evaluation interval": percent(run["train_error"]),
-        "test error (%), final iterate": percent(run["test_error"]),
+        f"training error (%), {of_training}": percent(run["train_error"]),
+        f"test error (%), {of_test}": percent(run["test_error"]),
         "training error (%) in evaluation mode, without augmentation": percent(run["clean_train_error"]),
         "warm-up ended after iteration": f"{record.warm_up_ended:,}" if record.warm_up_ended else "",
         "time in training": duration(run["seconds"]),

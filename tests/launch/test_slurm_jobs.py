@@ -1,5 +1,6 @@
 """What a job of Slurm does when told to end, and what is said of jobs that leave nothing behind; without a Slurm."""
 
+import re
 import signal
 import subprocess
 from types import SimpleNamespace
@@ -41,6 +42,23 @@ def test_images_that_are_missing_are_an_outcome(job, run, tmp_path):
 def test_settings_of_slurm_are_those_that_submitit_knows(tmp_path):
     with pytest.raises(UserError, match="unknown setting of --slurm 'partitoin': did you mean 'partition'"):
         launcher.launcher(Options(tmp_path, slurm={"partitoin": "gpu"}), "digits")
+
+
+def test_settings_of_several_lines_or_words_are_texts_or_lists(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher.shutil, "which", lambda program: program)
+    monkeypatch.setattr(launcher.SlurmExecutor, "affinity", lambda *_: 2)
+    asked = {"setup": "module load cuda", "srun_args": "--mpi=none -v", "additional_parameters": {"nice": 100}}
+    slurm = launcher.Slurm(Options(tmp_path, slurm=asked, default_threads=3))
+    script = slurm.executor._make_submission_file_text("true", "1").splitlines()
+    assert {"module load cuda", "#SBATCH --nice=100", "#SBATCH --requeue", "#SBATCH --cpus-per-task=3"} <= {*script}
+    assert any("srun" in line and "--cpus-per-task=3 --mpi=none -v" in line for line in script)
+    for name, value, needed in (
+        ("setup", 5, "a text, or a list of texts, is needed"),
+        ("srun_args", [1], "a text, or a list of texts, is needed"),
+        ("additional_parameters", "x", "a table such as {nice=100} is needed"),
+    ):
+        with pytest.raises(UserError, match=f"--slurm {name}={re.escape(str(value))}: {needed}"):
+            launcher.Slurm(Options(tmp_path, slurm={name: value}, default_threads=1))
 
 
 def test_a_results_folder_that_cannot_be_made_is_told(tmp_path, monkeypatch):

@@ -466,6 +466,14 @@ def test_a_run_of_ours_is_never_replaced(tmp_path: Path) -> None:
     assert (folder / "curve.csv").read_bytes() == before
 
 
+def test_where_one_run_of_a_file_cannot_be_written_none_is(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "r", "resnet-20", preset="paper", coarse=10)
+    text = "network,iteration,test_error\nplain-20,1000,40\nresnet-20,1000,30\n"
+    with pytest.raises(UserError, match="holds a run of this program"):
+        bring_in([file(tmp_path, text)], tmp_path / "r", Target())
+    assert list((tmp_path / "r").rglob("run.json")) == [folder / "run.json"]
+
+
 def test_files_that_are_no_text_and_unknown_targets(tmp_path: Path) -> None:
     path = file(tmp_path, "epoch,test_error\n1,50\n")
     for target, said in (
@@ -554,6 +562,8 @@ def test_the_command_takes_several_files_and_what_their_columns_are(tmp_path: Pa
     assert report.main([*words, "--column", "Value=test_accuracy", "--out", str(tmp_path / "o")]) == 0
     assert "Value read as test accuracy in percent" in capsys.readouterr().out
     assert same(curve(tmp_path / "results" / "theirs"), [(1000, 40, NAN), (63_000, NAN, 43.1), (64_000, 30, 54.2)])
+    (page,) = (tmp_path / "o" / "runs").glob("theirs--*.html")
+    assert "training error (%), last value" in page.read_text(encoding="utf-8")
     for wrong in (["--column", "Value"], ["--column", "Value=acc"], ["--batch", "0"]):
         assert report.main([*words, *wrong, "--out", str(tmp_path / "o")]) == 2
 

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -81,12 +82,17 @@ def _places(folder: Path) -> list[Path]:
 
 
 def _of_copy(name: Path, paths: list[Path]) -> Index | None:
-    """The index of a copy, if it is there."""
+    """The index of a copy, if it is there; one that is damaged is made anew."""
     copy, table = name.with_suffix(".bin"), name.with_suffix(".npz")
-    if not (copy.exists() and table.exists()):
+    try:
+        with np.load(table) as saved:
+            rows, classes = saved["rows"], tuple(saved["classes"].tolist())
+        if copy.stat().st_size != (rows["offset"] + rows["length"]).max():
+            return None
+    # What NumPy and zipfile raise for what is not there, or no longer what was written.
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    with np.load(table) as saved:
-        return Index(SOURCE, paths[0].parent, (copy,), saved["rows"], tuple(saved["classes"].tolist()), loose=False)
+    return Index(SOURCE, paths[0].parent, (copy,), rows, classes, loose=False)
 
 
 def _copied(paths: list[Path], name: Path) -> Index:

@@ -108,6 +108,16 @@ def test_a_copy_that_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: p
     assert not torn.exists()
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".bin"])
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 cut off", None])
+def test_a_copy_that_is_damaged_is_made_anew(suffix: str, content: bytes | None, tmp_path: Path) -> None:
+    write_parquet(tmp_path)
+    expected = contents(find(tmp_path, "train"))
+    (damaged,) = (tmp_path / "photographs").glob(f"*{suffix}")
+    damaged.write_bytes(damaged.read_bytes()[:-1] if content is None else content)
+    assert contents(find(tmp_path, "train")) == expected
+
+
 def test_where_the_data_may_not_be_written_to_the_copy_goes_to_the_users_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprivileged: Callable[[], AbstractContextManager[None]]
 ) -> None:
