@@ -127,6 +127,21 @@ def test_own_results_come_before_the_references(elsewhere: Path) -> None:
     assert short.index("8×8 digits") < short.index("JPEG copy")
 
 
+def test_a_report_opens_with_the_runs_nearest_to_the_paper_that_show_degradation(elsewhere: Path) -> None:
+    """Although shorter runs settle more claims; but not with runs at the paper's length of which too few are there."""
+    reference = elsewhere / "results" / "reference"
+    for network in ("plain-20", "plain-56", *(f"resnet-{depth}" for depth in (20, 32, 44, 56, 110))):
+        plant(reference, network)
+    plant(reference, "plain-20", preset="paper", coarse=10)
+    titles = {}
+    for out in ("few", "enough"):
+        assert report.main(["--committed", "--out", out]) == 0
+        short = (elsewhere / out / "REPORT.md").read_text().partition("## In short")[2]
+        titles[out] = re.findall(r"^### CIFAR-10 · preset (\w+)", short, re.MULTILINE)[:2]
+        plant(reference, "plain-56", preset="paper", coarse=10)
+    assert titles == {"few": ["short", "paper"], "enough": ["paper", "short"]}
+
+
 def test_figures_tables_and_verdicts_are_there_in_every_form(whole_report: Path) -> None:
     page, text = Page(whole_report / "index.html").text.replace("\u00a0", " "), (whole_report / "REPORT.md").read_text()
     for said in ("CIFAR-10 · preset paper", "8×8 digits · preset demo", "6.43 (6.61 ± 0.16, n = 5)", "not comparable"):

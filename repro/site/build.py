@@ -27,7 +27,8 @@ from repro.tables.runs import all_runs
 from repro.tables.table import PageLink
 
 #: The claims that the paper is about, for the summary.
-HEADLINES = ("H1", "H2", "H5", "H6", "H10", "H18", "H19")
+DEGRADATION = "H1"
+HEADLINES = (DEGRADATION, "H2", "H5", "H6", "H10", "H18", "H19")
 
 
 def build(gathered: Gathered, out: Path, kind: Kind = "pages", compare: Sequence[Trained] = ()) -> list[Verdict]:
@@ -105,12 +106,14 @@ def group_of(verdict: Verdict) -> Group:
 
 
 def opens_with(groups: Sequence[Group], verdicts: Sequence[Verdict]) -> Group:
-    """The group to open with: of those with runs of the user's own, the first in which most headlines are judged."""
+    """The group to open with, of those with runs of the user's own: the first, which is the nearest to the paper, that
+    shows what a report opens with, or else the first in which most headlines are judged.
+    """
     own = {group_of(verdict) for verdict in verdicts if verdict.source != REFERENCE}
 
-    def judged(group: Group) -> int:
-        of = _headlines(verdicts, group).values()
-        return max(sum(verdict.verdict != "not run" for verdict in mine) for mine in of)
+    def judged(group: Group) -> float:
+        of = [[one.id for one in mine if one.verdict != "not run"] for mine in _headlines(verdicts, group).values()]
+        return math.inf if any(DEGRADATION in ids for ids in of) else max(map(len, of))
 
     return max((group for group in groups if group in own or not own), key=judged)
 
