@@ -37,7 +37,9 @@ sys.exit(main(sys.argv[3:]))
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"), ITERATIONS, **{"optimiser.batch_size": 64})
+    # The learning rate falls by the curve so far, which each rank must know.
+    settings = {"optimiser.batch_size": 64, "schedule.plateau": [1, 100]}
+    return write_study(tmp_path_factory.mktemp("study"), ITERATIONS, **settings)
 
 
 def options(study, results, *more):
@@ -76,6 +78,7 @@ def undisturbed(tmp_path_factory, study):
     told = f"1 run of {ITERATIONS} iterations on digits, preset demo; cpu, fp32, one at a time on 2 ranks"
     assert output.count(told) == 1
     assert output.count("seed 0: complete") == 1
+    assert len({row["lr"] for row in curve(study, results)}) == 3
     return results
 
 
