@@ -38,7 +38,7 @@ sys.exit(main(sys.argv[3:]))
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     # The learning rate falls by the curve so far, which each rank must know.
-    settings = {"optimiser.batch_size": 64, "schedule.plateau": [1, 100]}
+    settings = {"optimiser.batch_size": 64, "schedule.plateau": [0.25, 100]}
     return write_study(tmp_path_factory.mktemp("study"), ITERATIONS, **settings)
 
 
