@@ -162,15 +162,22 @@ def launcher(options: Options, data: str) -> Iterator[Cluster]:
     """A cluster for as long as this lasts. Each run has as many CPUs of its node as it has threads, and its GPUs.
 
     Raises:
-        UserError: no such cluster, or no node with room for a run.
+        UserError: no such cluster, no node with room for a run, or no room for the images.
     """
     device = options.device or ("cuda" if options.gpus_per_run else None)
     dataset = images(data, options)
     _connect(options.address)
     try:
         check_room(options.threads or options.default_threads or 1, options.gpus_per_run or 0.0)
+        try:
+            there = ray.put(dataset)
+        except RayError as error:
+            raise UserError(
+                f"the Ray cluster has no room for the images of {data} ({type(error).__name__}): start it with a "
+                "larger --object-store-memory"
+            ) from error
         with ThreadPoolExecutor(options.jobs) as threads:
-            cluster = Cluster(replace(options, device=device), ray.put(dataset), threads)
+            cluster = Cluster(replace(options, device=device), there, threads)
             try:
                 yield cluster
             finally:

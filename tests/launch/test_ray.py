@@ -17,6 +17,7 @@ from processes import begin, family, kill, let_go, seen_under_way, seize, traine
 from runs import assert_same_bits, records, trained, words, write_study
 
 from repro.errors import UserError
+from repro.launch.options import Options
 from repro.run import main
 
 pytestmark = [
@@ -202,3 +203,14 @@ def test_what_cannot_be_had_is_said_in_one_line_at_once(tmp_path, monkeypatch, c
     monkeypatch.setattr(launcher.ray, "nodes", lambda: nodes)
     with pytest.raises(UserError, match="CPU: 8, GPU: 0: give fewer --threads"):
         launcher.check_room(8, 0)
+
+    def full(images):
+        raise launcher.ray.exceptions.ObjectStoreFullError("the object store is full")
+
+    monkeypatch.setattr(launcher.ray, "put", full)
+    monkeypatch.setattr(launcher, "_connect", lambda address: None)
+    with (
+        pytest.raises(UserError, match="no room for the images of digits"),
+        launcher.launcher(Options(tmp_path, default_threads=1), "digits"),
+    ):
+        pass
