@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from repro.data.augment import Prepared
     from repro.data.dataset import Dataset
     from repro.data.photographs.dataset import Photographs
+    from repro.models.weights import Weights
     from repro.records import Record
     from repro.train.photographs import Shown
     from repro.train.precision import Numerics
@@ -147,7 +148,7 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     # Imported here so that bad usage is answered at once.
     from repro import data as images
     from repro.models import build
-    from repro.models.public import known_as, load_weights, normalisation, set_option_a
+    from repro.models.public import known_as, load_weights, set_option_a
     from repro.models.weights import networks, read
     from repro.train.begin import seen
     from repro.train.evaluate import evaluate
@@ -179,7 +180,7 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
             **{**vars(run.model), "subsample": subsample, "norm_shares": 1},
         )
         weights, taken = load_weights(net, found, run.network, run.family)
-        kept = normalisation(weights)
+        kept = _kept(weights, arguments)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
     has_option_a = set_option_a(net, arguments.zeros or "both")
@@ -229,6 +230,16 @@ def _option_a(arguments: argparse.Namespace, subsample: str, ours: bool) -> str:
     return f"option A: {pixels}, zero channels {where}{assumed}"
 
 
+def _kept(weights: Weights, arguments: argparse.Namespace) -> tuple[list[float], list[float]] | None:
+    """The normalisation of images that a file keeps beside its layers, if it does."""
+    from repro.models.public import normalisations
+
+    found = normalisations(weights)
+    if len(found) > 1 and arguments.mean is None:
+        raise RecordError("keeps several normalisations of images: --mean and --std say which")
+    return found[0] if found else None
+
+
 def _normalise(
     data: Prepared | Shown, arguments: argparse.Namespace, kept: tuple[list[float], list[float]] | None
 ) -> tuple[Prepared | Shown, str]:
@@ -240,14 +251,14 @@ def _normalise(
         if arguments.mean is not None:
             raise UserError("--mean and --std are not for our own runs on photographs: leave them out")
         return data, f"the middle of each photograph, {data.choice.normalise} of the run's own crops"
-    if arguments.mean is None and kept is None:
-        divided = "not divided" if data.std is None else "divided by the standard deviation per channel"
-        return data, f"minus the mean per pixel of the training images, {divided}"
-    how, given = "by the file's own mean and std", kept
     if arguments.mean is not None:
         how = "by --mean and --std" + ", in place of the file's own" * (kept is not None)
         given = arguments.mean, arguments.std
-    assert given is not None
+    elif kept:
+        how, given = "by the file's own mean and std", kept
+    else:
+        divided = "not divided" if data.std is None else "divided by the standard deviation per channel"
+        return data, f"minus the mean per pixel of the training images, {divided}"
     mean, std, large = in_unit_scale(*given, data.images.shape[1])
     scale = ", which are for pixels of 0 to 255 and were divided by 255" if large else ""
     device = data.images.device

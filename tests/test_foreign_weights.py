@@ -503,6 +503,15 @@ def test_a_normalisation_beside_a_prefix_is_used_and_no_layer(trained, tmp_path,
     assert "images: by --mean and --std, in place of the file's own\n" in capsys.readouterr().out
 
 
+def test_of_several_normalisations_the_command_line_says_which(trained, tmp_path, capsys):
+    weights = {f"{place}.{key}": torch.full((1,), 0.2 + place) for place in (0, 2) for key in ("mean", "std")}
+    torch.save(weights | below("1.", trained[0]), tmp_path / "n.pt")
+    assert "several normalisations of images: --mean and --std" in problem(capsys, tmp_path / "n.pt", "resnet-14-B")
+    arguments = [str(tmp_path / "n.pt"), "--network", "resnet-14-B", *SETTINGS]
+    assert main([*arguments, "--mean", "0.3", "--std", "0.4"]) == 0
+    assert "images: by --mean and --std, in place of the file's own\n" in capsys.readouterr().out
+
+
 def test_what_is_left_aside_below_one_word_is_named(trained, tmp_path, capsys):
     """As robustness saves its: the network is in the normaliser's module, and once more in the attacker's."""
     weights = below("module.model.", trained[0]) | below("module.attacker.model.", trained[0])

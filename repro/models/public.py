@@ -70,7 +70,7 @@ def load_weights(
     net.load_state_dict(tensors, strict=False)
     where = f"at {weights.holder!r}" if weights.holder else "the whole file"
     prefix = f"prefix {weights.prefix!r} taken off" if weights.prefix else ""
-    is_used = family == "cifar" and normalisation(weights)
+    is_used = family == "cifar" and normalisations(weights)
     used, unused = (
         {branch(key, weights.prefix) for key in weights.beside if _is_aside(key) is is_it} for is_it in (True, False)
     )
@@ -287,17 +287,15 @@ def _shapes_of(network: str, family: names.Family) -> list[tuple[int, ...]]:
     return [tuple(value.shape) for value in net.state_dict().values() if value.dim() == 4]
 
 
-def normalisation(weights: Weights) -> tuple[list[float], list[float]] | None:
-    """The mean and standard deviation per channel of images that a file keeps beside the layers, if it does."""
+def normalisations(weights: Weights) -> list[tuple[list[float], list[float]]]:
+    """Each mean and standard deviation per channel of images that a file keeps beside the layers."""
     channels = next(tensor.shape[1] for tensor in weights.tensors.values() if tensor.dim() == 4)
     found = []
     for pattern in (_MEAN, _STD):
         kept = {**weights.tensors, **weights.beside}
         values = {tuple(value.flatten().tolist()) for key, value in kept.items() if pattern.match(key)}
         found.append([list(value) for value in values if len(value) == channels])
-    if max(map(len, found)) > 1:
-        raise RecordError("keeps several normalisations of images: --mean and --std say which")
-    return (found[0][0], found[1][0]) if all(found) else None
+    return list(product(found[0], found[1]))
 
 
 def in_unit_scale(mean: Sequence[float], std: Sequence[float], channels: int) -> tuple[Tensor, Tensor, bool]:
