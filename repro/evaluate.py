@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from repro.data.augment import Prepared
     from repro.data.dataset import Dataset
     from repro.data.photographs.dataset import Photographs
+    from repro.data.table import Row
     from repro.models.weights import Weights
     from repro.records import Record
     from repro.train.photographs import Shown
@@ -57,8 +58,8 @@ def _main(argv: Sequence[str] | None) -> int:
         names.parse(arguments.network)
     if (arguments.mean is None) != (arguments.std is None):
         raise UserError("--mean and --std go together: give both, one number per channel")
-    if arguments.responses and not arguments.responses.parent.is_dir():  # known before minutes are spent
-        raise UserError(f"--responses {arguments.responses}: there is no folder {arguments.responses.parent}")
+    if arguments.responses:  # known before minutes are spent
+        _check_file(arguments.responses)
     print("\n".join(map(printable, _evaluate(arguments))))
     return 0
 
@@ -72,6 +73,17 @@ def _check_family(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{option} {needs} --family imagenet")
     if arguments.family == "cifar" and len(arguments.checkpoint) > 1:
         raise UserError("several checkpoints are an ensemble, which --family imagenet alone measures: give one")
+
+
+def _check_file(file: Path) -> None:
+    """Raise UserError where responses cannot be written to a file."""
+    try:
+        if file.is_dir():
+            raise UserError(f"--responses {file}: is a folder: give a file, such as {file / 'responses.csv'}")
+        if not file.parent.is_dir():
+            raise UserError(f"--responses {file}: there is no folder {file.parent}")
+    except OSError as error:
+        raise UserError(f"--responses {file}: {error.strerror}: give another file") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,7 +160,7 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     # Imported here so that bad usage is answered at once.
     from repro import data as images
     from repro.models import build
-    from repro.models.public import known_as, load_weights, set_option_a
+    from repro.models.public import load_weights, seeming, set_option_a
     from repro.models.weights import networks, read
     from repro.train.begin import seen
     from repro.train.evaluate import evaluate
@@ -167,11 +179,11 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     try:
         found = networks(content, arguments.weights)
         if not run.network:
-            known = " or ".join(next(filter(None, map(known_as, found)), ["net unknown here"]))
             raise UserError(
-                f"--network is needed: nothing in {path}, or beside it, says what it is; by its shapes it is a {known}"
+                f"--network is needed: nothing in {path}, or beside it, says what it is; by its shapes it is a "
+                f"{seeming(found)}"
             )
-        row = images.row(arguments.data or run.data)
+        row = _row(arguments.data or run.data, run)
         net = build(
             run.network,
             row.shape[0],
@@ -203,6 +215,21 @@ def _evaluate(arguments: argparse.Namespace) -> list[str]:
     if percent > 95 - 100 / len(dataset.classes) and not run.images.crop:
         lines.append("hint: that is the error of guessing: --mean and --std must be those that it was trained with")
     return [*lines, *notes]
+
+
+def _row(name: str, run: Run) -> Row:
+    """What is known of a data set; UserError where a network as the run trains it is not for such images."""
+    from repro.data import row
+
+    found = row(name)
+    if found.family == "imagenet" and not run.images.crop:
+        raise UserError(
+            f"--data {name} is of photographs, and the network of small images: give another --data; networks of "
+            "photographs are measured with --family imagenet"
+        )
+    if run.images.crop and found.family != "imagenet":
+        raise UserError(f"--data {name} is of small images, and the network of photographs: leave --data out")
+    return found
 
 
 def _trained_on(record: Record | None, data: Dataset | Photographs) -> str:

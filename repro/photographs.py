@@ -27,7 +27,7 @@ from repro.measure import views
 from repro.measure.views import CROP, PROTOCOLS, Protocol, error
 from repro.models.form import FORMS, Form
 from repro.models.imagenet import ImageNetNet
-from repro.models.public import known_as, load_weights
+from repro.models.public import load_weights, seeming
 from repro.models.weights import Weights, networks, read
 from repro.records import tested
 from repro.records.tested import Errors, Tested
@@ -111,7 +111,7 @@ def _networks(arguments: argparse.Namespace) -> list[tuple[Path, str]]:
     """Each checkpoint, and what it is of."""
     paths = arguments.checkpoint
     if not arguments.network:
-        known = " or ".join(known_as(networks(read(paths[0]), arguments.weights)[0])) or "net unknown here"
+        known = seeming(_found(paths[0], arguments.weights))
         raise UserError(f"--network is needed: nothing in {paths[0]} says what it is; by its shapes it is a {known}")
     asked = [str(names.parse(name, "imagenet")) for name in arguments.network.split(",")]
     if len(asked) not in (1, len(paths)):
@@ -138,17 +138,24 @@ def _place(arguments: argparse.Namespace) -> Path | None:
 
 def _net(path: Path, network: str, form: Form, index: Index, place: str | None) -> tuple[ImageNetNet, str]:
     """A network with its weights, and how these were taken."""
+    found, classes = _found(path, place), len(index.classes)
+    if all(_classes(weights) != classes for weights in found):
+        raise RecordError(
+            f"{path}: is of {_classes(found[0]):,} classes, and the photographs in {index.where} of {classes:,}: give "
+            "weights and photographs of the same classes"
+        )
+    net = form.build(network, classes)
+    try:
+        return net, load_weights(net, found, network, "imagenet")[1]
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from error
+
+
+def _found(path: Path, place: str | None) -> list[Weights]:
+    """What a file holds that may be a network's weights."""
     content = read(path)
     try:
-        found = networks(content, place)
-        classes = len(index.classes)
-        if all(_classes(weights) != classes for weights in found):
-            raise RecordError(
-                f"is of {_classes(found[0]):,} classes, and the photographs in {index.where} of {classes:,}: give "
-                "weights and photographs of the same classes"
-            )
-        net = form.build(network, classes)
-        return net, load_weights(net, found, network, "imagenet")[1]
+        return networks(content, place)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
 

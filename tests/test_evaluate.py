@@ -64,8 +64,11 @@ def written(trained, place, capsys, *more):
 def test_responses_that_cannot_be_written_are_an_error_in_one_line(trained, tmp_path, capsys):
     checkpoint, absent = trained / "checkpoint.pt", tmp_path / "none"
     assert f"there is no folder {absent}" in problem(capsys, [checkpoint, "--responses", absent / "r.csv"], 2)
-    text = problem(capsys, [checkpoint, "--device", "cpu", "--responses", tmp_path], 1)
-    assert f"{tmp_path}: cannot be written: " in text
+    assert f"{tmp_path}: is a folder" in problem(capsys, [checkpoint, "--responses", tmp_path], 2)
+    assert "name too long" in problem(capsys, [checkpoint, "--responses", tmp_path / ("r" * 300) / "r.csv"], 2)
+    longest = tmp_path / f"{'r' * 251}.csv"  # so that there is none for the temporary file beside it
+    text = problem(capsys, [checkpoint, "--device", "cpu", "--responses", longest], 1)
+    assert f"{longest}: cannot be written: " in text
 
 
 def test_what_the_weights_do_not_tell_is_read_from_the_run_beside_them(tmp_path, capsys):
@@ -110,6 +113,16 @@ def test_other_images_than_those_of_the_training_are_told(trained, tmp_path, cap
     copy = shutil.copy(trained / "checkpoint.pt", tmp_path)
     assert main([copy, "--data", "digits", "--device", "cpu"]) == 0
     assert "resnet-8-B on digits (trained on cifar10): test error" in capsys.readouterr().out
+
+
+def test_small_images_and_photographs_are_for_networks_of_their_own(trained, tmp_path, capsys):
+    text = problem(capsys, [trained / "checkpoint.pt", "--data", "imagenette", "--data-dir", tmp_path], 2)
+    assert "--data imagenette is of photographs" in text and "--family imagenet" in text
+    record = json.loads((trained / "run.json").read_text())
+    record["spec"]["images"] |= {"crop": 64, "shorter_side": [73, 137]}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    copy = shutil.copy(trained / "checkpoint.pt", tmp_path)
+    assert "--data digits is of small images" in problem(capsys, [copy, "--data", "digits"], 2)
 
 
 def test_held_out_images_are_not_called_the_test_set(tmp_path, capsys):

@@ -239,6 +239,9 @@ def test_which_of_several_networks_is_asked_for_or_told(trained, tmp_path, capsy
         assert (f"test error {error:.2f} %" in capsys.readouterr().out) == (name == "model")
     assert main([*arguments, "tutor"]) == 1
     assert "model, model_ema" in capsys.readouterr().err
+    torch.save(weights, tmp_path / "n.pt")
+    assert main([*arguments, "model_ema"]) == 1
+    assert "no network's weights at 'model_ema', but at the file itself" in capsys.readouterr().err
 
 
 def problem(capsys, path, network):

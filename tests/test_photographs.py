@@ -270,6 +270,10 @@ def test_mistakes_are_told_in_a_line(folder, weights, capsys, words, named):
 def test_other_classes_or_no_photographs(folder, weights, tmp_path, capsys):
     torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), tmp_path / "ten.pth")
     text = problem(capsys, tmp_path / "ten.pth", *RESNET_18, "--data-dir", folder, status=1)
+    torch.save({"epoch": 3}, tmp_path / "none.pth")
+    assert f"{tmp_path / 'none.pth'}: no network's weights" in problem(
+        capsys, tmp_path / "none.pth", *FAMILY, "--data-dir", folder, status=1
+    )
     assert "ten.pth: is of 10 classes" in text and str(folder) in text and " of 7" in text
     assert str(tmp_path) in problem(capsys, weights[0], *RESNET_18, "--data-dir", tmp_path, status=1)
 

@@ -269,6 +269,11 @@ def known_as(weights: Weights) -> list[str]:
     return [_said(name) for name in (*fitting, *twins)]
 
 
+def seeming(found: Sequence[Weights]) -> str:
+    """What a file's weights are of by their shapes, in words."""
+    return " or ".join(next(filter(None, map(known_as, found)), ["net unknown here"]))
+
+
 def _said(name: NetworkName) -> str:
     return f"{name} of ImageNet's family" if name.family == "imagenet" else str(name)
 

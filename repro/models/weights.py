@@ -183,7 +183,8 @@ def networks(content: Any, place: str | None = None) -> list[Weights]:
         raise RecordError(f"no network's weights found{keys}{what}: {whole}: {_SAVE}")
     chosen = [weights for weights in found if place is None or f"{weights.place}.".startswith(f"{place}.")]
     if not chosen:
-        raise RecordError(f"no network's weights at {place!r}, but at {', '.join(sorted(w.place for w in found))}")
+        places = sorted(weights.place or "the file itself, without --weights" for weights in found)
+        raise RecordError(f"no network's weights at {place!r}, but at {', '.join(places)}")
     return chosen
 
 
