@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from repro.data.pixels import ANOTHER, CLASSES, Encoded, label_of_each, reason
 from repro.errors import AbsentError, DataError
@@ -31,8 +31,8 @@ def rows(folder: Path, split: str) -> Iterator[Encoded]:
         raise DataError(f"{error.filename}: cannot be read ({reason(error)}): {_EXPECTED}") from error
 
 
-def is_leftover(path: Path) -> bool:
-    """Whether a system, and not a person, put a file or folder there."""
+def is_leftover(path: PurePath) -> bool:
+    """Whether a system, and not a person, put it there, as macOS puts one beside each file on the disks of others."""
     return path.name.startswith(".") or path.name == "__MACOSX"
 
 

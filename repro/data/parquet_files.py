@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from repro.data.image_folder import is_leftover
 from repro.data.pixels import ANOTHER, Encoded, label_of_each, reason
 from repro.errors import AbsentError, DataError
 
@@ -23,7 +24,7 @@ _FETCH = "fetch the file again"
 def shards(folder: Path, split: str) -> list[Path]:
     """The files of "train" or "test", in order: train-00000-of-00002.parquet and so on, or train/0000.parquet."""
     flat = [*folder.glob(f"{split}-*.parquet"), *folder.glob(f"{split}.parquet")]
-    return sorted(flat or folder.glob(f"{split}/*.parquet"))
+    return sorted(path for path in flat or folder.glob(f"{split}/*.parquet") if not is_leftover(path))
 
 
 def rows(folder: Path, split: str) -> Iterator[Encoded]:

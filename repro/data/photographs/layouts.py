@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from scipy.io import loadmat
 
 from repro.data.batches import read_files
+from repro.data.image_folder import is_leftover
 from repro.data.photographs.index import SYNSET, Chunk
 from repro.data.pixels import reason
 from repro.errors import DataError, shown
@@ -87,8 +88,9 @@ def archives(base: Path, root: Path, split: Split) -> Found | None:
 
 def shards(base: Path, root: Path, split: Split) -> Found | None:
     """Archives of webdataset: imagenet1k-train-0000.tar or train/0000.tar, which hold NAME.jpg and NAME.cls."""
-    found = [path for name in NAMES[split] for form in (f"*{name}*.tar", f"{name}/*.tar") for path in base.glob(form)]
-    return Found("webdataset shards", found[0].parent, False, map(_shard, sorted(set(found)))) if found else None
+    forms = [form for name in NAMES[split] for form in (f"*{name}*.tar", f"{name}/*.tar")]
+    found = sorted({path for form in forms for path in base.glob(form) if not is_leftover(path)})
+    return Found("webdataset shards", found[0].parent, False, map(_shard, found)) if found else None
 
 
 RECOGNISERS: tuple[Callable[[Path, Path, Split], Found | None], ...] = (synset_folders, flat_folder, archives, shards)
@@ -193,8 +195,7 @@ def _members(path: Path, begin: int = 0, end: int | None = None) -> Iterator[tup
 
 
 def _is_image(name: str) -> bool:
-    """Files that begin with a dot are what macOS leaves beside others."""
-    return name.lower().endswith(_SUFFIXES) and not PurePosixPath(name).name.startswith(".")
+    return name.lower().endswith(_SUFFIXES) and not is_leftover(PurePosixPath(name))
 
 
 def _inside(folder: Path) -> list[Path]:

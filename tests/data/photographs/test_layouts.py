@@ -56,6 +56,18 @@ def test_one_index_for_all_layouts(layout: str, tmp_path: Path, fingerprints: di
         assert len(index.places) <= 3
 
 
+@pytest.mark.parametrize("layout", ["shards", "parquet"])
+def test_what_macos_leaves_beside_files_is_passed_over(layout: str, tmp_path: Path) -> None:
+    LAYOUTS[layout](tmp_path)
+    for path in [*tmp_path.glob("*train*.tar"), *tmp_path.glob("data/train*.parquet")]:
+        place = path.parent / "train" / path.name
+        place.parent.mkdir(exist_ok=True)
+        path.rename(place)
+        for beside in (path, place):
+            beside.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    assert contents(find(tmp_path, "train")) == canonical("train")[1]
+
+
 def test_train_and_validation_differ_and_so_do_re_encoded_copies(tmp_path: Path, fingerprints: dict[str, str]) -> None:
     assert fingerprints["train"] != fingerprints["validation"]
     write_folders(tmp_path)
