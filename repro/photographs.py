@@ -219,7 +219,7 @@ def _record(arguments: argparse.Namespace, form: str, crop: int, index: Index) -
         network=str(names.parse(arguments.network, "imagenet")),
         form=form,
         crop=crop,
-        weights=path.name,
+        weights=f"{path.name}: {arguments.weights}" if arguments.weights else path.name,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         images=len(index),
         classes=len(index.classes),

@@ -245,6 +245,19 @@ def test_a_record_gains_a_protocol_and_is_of_one_network_alone(folder, weights, 
     assert file.read_bytes() == before
 
 
+def test_errors_of_two_networks_of_one_file_are_not_mixed(folder, weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    both = {name: torch.load(path, weights_only=True) for name, path in zip(("model", "ema"), weights, strict=True)}
+    torch.save(both, tmp_path / "both.pth")
+    words = [tmp_path / "both.pth", *RESNET_18, "--data-dir", folder, "--record", "--as", "theirs", "--weights"]
+    printed(capsys, *words, "model")
+    file = tmp_path / "results" / "theirs" / "imagenet" / "resnet-18-B" / "test.json"
+    assert json.loads(file.read_text())["weights"] == "both.pth: model"
+    before = file.read_bytes()
+    assert "is of weights 'both.pth: model'" in problem(capsys, *words, "ema", "--views", "ten", status=1)
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

@@ -39,7 +39,7 @@ class Tested(Part):
         network: of ImageNet's family.
         form: see `repro.models.form`.
         crop: width of the crops that it was trained on, pixels.
-        weights: the name of the file that they were in, and its SHA-256.
+        weights: the name of the file that they were in, and which of several there, by --weights; the file's SHA-256.
         images, classes, fingerprint: of the photographs; see `repro.data.photographs.index.Index`.
         errors: by protocol; see `repro.measure.views`.
     """
@@ -93,7 +93,7 @@ def joined(path: Path, made: Tested) -> Tested:
     if not path.exists():
         return made
     there = read_tested(path)
-    for key in ("weights_sha256", "form", "crop", "fingerprint"):
+    for key in ("weights_sha256", "weights", "form", "crop", "fingerprint"):
         old, new = getattr(there, key), getattr(made, key)
         if old != new:
             raise RecordError(f"{path}: is of {key} {shown(old)}, not {shown(new)}: give another name (--as)")
