@@ -85,8 +85,7 @@ class Verdict:
         assumed: whether the verdict rests on a spread over seeds that is known beforehand (`Link.assumed`).
         foreign: whether curves of other programs are among the runs.
         provisional: whether a network that it is about has fewer runs than reports/PROTOCOL.md plans.
-        command: what to type to get the missing runs (or the test that checks it); None where nothing is missing, or
-            nothing here can supply it.
+        command: what to type to get the missing runs; None where nothing is missing, or nothing here can supply it.
         source: name of the results folder judged.
         data: name of its data set.
         preset: name of its preset.
