@@ -136,12 +136,12 @@ class Evidence:
 
     def absence(self, name: str) -> Lack:
         """Why there is no number of a network[+variant]."""
+        said = name.replace("+", " with ")
+        if self.runs(name):
+            return Lack("this was not measured in the complete runs of", said)
         counts = Counter(row["status"] for row in self._of_network(name))
-        name = name.replace("+", " with ")
-        if counts.pop("complete", 0):
-            return Lack("this was not measured in the complete runs of", name)
         others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        return Lack("no complete run of", f"{name} ({others})" if others else name)
+        return Lack("no complete run of", f"{said} ({others})" if others else said)
 
     def repeats(self, folders: Iterable[str]) -> Counter[tuple[str, str]]:
         """How many of some runs there are of each network and variant."""

@@ -284,6 +284,7 @@ def test_nine_foreign_logs_are_judged_by_their_ends_and_say_so(tmp_path):
     assert {name: found[name].verdict for name in expected} == expected, found["H3"].evidence
     for name in ("H1", "H2", "H3", "H5", "H6"):
         assert found[name].foreign and "on how many images they were tested" in found[name].evidence
+    assert "This was not measured in the complete runs of plain-20" in found["H10"].evidence
     assert "80 %" not in found["H7"].evidence, "that it never fell below, as nothing says when it did"
     foreign(tmp_path / "theirs", resnet_1202=(0.04, 7.9), plain_20=(9.0, 12.0), resnet_56=(20.0, 10.0))
     found = judged(tmp_path / "theirs")
