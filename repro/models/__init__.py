@@ -1,5 +1,5 @@
 """The paper's networks: `build(name)` gives one, initialised."""
 
-from repro.models.registry import build, initialise
+from repro.models.registry import build
 
-__all__ = ["build", "initialise"]
+__all__ = ["build"]
