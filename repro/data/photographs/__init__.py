@@ -6,7 +6,7 @@ from pathlib import Path
 
 from repro.data.photographs import parquet
 from repro.data.photographs.index import SYNSET, Index, build
-from repro.data.photographs.layouts import NAMES, RECOGNISERS, Split
+from repro.data.photographs.layouts import DEVKIT, NAMES, RECOGNISERS, Split
 from repro.data.pixels import reason
 from repro.errors import DataError
 
@@ -56,7 +56,8 @@ def _instead(folder: Path, split: Split) -> str:
         if path.is_dir() and (parquet.files(path, split) or any(one(path, path, split) for one in RECOGNISERS)):
             return f"holds no photographs of the {split} set, but {path.name} in it does: give {path}"
     for path in inside:
-        if path.suffix in (".tgz", ".gz", ".zip"):
+        # The devkit is read as it is.
+        if path.suffix in (".tgz", ".gz", ".zip") and path.name != f"{DEVKIT}.tar.gz":
             return f"holds {path.name}, which is compressed, so unpack it; or {_CHOICES}"
     for path in (folder / name for name in NAMES[split]):
         named = sorted(one.name for one in path.iterdir() if one.is_dir()) if path.is_dir() else []

@@ -229,6 +229,7 @@ WRONG_TRAINING_SETS: list[tuple[Callable[[Path], object], dict[str, bytes], list
     (nothing, {"train/airplane/1.png": b"x"}, ["folders named airplane", "synset"]),
     (lambda root: write_folders(root / "imagenette2-160"), {}, ["give", "imagenette2-160"]),
     (nothing, {"imagenette2-160.tgz": b"x"}, ["unpack it"]),
+    (nothing, {"ILSVRC2012_devkit_t12.tar.gz": b"x"}, ["holds no photographs of the train set", ARCHIVE]),
     (cut(write_archives, ARCHIVE, lambda size: size // 2), {}, [f"{ARCHIVE}: is damaged", "fetch it again"]),
     (write_archives, {ARCHIVE: tar({"n01440764.tar": b""}, "w:gz")}, ["no tar archive"]),
     (nothing, {ARCHIVE: tar({"n01440764.tar": tar({})})}, ["n01440764.tar holds no photographs"]),
