@@ -31,6 +31,7 @@ from repro.models.public import load_weights, seeming
 from repro.models.weights import Weights, networks, read
 from repro.records import tested
 from repro.records.tested import Errors, Tested
+from repro.train.checkpoint import record_in
 from repro.train.evaluate import in_words
 from repro.train.precision import Numerics, best_device, cores, resolve, settle
 
@@ -154,6 +155,8 @@ def _net(path: Path, network: str, form: Form, index: Index, place: str | None) 
 def _found(path: Path, place: str | None) -> list[Weights]:
     """What a file holds that may be a network's weights."""
     content = read(path)
+    if record_in(content) is not None:  # it says how its images were prepared, which is as no form has it
+        raise RecordError(f"{path}: is of a run of this program: leave --family imagenet and its options out")
     try:
         return networks(content, place)
     except RecordError as error:

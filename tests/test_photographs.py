@@ -283,6 +283,12 @@ def test_mistakes_are_told_in_a_line(folder, weights, capsys, words, named):
 def test_other_classes_or_no_photographs(folder, weights, tmp_path, capsys):
     torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), tmp_path / "ten.pth")
     text = problem(capsys, tmp_path / "ten.pth", *RESNET_18, "--data-dir", folder, status=1)
+    torch.save(
+        {"model": torch.load(weights[0], weights_only=True), "kept": {"record": {"format": 1}}},
+        tmp_path / "checkpoint.pt",
+    )
+    own = problem(capsys, tmp_path / "checkpoint.pt", *RESNET_18, "--data-dir", folder, status=1)
+    assert "checkpoint.pt: is of a run of this program: leave --family imagenet" in own
     torch.save({"epoch": 3}, tmp_path / "none.pth")
     assert f"{tmp_path / 'none.pth'}: no network's weights" in problem(
         capsys, tmp_path / "none.pth", *FAMILY, "--data-dir", folder, status=1
