@@ -121,7 +121,7 @@ def table() -> pd.DataFrame:
 def _row(claim: Claim, scenario: Scenario | None) -> dict[str, str]:
     if scenario is None:
         chances, fewest = dict.fromkeys(map(str, SEEDS), ""), ""
-        truth = {"H4": "a bound alone", "H14": "no error rate exists"}.get(claim.id, "nothing, but of ImageNet")
+        truth = {"H4": "a bound alone", "H14": "no error rate exists"}.get(claim.id, "nothing outside ImageNet")
     else:
         found = {n: power(scenario.results, scenario.goals, n) for n in SEEDS}
         chances, truth = {str(n): f"{100 * chance:.0f}" for n, chance in found.items()}, scenario.truth
