@@ -92,7 +92,7 @@ def settings(records: Records, group: Group, words: Callable[[pd.Series], str]) 
     (count,) = images if len(images) == 1 else (None,)
     return made(
         "settings",
-        f"What a setting moves: test error (%), {group.data}, preset {group.preset}",
+        f"What a setting changes: test error (%), {group.data}, preset {group.preset}",
         ["network", "what departs", "source", "changed", "usual", "difference", "verdict", "runs"],
         rows,
         words=["what departs", "source", "verdict", "runs"],

@@ -66,8 +66,8 @@ def test_of_curves_without_training_errors_the_opening_names_none(tmp_path: Path
     ("deep", "said"),
     [
         (0.5, "no worse with 56 layers than with 20."),
-        (3.0, "depth costs a residual net too here, but less than a plain net."),
-        (80.0, "depth costs a residual net too here."),
+        (3.0, "here more layers make a residual net worse too, but less so than a plain net."),
+        (80.0, "here more layers make a residual net worse too."),
     ],
 )
 def test_the_opening_says_of_the_runs_at_hand_whether_depth_costs_a_residual_net(deep: float, said: str) -> None:
