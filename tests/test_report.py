@@ -121,7 +121,7 @@ def test_own_results_come_before_the_references(elsewhere: Path) -> None:
     text = (elsewhere / "o" / "REPORT.md").read_text()
     assert "plain-44, seed 7" in text and "differs" in text
     short = text[text.index("## In short") :]
-    assert "What 5 training runs, 1 of them yours, found" in short and "local: your runs" in short
+    assert "Results of 5 training runs, 1 of them yours, beside" in short and "local: your runs" in short
     assert "reference: the project's own runs, at most 1 seed of a network. A seed is" in short
     assert re.findall(r"^Source \*\*(.*)\*\*:", short, re.MULTILINE)[:4] == ["local", "jsg", "reference", "reference"]
     assert short.index("8×8 digits") < short.index("JPEG copy")
