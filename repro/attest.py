@@ -1,6 +1,6 @@
-"""Repeat reference runs on this machine, and tell of each: same bits, consistent with what seeds do, or differs.
+"""Repeat reference runs on this machine, and say of each: same bits, consistent with what seeds do, or differs.
 
-Exit status: 0 none differs, 1 one differs, or could not be trained or read, 2 bad usage; stopped: as repro.run.
+Exit status: 0 none differs, 1 one differs, or could not be trained or read, 2 bad usage; if stopped, as repro.run.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
     )
     add = parser.add_argument
-    add("networks", nargs="*", default=["plain-20", "resnet-20"], metavar="NETWORK", help="(plain-20 resnet-20)")
-    add("--preset", default="demo", help="of the reference's runs (demo)")
-    add("--seed", type=int, default=0, help="of the reference's runs (0)")
+    usual = ["plain-20", "resnet-20"]
+    add("networks", nargs="*", default=usual, metavar="NETWORK", help=f"what to repeat (default: {' '.join(usual)})")
+    add("--preset", default="demo", help="preset of the runs to repeat (default: demo)")
+    add("--seed", type=int, default=0, help="seed of the runs to repeat (default: 0)")
     add(
         "--threads",
         type=whole(1, MOST_THREADS),
-        help="another number than the reference's: bits differ, results should not",
+        help="instead of the reference's number: bits differ then, results should not",
     )
-    add("--data-dir", type=Path, metavar="DIR", help="where the images are, for presets on CIFAR-10")
-    add("--results", type=Path, default=places.LOCAL, metavar="DIR", help="where the repeats go, or are")
-    add("--by", default="", metavar="NAME", help="who you are, for the attestation (nobody is named)")
-    add("--out", type=Path, metavar="FILE.json", help=f"the attestation (a new file in {ATTESTATIONS})")
+    add("--data-dir", type=Path, metavar="DIR", help="where the images are, unless the preset trains on digits")
+    add("--results", type=Path, default=places.LOCAL, metavar="DIR", help="where the repeated runs go, or already are")
+    add("--by", default="", metavar="NAME", help="your name, for the attestation (default: none)")
+    add("--out", type=Path, metavar="FILE.json", help=f"what to write (default: a new file in {ATTESTATIONS})")
     return parser
 
 

@@ -1,7 +1,7 @@
-"""Test error, and responses, of a checkpoint, ours or a public one; with --family imagenet top-1 and top-5 errors.
+"""Measure the test error, and responses, of a checkpoint, ours or a public one; with --family imagenet top-1 and top-5.
 
 Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C,
-141 what reads its output is gone.
+141 the program that read its output has ended.
 """
 
 from __future__ import annotations
@@ -101,31 +101,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--network",
-        help="what it is of, e.g. resnet-56 (default: as its run.json, or the copy within, says); for an ensemble of "
-        "several depths one a checkpoint, by commas",
+        help="whose weights they are, e.g. resnet-56 (default: as its run.json, or the copy in it, says); for an "
+        "ensemble of several depths one per checkpoint, with commas between",
     )
     add(
         "--family", choices=("cifar", "imagenet"), default="cifar", help="Section 4.2's networks (default) or Table 1's"
     )
-    add("--weights", metavar="NAME", help="which of several networks' weights that a file holds, e.g. model_ema")
+    add("--weights", metavar="NAME", help="which weights to take if a file holds several networks', e.g. model_ema")
     add(
         "--subsample", choices=("stride", "average"), help="what option A takes of 2x2 pixels: the first, or their mean"
     )
-    add("--zeros", choices=("both", "end"), help="on which sides of the others option A's zero channels are")
+    add("--zeros", choices=("both", "end"), help="where option A's zero channels are: on both sides, or at the end")
     add("--data", metavar="NAME", help="digits, cifar10 or cifar10-jpeg (default: as run.json says, else cifar10)")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
-    add("--mean", type=_numbers, metavar="R,G,B", help="of its own normalisation, for pixels of 0 to 1, or 0 to 255")
+    add("--mean", type=_numbers, metavar="R,G,B", help="mean used in its training, for pixels of 0 to 1, or 0 to 255")
     add(
         "--std",
         type=_numbers,
         metavar="R,G,B",
-        help="likewise (default: as run.json or its file says, else this project's per-pixel mean, no division)",
+        help="likewise the standard deviation (default: as run.json or its file says, else this project's per-pixel "
+        "mean, no division)",
     )
     add(
         "--statistics",
         choices=("running", "population"),
-        help="by what batch normalisation normalises: the running statistics of training (default), or their means "
-        "over an epoch of training batches, made now",
+        help="for batch normalisation: the running statistics of training (default), or means over an epoch of "
+        "training batches, computed anew",
     )
     add(
         "--responses", type=Path, metavar="FILE.csv", help="also write the standard deviation of each layer's responses"
@@ -135,10 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--form", choices=("torchvision", "caffe"), help="whose networks: normalisation, channel order, stride, pooling"
     )
-    add("--views", metavar="V,V", help="of each image, some of center, ten, dense (default: center)")
+    add("--views", metavar="V,V", help="how each image is tested: center, ten, dense (default: center)")
     add("--crop", type=int, metavar="N", help="width of the crops that the networks were trained on (default: 224)")
     add("--record", action="store_true", help="keep the errors below results/NAME, for Tables 2 to 4 of the report")
-    add("--as", metavar="NAME", help="the name of that source, e.g. torchvision")
+    add("--as", metavar="NAME", help="the NAME for --record, e.g. torchvision")
     add = parser.add_argument
     add("--device", help="cpu, cuda or mps (default: the best there is)")
     add("--precision", help="fp32, bf16 or fp16 (default: as run.json says, on the device that it names; else fp32)")

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m repro.report",
         description="Write the report: the paper's figures, tables and claims beside what the runs at hand show. "
         "Exit status: 0 written, 1 nothing to report on, something cannot be read or written, or (--strict) a claim "
-        "contradicted, 2 bad usage, 130 stopped by Ctrl-C, 141 what reads its output is gone.",
+        "contradicted, 2 bad usage, 130 stopped by Ctrl-C, 141 the program that read its output has ended.",
     )
     add = result.add_argument
     add(
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="SOURCE/NETWORK",
         help="show these networks on one axis, first of all, with their differences to the last that is named: "
-        "local/myblock-56 reference/resnet-56; local/resnet-56+VARIANT for one that departs from its preset",
+        "local/myblock-56 reference/resnet-56; local/resnet-56+VARIANT for one with other settings than its preset",
     )
     add("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
     add_options(result)

@@ -2,7 +2,7 @@
 
 Exit status: 0 all complete (or stopped where --stop-at or the study says), 1 some failed or diverged, or images or
 records cannot be read, 2 bad usage; 129, 130 or 143 ended by SIGHUP (a lost terminal), Ctrl-C or SIGTERM, after a
-checkpoint; 141 likewise, because what read its output is gone.
+checkpoint; 141 likewise, because the program that read its output has ended.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rich.console import Console
 from tabulate import tabulate
 
 from repro import study as studies
+from repro.data.table import DATA_SETS
 from repro.errors import UserError
 from repro.launch.options import Options
 from repro.places import LOCAL
@@ -66,13 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("study", nargs="?", help="name of a study (see --list), or an experiment file of your own (*.toml)")
-    add("--preset", default="demo", help="how much of the protocol: demo (default), short, paper; --list has all")
-    add("--data", metavar="NAME", help="data set instead of the preset's: digits, cifar10, cifar10-jpeg")
+    add("--preset", default="demo", help="how much of the protocol: demo (default), short, paper; --list shows all")
+    add("--data", metavar="NAME", help=f"data set instead of the preset's: {', '.join(DATA_SETS)}")
     add("--data-dir", type=Path, metavar="DIR", help="where the images are (default: $REPRO_DATA, or ./data)")
     add("--download", action="store_true", help="fetch CIFAR-10 into --data-dir if no form of it is there")
     add("--results", type=Path, default=LOCAL, metavar="DIR", help=f"results folder (default: {LOCAL})")
     add("--seeds", type=_seeds, metavar="0,1,2", help="seeds instead of the study's own; 0-4 is a range")
-    add("--only", type=_words, metavar="NETWORKS", help="of the study's networks these, e.g. plain-20,resnet-56")
+    add("--only", type=_words, metavar="NETWORKS", help="train only these networks of the study: plain-20,resnet-56")
     add("--stop-at", type=whole(1), metavar="N", help="end each run after iteration N instead of the study's stop_at")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="change a setting of each run")
     add(
@@ -94,21 +95,27 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         default=60.0,
         metavar="S",
-        help="seconds between checkpoints (60); 0: at each iteration",
+        help="seconds between checkpoints (default: 60); 0: after each iteration",
     )
     add("--launcher", default="local", help="where the runs train: local (default), ray or slurm")
-    add("--address", metavar="HOST:PORT", help="of a Ray cluster that exists (default: one is started here)")
-    add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs of each run: 1, or 0.5, say, with ray")
-    add("--slurm", action="append", default=[], metavar="KEY=VALUE", help="of each job: partition=NAME, time=MINUTES")
+    add("--address", metavar="HOST:PORT", help="an existing Ray cluster (default: one is started here)")
+    add("--gpus-per-run", type=float, metavar="F", help="with ray or slurm: GPUs per run, 1; with ray also 0.5, say")
+    add(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the jobs: partition=NAME, time=MINUTES",
+    )
     add("--log", metavar="tensorboard", help="write the curves for TensorBoard as well: tensorboard --logdir DIR")
     add(
         "--workers",
         type=whole(0, MOST_THREADS),
         metavar="N",
-        help="processes per run that read photographs (0: it does so itself)",
+        help="processes per run that read photographs ahead (default 0: the run reads them itself)",
     )
-    add("--budget", type=_time, metavar="20m", help="plan what fits this time (or 90s, 1h30m, 2d); train it on a yes")
-    add("--yes", action="store_true", help="with --budget: train without a question")
+    add("--budget", type=_time, metavar="20m", help="plan what fits this time (or 90s, 1h30m, 2d), ask, then train")
+    add("--yes", action="store_true", help="with --budget: train without asking")
     add("--dry-run", action="store_true", help="print the plan with an estimated time per run, and train nothing")
     add("--list", action="store_true", help="list the studies and presets")
     return parser

@@ -83,9 +83,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "files of one run with different columns add up. Columns are known by their words: epoch, iteration or step; "
         "accuracy or error of train and test (or val); network and seed if there are several runs",
     )
-    add("--as", dest="name", metavar="NAME", help="their source's name")
-    add("--network", metavar="NETWORK", help="what they are of, such as resnet-20")
-    add("--data", default="cifar10", metavar="NAME", help="on which images (default: cifar10)")
+    add("--as", dest="name", metavar="NAME", help="the NAME in results/NAME, by which the report calls them")
+    add("--network", metavar="NETWORK", help="the network that was trained, such as resnet-20")
+    add("--data", default="cifar10", metavar="NAME", help="the data set that it was trained on (default: cifar10)")
     add("--seed", type=whole(0), default=0, metavar="N", help="their seed (default: 0)")
     add(
         "--column",
