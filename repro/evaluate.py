@@ -1,4 +1,4 @@
-"""Measure the test error, and responses, of a checkpoint, ours or a public one; with --family imagenet top-1 and top-5.
+"""Measure test error and responses of a checkpoint, ours or a public one; with --family imagenet top-1/top-5 errors.
 
 Exit status: 0 evaluated, 1 the checkpoint or the images cannot be used, 2 bad usage, 130 stopped by Ctrl-C,
 141 the program that read its output has ended.
