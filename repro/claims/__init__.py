@@ -115,13 +115,13 @@ def _verdict(claim: Claim, found: Judgement, evidence: Evidence) -> Verdict:
 
 
 def _lacks_seeds(claim: Claim, runs: Sequence[str], evidence: Evidence) -> bool:
-    """Whether a network that a claim needs, or a variant behind its verdict, has fewer runs than are planned
-    (reports/PROTOCOL.md).
+    """Whether a network that a claim needs, or a variant behind its verdict, has fewer runs than are planned, of which
+    those that diverged count (reports/PROTOCOL.md).
     """
     if claim.plan is None:
         return False
     planned = claim.seeds if (evidence.data, evidence.preset) == PAPER_SETTING else SEEDS_ELSEWHERE
-    usual = [len(evidence.runs(network)) for network in claim.plan.only]
+    usual = [len(evidence.runs(name)) + len(evidence.diverged(name, "train_error")) for name in claim.plan.only]
     return min([*usual, *evidence.repeats(runs).values()]) < planned
 
 

@@ -143,10 +143,13 @@ class Evidence:
         others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         return Lack("no complete run of", f"{said} ({others})" if others else said)
 
-    def repeats(self, folders: Iterable[str]) -> Counter[tuple[str, str]]:
-        """How many of some runs there are of each network and variant."""
-        names_of = {row["folder"]: (row["network"], row["variant"]) for row in self._all}
-        return Counter(names_of[folder] for folder in folders)
+    def repeats(self, folders: Iterable[str]) -> Counter[str]:
+        """How many of some runs there are of each network[+variant], and those of it that diverged, which count too."""
+        names_of = {row["folder"]: _name(row) for row in self._all}
+        behind = {*folders}
+        known = {names_of[folder] for folder in behind}
+        lost = {row["folder"] for row in self._all if row["status"] == "diverged" and _name(row) in known}
+        return Counter(names_of[folder] for folder in behind | lost)
 
     def side(self, runs: Sequence[Ended], measure: Measure) -> Side:
         """Runs of one network and variant as a side of a comparison, with the spread that seeds give it.
@@ -200,7 +203,11 @@ class Evidence:
         return max(share * min(mean, 100 - mean), 100 / (images or 10_000))
 
     def _of_network(self, name: str) -> list[dict[Any, Any]]:
-        return [row for row in self._all if f"{row['network']}+{row['variant']}".rstrip("+") == name]
+        return [row for row in self._all if _name(row) == name]
+
+
+def _name(row: Mapping[Any, Any]) -> str:
+    return f"{row['network']}+{row['variant']}".rstrip("+")
 
 
 def _kind(run: Ended) -> str:

@@ -229,6 +229,20 @@ def test_a_verdict_on_a_variant_of_fewer_seeds_than_planned_is_provisional(tmp_p
     assert judged(tmp_path)["H15"].said == "holds"
 
 
+def test_a_seed_that_diverged_is_not_awaited(tmp_path):
+    """A verdict is provisional until the planned seeds are complete, and this one is, in whichever variant."""
+    for settings in ({}, LONG):
+        runs({"plain-20": 1.0, "plain-56": 4.0}, settings=settings, seeds=SEEDS[:2])(tmp_path)
+        plant(tmp_path, "plain-20", preset="paper", settings=settings, seed=2, train_end=1.0, coarse=10)
+    found = judged(tmp_path)
+    assert found["H1"].provisional and found["H15"].provisional
+    for settings in ({}, LONG):
+        plant(tmp_path, "plain-56", preset="paper", settings=settings, seed=2, status="diverged", coarse=10)
+    found = judged(tmp_path)
+    assert "Left out: 1 of plain-56" in found["H1"].evidence and "Left out: 1 of plain-56" in found["H15"].evidence
+    assert not found["H1"].provisional and not found["H15"].provisional
+
+
 # On other images.
 
 
