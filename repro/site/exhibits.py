@@ -230,7 +230,7 @@ def _made(gathered: Gathered) -> dict[str, Exhibit]:
         "attestations": alone(runs.attested(gathered.attestations)),
         "figure-4": replace(curves("figure-4"), title=errors.IMAGENET_TITLE, pictures=(errors.draw_imagenet(),)),
         **{
-            f"table-{number}": Exhibit(paper.about(number).title, tables=(paper_tables.table(number, gathered.tested),))
+            f"table-{number}": Exhibit(paper.about(number).title, tables=(paper_tables.table(number),))
             for number in paper_tables.NUMBERS
         },
         **{
@@ -238,7 +238,7 @@ def _made(gathered: Gathered) -> dict[str, Exhibit]:
                 paper.about(number).title,
                 make=(partial(imagenet.table, number=number),),
                 behind=of(imagenet.networks_of(number)),
-                tables=(paper_tables.table(number),),
+                tables=(paper_tables.table(number, gathered.tested),),
             )
             for number in imagenet.NUMBERS
         },

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from planted import plant
 
-from repro import paper
+from repro import paper, report
 from repro.ends import reading
 from repro.groups import Group, narrow
 from repro.records import Records, Source, collect, tested
@@ -98,6 +98,11 @@ def test_what_was_measured_of_others_weights_stands_beside_the_papers(tmp_path: 
     assert beside(3, "ResNet-50") == ["22.85", "6.71"]
     assert beside(3, "ResNet-101") == beside(3, "VGG-16") == ["", ""]
     assert beside(4, "ResNet-50") == ["20.10", "5.20"]
+    plant(tmp_path, "plain-20", preset="demo", data="digits")
+    assert report.main(["--results", f"theirs={tmp_path}", "--committed", "--out", str(tmp_path / "out")]) == 0
+    for number, error in ((2, "25.50"), (3, "22.85"), (4, "20.10")):
+        assert error in (tmp_path / "out" / "tables" / f"table-{number}.csv").read_text(encoding="utf-8")
+    assert columns[0] in (tmp_path / "out" / "REPORT.md").read_text(encoding="utf-8")
     assert any("resnet-101" in note and "49,999" in note for note in paper_tables.table(4, {"theirs": found}).notes)
 
 
